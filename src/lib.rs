@@ -1,0 +1,10 @@
+//! Lazy arrays, tables, bags and plain functions over one parallel task engine that stays inside a memory budget.
+
+pub mod store;
+
+pub mod origin;
+
+pub mod error;
+
+pub use error::{Error, ErrorKind, Result};
+pub use origin::Origin;

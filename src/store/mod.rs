@@ -1,0 +1,1 @@
+//! Chunks, codecs, memory budget, spill files.
