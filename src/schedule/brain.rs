@@ -1,0 +1,402 @@
+//! The brain's door, [`Brain::handle`], and one function per transition of a task or piece.
+
+use std::cmp::Reverse;
+
+use super::check::Story;
+use super::event::{Actions, Event, Outcome, OutputMode, RunId, Submission, Worker};
+use super::ledger::Place;
+use super::run::{Run, TaskState};
+use super::topology::Expansion;
+
+/// What a brain is told when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct BrainConfig {
+    /// Most workers at a time.
+    pub workers: u32,
+    /// Bytes that all runs together may hold.
+    pub limit: u64,
+    /// Most tasks one worker takes in one go.
+    pub max_lease: u32,
+}
+
+/// What a sub-task is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubTask {
+    /// The static task it is a part of.
+    pub owner: u32,
+    /// Which part.
+    pub part: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct WorkerState {
+    pub active: bool,
+    pub asking: bool,
+    pub thief: bool,
+    /// Tasks given to it and not reported.
+    pub outstanding: u32,
+    /// Ticks since it last got or reported tasks.
+    pub ticks: u32,
+}
+
+/// Buffers reused from call to call, so that a call does not allocate.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub dependencies: Vec<u32>,
+    pub consumers: Vec<u32>,
+    pub ready: Vec<u32>,
+    pub expansions: Vec<Expansion>,
+    pub aside: Vec<(u64, u32)>,
+}
+
+/// The scheduler of a runtime; see the module.
+pub struct Brain {
+    pub(super) config: BrainConfig,
+    pub(super) runs: Vec<Run>,
+    pub(super) workers: Vec<WorkerState>,
+    pub(super) active: u32,
+    /// Workers asked for that have not arrived.
+    pub(super) waking: u32,
+    /// Which run is served next.
+    pub(super) turn: usize,
+    /// Sums over the runs.
+    pub(super) used: u64,
+    pub(super) writing: u64,
+    pub(super) busy: u32,
+    pub(super) outside: u64,
+    pub(super) peak: u64,
+    pub(super) scratch: Scratch,
+    pub(super) story: Story,
+}
+
+impl Brain {
+    /// A brain without runs.
+    pub fn new(config: BrainConfig) -> Brain {
+        Brain {
+            config,
+            runs: Vec::new(),
+            workers: vec![WorkerState::default(); config.workers as usize],
+            active: 0,
+            waking: 0,
+            turn: 0,
+            used: 0,
+            writing: 0,
+            busy: 0,
+            outside: 0,
+            peak: 0,
+            scratch: Scratch::default(),
+            story: Story::default(),
+        }
+    }
+
+    /// Takes in what happened and says what to do about it.
+    pub fn handle(&mut self, events: &[Event<'_>], actions: &mut Actions) {
+        for event in events {
+            self.take_in(event, actions);
+            self.check_event(event);
+        }
+        self.assign(actions);
+        self.end_runs(actions);
+        self.check_sometimes(events.len());
+    }
+
+    /// Submits a run, which cannot be part of a slice of borrowed events because it is moved.
+    pub fn submit(&mut self, submission: Submission, actions: &mut Actions) {
+        let run = Run::new(submission);
+        self.runs.push(run);
+        self.assign(actions);
+        self.end_runs(actions);
+    }
+
+    fn take_in(&mut self, event: &Event<'_>, actions: &mut Actions) {
+        match *event {
+            Event::Arrived(worker) => self.worker_arrived(worker),
+            Event::Ask(worker) => self.worker_asks(worker),
+            Event::Done { worker, run, task, bytes } => self.leased_to_done(worker, run, task, &[bytes], actions),
+            Event::DonePieces { worker, run, task, bytes } => self.leased_to_done(worker, run, task, bytes, actions),
+            Event::Sealed { worker, run, task, bytes, counted } => {
+                self.expand(run, task, counted);
+                self.leased_to_done(worker, run, task, &[bytes], actions);
+            }
+            Event::Failed { worker, run, task } => {
+                self.leased_to_new(worker, run, task);
+                self.stop(run, Outcome::Stopped);
+            }
+            Event::Skipped { worker, run, task } => self.leased_to_new(worker, run, task),
+            Event::Stolen { from, to, tasks } => self.stolen(from, to, tasks),
+            Event::Timing { run, layer, tasks, nanos } => self.timing(run, layer, tasks, nanos),
+            Event::Cancel(run) => self.stop(run, Outcome::Stopped),
+            Event::Demand { run, outputs } => {
+                if let Some(at) = self.find(run) {
+                    let scratch = &mut self.scratch;
+                    self.runs[at].demand(outputs, &mut scratch.ready, &mut scratch.dependencies);
+                }
+            }
+            Event::Taken { run, output } => self.taken(run, output, actions),
+            Event::Release(run) => {
+                self.stop(run, Outcome::Stopped);
+                if let Some(at) = self.find(run) {
+                    self.runs[at].released = true;
+                }
+            }
+            Event::Spilled { run, task, ok } => self.writing_to_disk(run, task, ok, actions),
+            Event::Loaded { run, piece, ok } => self.reading_to_both(run, piece, ok),
+            Event::Outside(bytes) => self.outside = bytes,
+            Event::Tick => {
+                for worker in &mut self.workers {
+                    worker.ticks = worker.ticks.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Changes a run and keeps the sums over all runs true.
+    pub(super) fn with_run<R>(&mut self, at: usize, change: impl FnOnce(&mut Run, &mut Scratch) -> R) -> R {
+        let run = &mut self.runs[at];
+        let (used, writing) = (run.ledger.used(), run.ledger.writing);
+        let busy = run.leased + run.loading + run.disk_work;
+        let result = change(run, &mut self.scratch);
+        self.used = self.used - used + run.ledger.used();
+        self.writing = self.writing - writing + run.ledger.writing;
+        self.busy = self.busy - busy + (run.leased + run.loading + run.disk_work);
+        self.peak = self.peak.max(self.used + self.outside);
+        result
+    }
+
+    // Workers.
+
+    fn worker_arrived(&mut self, worker: Worker) {
+        let state = &mut self.workers[worker as usize];
+        debug_assert!(!state.active, "worker {worker} arrived twice");
+        *state = WorkerState { active: true, asking: true, ..WorkerState::default() };
+        self.active += 1;
+        self.waking = self.waking.saturating_sub(1);
+    }
+
+    fn worker_asks(&mut self, worker: Worker) {
+        let state = &mut self.workers[worker as usize];
+        debug_assert!(state.active && state.outstanding == 0, "worker {worker} asks while it has work");
+        state.asking = true;
+    }
+
+    fn stolen(&mut self, from: Worker, to: Worker, tasks: u32) {
+        self.workers[from as usize].outstanding -= tasks;
+        let thief = &mut self.workers[to as usize];
+        thief.thief = false;
+        thief.outstanding += tasks;
+        thief.ticks = 0;
+        // Nothing was left to take: it may get something else in this call.
+        thief.asking = tasks == 0;
+    }
+
+    fn timing(&mut self, run: RunId, layer: u32, tasks: u32, nanos: u64) {
+        let Some(at) = self.find(run) else { return };
+        let Some(known) = self.runs[at].layer_nanos.get_mut(layer as usize) else { return };
+        let each = (nanos / u64::from(tasks.max(1))).clamp(1, u64::from(u32::MAX)) as u32;
+        // Slower at once, faster by and by: a lease that is too long hurts more than one that is too short.
+        *known = if *known == 0 || each > *known { each } else { *known - (*known - each) / 2 };
+    }
+
+    // Tasks.
+
+    fn expand(&mut self, run: RunId, task: u32, counted: &[u64]) {
+        let Some(at) = self.find(run) else { return };
+        self.with_run(at, |run, scratch| {
+            let seal = run.shape.pieces_of(task).start;
+            scratch.expansions.clear();
+            run.shape.topology.expand(task, counted, &mut scratch.expansions);
+            let mut added = Vec::new();
+            run.shape.expand(&mut scratch.expansions, seal, |owner, first, parts| added.push((owner, first, parts)));
+            for (owner, first, parts) in added {
+                run.add_parts(owner, first, parts);
+            }
+        });
+    }
+
+    fn leased_to_done(&mut self, worker: Worker, run: RunId, task: u32, bytes: &[u64], actions: &mut Actions) {
+        self.worker_reports(worker);
+        let Some(at) = self.find(run) else { return };
+        self.story.task(run, task, TaskState::Done);
+        self.with_run(at, |run, scratch| {
+            debug_assert_eq!(run.state[task as usize], TaskState::Leased, "task {task} is done");
+            run.state[task as usize] = TaskState::Done;
+            run.leased -= 1;
+            let pieces = run.shape.pieces_of(task);
+            run.ledger.unreserve(pieces.start);
+            assert_eq!(pieces.len(), bytes.len(), "task {task} gave another number of pieces than its layer declares");
+            if run.ending.is_some() {
+                // The executor drops what it gave with everything else of the run.
+                return;
+            }
+
+            scratch.ready.clear();
+            for (piece, bytes) in pieces.clone().zip(bytes) {
+                let consumers = run.shape.consumers(piece, &mut scratch.consumers);
+                for consumer in consumers {
+                    let waiting = &mut run.waiting[*consumer as usize];
+                    *waiting -= 1;
+                    if *waiting == 0 {
+                        scratch.ready.push(*consumer);
+                    }
+                }
+                if run.ledger.is_output(piece) {
+                    run.outputs_left -= 1;
+                }
+                run.ledger.made(piece, *bytes, consumers.len() as u32, actions);
+            }
+
+            let total = bytes.iter().sum::<u64>();
+            let layer = run.shape.layer_of(task);
+            if run.shape.topology.uniform(layer) {
+                let most = &mut run.layer_bytes[layer as usize];
+                *most = (*most).max(total);
+            }
+            if total >= Brain::WORTH_SPILLING && run.shape.topology.spillable(run.shape.owner_of(task)) {
+                let next = pieces.map(|piece| run.next_use(piece, &mut scratch.consumers)).min();
+                run.victims.extend(next.map(|next| (next, task)));
+            }
+
+            // The one that is first in the static order is to be on top of the stack.
+            if scratch.ready.len() > 1 {
+                scratch.ready.sort_unstable_by_key(|task| Reverse(run.shape.position(*task)));
+            }
+            for task in scratch.ready.drain(..) {
+                run.new_to_ready(task);
+            }
+            for piece in run.shape.dependencies(task, &mut scratch.dependencies) {
+                run.ledger.unread(*piece, actions);
+            }
+        });
+    }
+
+    fn leased_to_new(&mut self, worker: Worker, run: RunId, task: u32) {
+        self.worker_reports(worker);
+        let Some(at) = self.find(run) else { return };
+        self.story.task(run, task, TaskState::New);
+        self.with_run(at, |run, _| {
+            debug_assert_eq!(run.state[task as usize], TaskState::Leased, "task {task} is given back");
+            run.state[task as usize] = TaskState::New;
+            run.leased -= 1;
+            let first = run.shape.pieces_of(task).start;
+            run.ledger.unreserve(first);
+        });
+    }
+
+    fn worker_reports(&mut self, worker: Worker) {
+        let state = &mut self.workers[worker as usize];
+        state.outstanding -= 1;
+        state.ticks = 0;
+    }
+
+    // Runs.
+
+    fn stop(&mut self, run: RunId, outcome: Outcome) {
+        if let Some(at) = self.find(run) {
+            self.stop_at(at, outcome);
+        }
+    }
+
+    pub(super) fn stop_at(&mut self, at: usize, outcome: Outcome) {
+        let run = &mut self.runs[at];
+        if run.ending.is_none() && !run.ended {
+            run.ending = Some(outcome);
+        }
+    }
+
+    fn taken(&mut self, run: RunId, output: u32, actions: &mut Actions) {
+        let Some(at) = self.find(run) else { return };
+        self.with_run(at, |run, _| {
+            if let Some(piece) = run.output_piece(output) {
+                run.untaken -= 1;
+                run.ledger.unread(piece, actions);
+            }
+        });
+    }
+
+    /// Ends runs of which nothing is under way any more.
+    fn end_runs(&mut self, actions: &mut Actions) {
+        let mut at = 0;
+        while at < self.runs.len() {
+            let run = &mut self.runs[at];
+            let quiet = run.leased == 0 && run.disk_work == 0;
+            if quiet && !run.ended && (run.ending.is_some() || run.outputs_left == 0) {
+                run.ended = true;
+                actions.ended.push((run.id, run.ending.unwrap_or(Outcome::Finished)));
+            }
+            let kept = run.mode != OutputMode::Collect && run.ending.is_none() && !run.released && run.untaken > 0;
+            if quiet && run.ended && !kept {
+                actions.gone.push(run.id);
+                self.used -= run.ledger.used();
+                // Tasks whose inputs were read and that never began.
+                self.busy -= run.loading;
+                self.runs.remove(at);
+                if self.turn > at {
+                    self.turn -= 1;
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    // What the executor may ask.
+
+    /// Bytes counted now: pieces in memory, delivered outputs and reservations for running tasks.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Largest number of bytes counted at once, with those outside, since the last call.
+    pub fn take_peak(&mut self) -> u64 {
+        std::mem::replace(&mut self.peak, self.used + self.outside)
+    }
+
+    /// Whether any task is out or loading, or disk work is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy > 0
+    }
+
+    /// Whether there is no run, kept ones included.
+    pub fn is_idle(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Whether a worker takes part. One that asked and got nothing does not: it is to leave.
+    pub fn is_active(&self, worker: Worker) -> bool {
+        self.workers[worker as usize].active
+    }
+
+    /// What a task beyond the graph's own tasks is.
+    pub fn sub_task(&self, run: RunId, task: u32) -> Option<SubTask> {
+        let shape = &self.runs[self.find(run)?].shape;
+        let at = task.checked_sub(shape.tasks)?;
+        let dynamic = shape.dynamics.get(at as usize)?;
+        Some(SubTask { owner: dynamic.owner, part: dynamic.part })
+    }
+
+    /// The pieces a task reads, with those of its sub-tasks; empty when the run is gone.
+    pub fn dependencies<'a>(&'a self, run: RunId, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        match self.find(run) {
+            Some(at) => self.runs[at].shape.dependencies(task, scratch),
+            None => &[],
+        }
+    }
+
+    /// Whether the piece has one reader left, so that its value can be handed over to it.
+    pub fn is_last_use(&self, run: RunId, piece: u32) -> bool {
+        self.find(run).is_some_and(|at| {
+            let ledger = &self.runs[at].ledger;
+            ledger.left[piece as usize] == 1 && ledger.place[piece as usize] == Place::Memory
+        })
+    }
+
+    /// Tasks of a run that could be given out now, and those that are out.
+    pub fn progress(&self, run: RunId) -> Option<(u32, u32)> {
+        self.find(run).map(|at| (self.runs[at].ready(), self.runs[at].leased))
+    }
+
+    pub(super) fn find(&self, run: RunId) -> Option<usize> {
+        // Few runs live at a time.
+        self.runs.iter().position(|live| live.id == run)
+    }
+}

@@ -1,0 +1,287 @@
+//! One run as the brain sees it: the states of its tasks, its queues, its outputs.
+//!
+//! | task      | meaning                                      | held in            | leaves by                     |
+//! |-----------|----------------------------------------------|--------------------|-------------------------------|
+//! | `New`     | waits for pieces, or a source not begun      | `sources`          | last dependency, cursor       |
+//! | `Ready`   | all pieces are there                         | `fresh`            | lease, or inputs on disk      |
+//! | `Loading` | memory reserved, inputs being read back      | nothing            | the last `Loaded`             |
+//! | `Loaded`  | memory reserved, all inputs in memory        | `loaded`           | lease                         |
+//! | `Leased`  | given to a worker, memory reserved           | the worker         | `Done`, `Failed`, `Skipped`   |
+//! | `Done`    | has run                                      | nothing            | never                         |
+//!
+//! A run stands in one of: running (`ending` is none), ending (nothing new starts, what is out is awaited), ended and
+//! kept (its outputs can still be taken), gone.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
+
+use super::event::{Outcome, OutputMode, RunId, Submission};
+use super::ledger::Ledger;
+use super::shape::Shape;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum TaskState {
+    New,
+    Ready,
+    Loading,
+    Loaded,
+    Leased,
+    Done,
+}
+
+pub(super) struct Run {
+    pub id: RunId,
+    pub mode: OutputMode,
+    pub shape: Shape,
+    pub ledger: Ledger,
+
+    pub state: Vec<TaskState>,
+    /// Pieces a task still waits for; while it is `Loading`, those being read for it.
+    pub waiting: Vec<u32>,
+
+    /// Tasks that became ready, the last one first.
+    pub fresh: Vec<u32>,
+    /// Tasks whose inputs were read back for them, the oldest first.
+    pub loaded: VecDeque<u32>,
+    /// Next sources by position: one per range, or in a stream all that are wanted.
+    sources: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Ends of the ranges of tasks in which sources stand.
+    source_ends: Vec<u32>,
+    sources_left: u32,
+    /// One bit per task: it serves a wanted output. Empty when all do.
+    needed: Vec<u64>,
+
+    outputs: Vec<Range<u32>>,
+    output_count: u32,
+    /// Outputs not there yet.
+    pub outputs_left: u32,
+    /// Kept outputs not yet taken.
+    pub untaken: u32,
+    demanded: u32,
+
+    pub leased: u32,
+    pub loading: u32,
+    /// Spills and loads under way.
+    pub disk_work: u32,
+
+    /// Candidates to be spilled: next use when last seen, task.
+    pub victims: BinaryHeap<(u64, u32)>,
+
+    /// Per layer: the largest output so far in bytes, and the time of a task in nanoseconds (0: not known).
+    pub layer_bytes: Vec<u64>,
+    pub layer_nanos: Vec<u32>,
+
+    pub ending: Option<Outcome>,
+    pub ended: bool,
+    pub released: bool,
+}
+
+impl Run {
+    pub fn new(submission: Submission) -> Run {
+        let Submission { run, topology, outputs, mode } = submission;
+        let shape = Shape::new(topology);
+        let tasks = shape.tasks as usize;
+        let layers = shape.topology.layers() as usize;
+        let mut waiting = vec![0; tasks];
+        shape.topology.count_dependencies(&mut waiting);
+        let output_count = outputs.iter().map(|range| range.len() as u32).sum();
+        let stream = mode == OutputMode::Stream;
+        let mut run = Run {
+            id: run,
+            mode,
+            ledger: Ledger::new(run, mode, shape.pieces, &outputs),
+            state: vec![TaskState::New; tasks],
+            waiting,
+            fresh: Vec::new(),
+            loaded: VecDeque::new(),
+            sources: BinaryHeap::new(),
+            source_ends: Vec::new(),
+            sources_left: 0,
+            needed: if stream { vec![0; tasks.div_ceil(64)] } else { Vec::new() },
+            outputs,
+            output_count,
+            outputs_left: output_count,
+            untaken: if mode == OutputMode::Collect { 0 } else { output_count },
+            demanded: 0,
+            leased: 0,
+            loading: 0,
+            disk_work: 0,
+            victims: BinaryHeap::new(),
+            layer_bytes: vec![0; layers],
+            layer_nanos: vec![0; layers],
+            ending: None,
+            ended: false,
+            released: false,
+            shape,
+        };
+        if !stream {
+            run.find_sources();
+        }
+        run
+    }
+
+    /// Notes the ranges of tasks in which sources stand: one per layer that has any.
+    fn find_sources(&mut self) {
+        let mut at = 0;
+        while at < self.shape.tasks {
+            let layer = self.shape.topology.layer_of(at);
+            // Layers are contiguous, so their ends are found by bisection.
+            let (mut low, mut high) = (at, self.shape.tasks);
+            while low + 1 < high {
+                let middle = low + (high - low) / 2;
+                if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
+            }
+            let waiting = &self.waiting[at as usize..high as usize];
+            let sources = waiting.iter().filter(|waiting| **waiting == 0).count() as u32;
+            if let Some(first) = waiting.iter().position(|waiting| *waiting == 0) {
+                let first = at + first as u32;
+                self.sources_left += sources;
+                self.source_ends.push(high);
+                self.sources.push(Reverse((self.shape.position(first), first)));
+            }
+            at = high;
+        }
+    }
+
+    /// The source that is first in the static order, without taking it.
+    pub fn peek_source(&self) -> Option<u32> {
+        self.sources.peek().map(|Reverse((_, task))| *task)
+    }
+
+    /// Takes the source that [`Run::peek_source`] shows, and makes it `Ready`.
+    pub fn take_source(&mut self) -> Option<u32> {
+        let mut top = self.sources.peek_mut()?;
+        let task = top.0.1;
+        let next = if self.mode == OutputMode::Stream {
+            None
+        } else {
+            let range = self.source_ends.partition_point(|end| *end <= task);
+            (task + 1..self.source_ends[range])
+                .find(|next| self.waiting[*next as usize] == 0 && self.state[*next as usize] == TaskState::New)
+        };
+        match next {
+            // The next one of a range usually is the next in order too: the top is changed in place.
+            Some(next) => top.0 = (self.shape.position(next), next),
+            None => {
+                std::collections::binary_heap::PeekMut::pop(top);
+            }
+        }
+        self.sources_left -= 1;
+        self.state[task as usize] = TaskState::Ready;
+        Some(task)
+    }
+
+    /// How many tasks could be given out now, not looking at memory.
+    pub fn ready(&self) -> u32 {
+        if self.ending.is_some() {
+            return 0;
+        }
+        self.loaded.len() as u32 + self.fresh.len() as u32 + self.sources_left
+    }
+
+    /// Whether a task has all its inputs and memory, and waits for a worker only.
+    pub fn loaded_ready(&self) -> bool {
+        self.ending.is_none() && !self.loaded.is_empty()
+    }
+
+    /// A task whose last dependency is there.
+    pub fn new_to_ready(&mut self, task: u32) {
+        if self.state[task as usize] == TaskState::New && self.is_needed(task) {
+            self.state[task as usize] = TaskState::Ready;
+            self.fresh.push(task);
+        }
+    }
+
+    fn is_needed(&self, task: u32) -> bool {
+        self.needed.is_empty() || self.needed[task as usize / 64] >> (task % 64) & 1 == 1
+    }
+
+    fn set_needed(&mut self, task: u32) {
+        let word = task as usize / 64;
+        if self.needed.len() <= word {
+            self.needed.resize(word + 1, 0);
+        }
+        self.needed[word] |= 1 << (task % 64);
+    }
+
+    /// Makes room for the sub-tasks of `owner`, which run before it.
+    pub fn add_parts(&mut self, owner: u32, first: u32, parts: u32) {
+        assert_eq!(self.state[owner as usize], TaskState::New, "task {owner} is split after it became ready");
+        self.state.resize((first + parts) as usize, TaskState::New);
+        self.waiting.resize((first + parts) as usize, 1);
+        self.ledger.grow(parts);
+        self.waiting[owner as usize] += parts;
+        if !self.needed.is_empty() && self.is_needed(owner) {
+            (first..first + parts).for_each(|part| self.set_needed(part));
+        }
+    }
+
+    /// Wants the first `outputs` outputs of a stream, and so all they need.
+    pub fn demand(&mut self, outputs: u32, walk: &mut Vec<u32>, scratch: &mut Vec<u32>) {
+        let upto = outputs.min(self.output_count);
+        while self.mode == OutputMode::Stream && self.demanded < upto {
+            let piece = self.output_piece(self.demanded);
+            self.demanded += 1;
+            walk.extend(piece.map(|piece| self.shape.task_of(piece)));
+            while let Some(task) = walk.pop() {
+                if self.is_needed(task) {
+                    continue;
+                }
+                self.set_needed(task);
+                let dependencies = self.shape.dependencies(task, scratch);
+                walk.extend(dependencies.iter().map(|piece| self.shape.task_of(*piece)));
+                if self.waiting[task as usize] == 0 && self.state[task as usize] == TaskState::New {
+                    if dependencies.is_empty() {
+                        self.sources.push(Reverse((self.shape.position(task), task)));
+                        self.sources_left += 1;
+                    } else {
+                        // All its inputs were made for others before it was wanted.
+                        self.new_to_ready(task);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Number of outputs.
+    #[cfg(debug_assertions)]
+    pub fn output_count(&self) -> u32 {
+        self.output_count
+    }
+
+    /// The piece of output number `output`.
+    pub fn output_piece(&self, output: u32) -> Option<u32> {
+        let mut before = 0;
+        for range in &self.outputs {
+            let len = range.len() as u32;
+            if output < before + len {
+                return Some(range.start + (output - before));
+            }
+            before += len;
+        }
+        None
+    }
+
+    /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.
+    pub fn need(&self, task: u32) -> u64 {
+        let owner = self.shape.owner_of(task);
+        self.shape.topology.need(owner).max(self.layer_bytes[self.shape.topology.layer_of(owner) as usize])
+    }
+
+    /// The first position at which a piece is read again; outputs are taken after all.
+    pub fn next_use(&self, piece: u32, scratch: &mut Vec<u32>) -> u64 {
+        let tasks = self.shape.consumers(piece, scratch).iter();
+        let open = tasks.filter(|task| self.state[**task as usize] != TaskState::Done);
+        open.map(|task| self.shape.position(*task)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether a task that is out or about to be reads the piece.
+    pub fn is_pinned(&self, piece: u32, scratch: &mut Vec<u32>) -> bool {
+        let mut tasks = self.shape.consumers(piece, scratch).iter();
+        tasks.any(|task| {
+            matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
+        })
+    }
+}
