@@ -92,12 +92,23 @@ impl Brain {
     /// Takes in what happened and says what to do about it.
     pub fn handle(&mut self, events: &[Event<'_>], actions: &mut Actions) {
         for event in events {
-            self.take_in(event, actions);
-            self.check_event(event);
+            self.note(event, actions);
         }
+        self.decide(actions);
+    }
+
+    /// Takes in one event; [`Brain::decide`] must follow before the lock is given back. For executors that have the
+    /// events in another form than a slice.
+    pub fn note(&mut self, event: &Event<'_>, actions: &mut Actions) {
+        self.take_in(event, actions);
+        self.check_event(event);
+    }
+
+    /// Says what to do about what was noted.
+    pub fn decide(&mut self, actions: &mut Actions) {
         self.assign(actions);
         self.end_runs(actions);
-        self.check_sometimes(events.len());
+        self.check_sometimes(1);
     }
 
     /// Submits a run, which cannot be part of a slice of borrowed events because it is moved.
@@ -112,6 +123,8 @@ impl Brain {
         match *event {
             Event::Arrived(worker) => self.worker_arrived(worker),
             Event::Ask(worker) => self.worker_asks(worker),
+            Event::Leave(worker) => self.worker_leaves(worker),
+            Event::Missed(workers) => self.waking = self.waking.saturating_sub(workers),
             Event::Done { worker, run, task, bytes } => self.leased_to_done(worker, run, task, &[bytes], actions),
             Event::DonePieces { worker, run, task, bytes } => self.leased_to_done(worker, run, task, bytes, actions),
             Event::Sealed { worker, run, task, bytes, counted } => {
@@ -177,6 +190,14 @@ impl Brain {
         let state = &mut self.workers[worker as usize];
         debug_assert!(state.active && state.outstanding == 0, "worker {worker} asks while it has work");
         state.asking = true;
+    }
+
+    fn worker_leaves(&mut self, worker: Worker) {
+        let state = &mut self.workers[worker as usize];
+        debug_assert!(state.active && state.outstanding == 0, "worker {worker} leaves with work");
+        if std::mem::take(&mut state.active) {
+            self.active -= 1;
+        }
     }
 
     fn stolen(&mut self, from: Worker, to: Worker, tasks: u32) {
@@ -374,20 +395,39 @@ impl Brain {
         Some(SubTask { owner: dynamic.owner, part: dynamic.part })
     }
 
-    /// The pieces a task reads, with those of its sub-tasks; empty when the run is gone.
-    pub fn dependencies<'a>(&'a self, run: RunId, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
-        match self.find(run) {
-            Some(at) => self.runs[at].shape.dependencies(task, scratch),
-            None => &[],
+    /// The pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the value
+    /// can be handed over. Of a piece that is read twice the last reading is the last use.
+    pub fn inputs(&mut self, run: RunId, task: u32, out: &mut Vec<(u32, bool)>) {
+        out.clear();
+        let Some(at) = self.find(run) else { return };
+        let run = &self.runs[at];
+        let dependencies = run.shape.dependencies(task, &mut self.scratch.dependencies);
+        for (index, piece) in dependencies.iter().enumerate() {
+            let left = run.ledger.left[*piece as usize];
+            let movable = matches!(run.ledger.place[*piece as usize], Place::Memory | Place::Both);
+            // All readings still open are this task's, and none of them comes later.
+            let last = movable
+                && (left == 1
+                    || (left as usize <= dependencies.len()
+                        && !dependencies[index + 1..].contains(piece)
+                        && dependencies.iter().filter(|other| *other == piece).count() == left as usize));
+            out.push((*piece, last));
         }
     }
 
-    /// Whether the piece has one reader left, so that its value can be handed over to it.
-    pub fn is_last_use(&self, run: RunId, piece: u32) -> bool {
-        self.find(run).is_some_and(|at| {
-            let ledger = &self.runs[at].ledger;
-            ledger.left[piece as usize] == 1 && ledger.place[piece as usize] == Place::Memory
-        })
+    /// The pieces a task gives; none when the run is gone.
+    pub fn pieces_of(&self, run: RunId, task: u32) -> std::ops::Range<u32> {
+        self.find(run).map_or(0..0, |at| self.runs[at].shape.pieces_of(task))
+    }
+
+    /// Bytes counted for a piece.
+    pub fn bytes_of(&self, run: RunId, piece: u32) -> u64 {
+        self.find(run).map_or(0, |at| self.runs[at].ledger.bytes(piece))
+    }
+
+    /// Whether the piece is one of those to be written by the spill of its task.
+    pub fn is_writing(&self, run: RunId, piece: u32) -> bool {
+        self.find(run).is_some_and(|at| self.runs[at].ledger.place[piece as usize] == Place::Writing)
     }
 
     /// Tasks of a run that could be given out now, and those that are out.

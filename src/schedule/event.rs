@@ -18,6 +18,10 @@ pub enum Event<'a> {
     Arrived(Worker),
     /// A worker has nothing left to do and asks for tasks.
     Ask(Worker),
+    /// A worker that has nothing to do stops taking part.
+    Leave(Worker),
+    /// So many workers that were called for cannot come.
+    Missed(u32),
     /// A task has run and gave one piece of so many bytes.
     Done { worker: Worker, run: RunId, task: u32, bytes: u64 },
     /// A task has run and gave several pieces.

@@ -1,0 +1,204 @@
+//! What the core lock guards: the brain, the values of all runs, and how the brain's actions are carried out.
+
+use std::sync::Arc;
+
+use super::disk::DiskJob;
+use super::lease::{Ending, Finished, Lease, Todo};
+use super::run::{LayerStats, RunState};
+use super::values::{Garbage, Values};
+use crate::graph::Graph;
+use crate::schedule::{Actions, Brain, Event, Outcome, RunId, Submission, Worker};
+
+/// A run as the executor holds it.
+pub(super) struct Live {
+    pub state: Arc<RunState>,
+    pub values: Values,
+    pub layers: Vec<LayerStats>,
+    pub done: u64,
+    pub peak_accounted: u64,
+    pub peak_resident: Option<u64>,
+}
+
+pub(super) struct Core {
+    pub brain: Brain,
+    pub actions: Actions,
+    pub runs: Vec<Live>,
+    next_run: u32,
+    /// Workers called for that found their thread taken; told to the brain at the next tick.
+    pub missed: u32,
+    /// Threads of the pool that wait in `compute` for work or their run's end.
+    pub callers: Vec<Worker>,
+    /// Told by the brain, to be carried out by the worker that asked: from, to.
+    pub steals: Vec<(Worker, Worker)>,
+    scratch: Vec<(u32, bool)>,
+}
+
+/// What is to be done once the core lock is given back.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub garbage: Garbage,
+    pub jobs: Vec<DiskJob>,
+    pub ended: Vec<(Arc<RunState>, Outcome)>,
+    pub wake: u32,
+    /// Whether the last run is gone: spill files can be put away.
+    pub idle: bool,
+}
+
+impl Core {
+    pub fn new(brain: Brain) -> Core {
+        Core {
+            brain,
+            actions: Actions::default(),
+            runs: Vec::new(),
+            next_run: 0,
+            missed: 0,
+            callers: Vec::new(),
+            steals: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub fn next_run(&mut self) -> RunId {
+        self.next_run += 1;
+        RunId(self.next_run)
+    }
+
+    pub fn submit(&mut self, state: Arc<RunState>, effects: &mut Effects) {
+        let graph: Arc<Graph> = state.graph.clone();
+        let submission = Submission {
+            run: state.id,
+            outputs: graph.outputs().to_vec(),
+            topology: graph.clone(),
+            mode: state.mode,
+        };
+        self.runs.push(Live {
+            layers: vec![LayerStats::default(); graph.layers().len()],
+            values: Values::new(graph),
+            state,
+            done: 0,
+            peak_accounted: 0,
+            peak_resident: None,
+        });
+        self.brain.submit(submission, &mut self.actions);
+        self.apply(None, effects);
+    }
+
+    pub fn live(&mut self, run: RunId) -> Option<&mut Live> {
+        self.runs.iter_mut().find(|live| live.state.id == run)
+    }
+
+    /// Takes in what a worker has finished.
+    pub fn take_in(&mut self, worker: Worker, run: &RunState, finished: &mut Finished, garbage: &mut Garbage) {
+        let id = run.id;
+        let (brain, actions) = (&mut self.brain, &mut self.actions);
+        let Some(live) = self.runs.iter_mut().find(|live| live.state.id == id) else { return };
+        let mut chunks = finished.chunks.drain(..);
+        let (mut bytes, mut counted) = (&finished.bytes[..], &finished.counted[..]);
+        for record in &finished.records {
+            let task = record.task;
+            match record.ending {
+                Ending::Failed => brain.note(&Event::Failed { worker, run: id, task }, actions),
+                Ending::Skipped => brain.note(&Event::Skipped { worker, run: id, task }, actions),
+                Ending::Done => {
+                    live.done += 1;
+                    let pieces = brain.pieces_of(id, task);
+                    for (piece, chunk) in pieces.zip(&mut chunks) {
+                        if let Some(chunk) = chunk {
+                            live.values.store(piece, chunk);
+                        }
+                    }
+                    let sizes;
+                    (sizes, bytes) = bytes.split_at(record.pieces as usize);
+                    let counts;
+                    (counts, counted) = counted.split_at(record.counted as usize);
+                    let event = match sizes {
+                        [only] if counts.is_empty() => Event::Done { worker, run: id, task, bytes: *only },
+                        [only] => Event::Sealed { worker, run: id, task, bytes: *only, counted: counts },
+                        _ => Event::DonePieces { worker, run: id, task, bytes: sizes },
+                    };
+                    brain.note(&event, actions);
+                }
+            }
+        }
+        garbage.chunks.extend(chunks.flatten());
+        for timing in &finished.timings {
+            let stats = &mut live.layers[timing.layer as usize];
+            stats.tasks += u64::from(timing.tasks);
+            stats.nanos += timing.nanos;
+            stats.bytes_out += timing.bytes_out;
+            let (layer, tasks, nanos) = (timing.layer, timing.tasks, timing.nanos);
+            brain.note(&Event::Timing { run: id, layer, tasks, nanos }, actions);
+        }
+        finished.clear();
+    }
+
+    /// Lets the brain decide and carries out what concerns the values; the rest is put into `effects`. `lease` is the
+    /// lease of the worker that is being served.
+    pub fn decide(&mut self, lease: Option<&mut Lease>, effects: &mut Effects) {
+        self.brain.decide(&mut self.actions);
+        self.apply(lease, effects);
+    }
+
+    fn apply(&mut self, mut lease: Option<&mut Lease>, effects: &mut Effects) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for pieces in actions.release.drain(..) {
+            if let Some(live) = self.live(pieces.run) {
+                live.values.discard(pieces, true, &mut effects.garbage);
+            }
+        }
+        for pieces in actions.evict.drain(..) {
+            if let Some(live) = self.live(pieces.run) {
+                live.values.discard(pieces, false, &mut effects.garbage);
+            }
+        }
+        for (run, task) in actions.spill.drain(..) {
+            let pieces = self.brain.pieces_of(run, task).filter(|piece| self.brain.is_writing(run, *piece));
+            let pieces: Vec<u32> = pieces.collect();
+            if let Some(live) = self.live(run) {
+                let values = pieces.into_iter().filter_map(|piece| Some((piece, live.values.get(piece)?)));
+                effects.jobs.push(DiskJob::Write { run: live.state.clone(), task, values: values.collect() });
+            }
+        }
+        for (run, piece) in actions.load.drain(..) {
+            if let Some(live) = self.live(run) {
+                let extent = live.values.extent(piece);
+                effects.jobs.push(DiskJob::Read { run: live.state.clone(), piece, extent });
+            }
+        }
+        for start in actions.start.drain(..) {
+            let Some(live) = self.runs.iter_mut().find(|live| live.state.id == start.run) else { continue };
+            let Some(lease) = lease.as_deref_mut() else { continue };
+            if lease.run.as_ref().is_none_or(|run| run.id != start.run) {
+                lease.run = Some(live.state.clone());
+            }
+            let before = lease.inputs.len();
+            self.brain.inputs(start.run, start.task, &mut self.scratch);
+            for (piece, last) in self.scratch.drain(..) {
+                let value = if last { live.values.take(piece) } else { live.values.get(piece) };
+                lease.inputs.push_back(value);
+            }
+            let inputs = (lease.inputs.len() - before) as u32;
+            let part = self.brain.sub_task(start.run, start.task);
+            lease.todo.push_back(Todo { task: start.task, part, inputs });
+        }
+        self.steals.append(&mut actions.steal);
+        effects.wake += std::mem::take(&mut actions.wake);
+        for (run, outcome) in actions.ended.drain(..) {
+            if let Some(live) = self.live(run) {
+                effects.ended.push((live.state.clone(), outcome));
+            }
+        }
+        for run in actions.gone.drain(..) {
+            if let Some(at) = self.runs.iter().position(|live| live.state.id == run) {
+                effects.garbage.values.push(self.runs.remove(at).values);
+                effects.idle = self.runs.is_empty();
+            }
+        }
+        actions.clear();
+        self.actions = actions;
+        let used = self.brain.used();
+        for live in &mut self.runs {
+            live.peak_accounted = live.peak_accounted.max(used);
+        }
+    }
+}

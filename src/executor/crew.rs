@@ -1,0 +1,317 @@
+//! The threads: workers as jobs on a rayon pool or on the thread that waits, a service thread for time, one for the
+//! disk.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::core::{Core, Effects};
+use super::engine::{Engine, Shared, Threads};
+use super::lease::Lease;
+use super::run::{RunState, lock};
+use super::worker::Local;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schedule::{Event, Worker};
+
+/// How often time is told to the brain while runs are live.
+const TICK: Duration = Duration::from_millis(2);
+
+/// How often the process's memory is looked at, in ticks.
+const SAMPLE_EVERY: u32 = 3;
+
+/// The place of one worker. On a pool, the worker of thread `i` has seat `i`, so there is at most one per thread.
+#[derive(Default)]
+pub(super) struct Seat {
+    pub lease: Mutex<Lease>,
+    pub local: Mutex<Option<Local>>,
+    /// A worker stands on this thread's stack.
+    taken: AtomicBool,
+    /// For a thread of the pool that waits for its own run.
+    called: Mutex<bool>,
+    calls: Condvar,
+}
+
+pub(crate) enum Crew {
+    Synchronous,
+    Pool { pool: Arc<rayon::ThreadPool>, own: bool },
+}
+
+impl Crew {
+    pub fn new(threads: Threads) -> Result<Crew> {
+        match threads {
+            Threads::Synchronous => Ok(Crew::Synchronous),
+            Threads::Handed(pool) => Ok(Crew::Pool { pool, own: false }),
+            Threads::Own(threads) => {
+                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+                let pool = builder.thread_name(|thread| format!("chunkwise-{thread}")).build();
+                let pool = pool.map_err(|error| Error::with_source(ErrorKind::Config, "starting threads", error))?;
+                Ok(Crew::Pool { pool: Arc::new(pool), own: true })
+            }
+        }
+    }
+
+    pub fn workers(&self) -> usize {
+        match self {
+            Crew::Synchronous => 1,
+            Crew::Pool { pool, .. } => pool.current_num_threads(),
+        }
+    }
+}
+
+/// The threads that are not workers.
+#[derive(Default)]
+pub(super) struct Service {
+    started: AtomicBool,
+    /// Whether there is anything to look after.
+    awake: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Shared {
+    /// Whether its workers should let others have the threads now and then.
+    pub(super) fn yields(&self) -> bool {
+        matches!(self.crew, Crew::Pool { own: false, .. })
+    }
+
+    /// Calls for workers: first those threads of the pool that wait in `compute`, then jobs on the pool.
+    pub(super) fn wake(self: &Arc<Shared>, workers: u32) {
+        let Crew::Pool { pool, .. } = &self.crew else { return };
+        for _ in 0..workers {
+            let caller = lock(&self.core).callers.pop();
+            if let Some(caller) = caller {
+                self.unpark(caller);
+                continue;
+            }
+            let shared = self.clone();
+            pool.spawn(move || shared.work_as_job());
+        }
+    }
+
+    /// A job on the pool that is a worker.
+    fn work_as_job(self: Arc<Shared>) {
+        let Crew::Pool { pool, .. } = &self.crew else { return };
+        let Some(thread) = pool.current_thread_index() else { return };
+        let seat = &self.seats[thread];
+        if seat.taken.swap(true, Ordering::AcqRel) {
+            // This thread is inside a task and took the job while waiting for another: it cannot be two workers.
+            lock(&self.core).missed += 1;
+            return;
+        }
+        self.work_guarded(thread as Worker, None);
+        seat.taken.store(false, Ordering::Release);
+    }
+
+    /// A defect of the engine must not take the process with it: rayon aborts where a job panics.
+    fn work_guarded(self: &Arc<Shared>, worker: Worker, until: Option<&RunState>) {
+        let work = std::panic::AssertUnwindSafe(|| self.work(worker, until));
+        if let Err(panic) = std::panic::catch_unwind(work) {
+            let error = Error::internal(Error::from_panic(panic).message().to_string());
+            self.break_down(error);
+        }
+    }
+
+    /// After a defect nothing can be trusted: all runs end at once.
+    fn break_down(&self, error: Error) {
+        let states: Vec<Arc<RunState>> = lock(&self.core).runs.iter().map(|live| live.state.clone()).collect();
+        for state in states {
+            state.fail(error.clone());
+            state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());
+            state.announce();
+        }
+        self.made.notify_all();
+        self.unpark_callers();
+    }
+
+    fn unpark(&self, caller: Worker) {
+        let seat = &self.seats[caller as usize];
+        *lock(&seat.called) = true;
+        seat.calls.notify_all();
+    }
+
+    pub(super) fn unpark_callers(&self) {
+        let callers = std::mem::take(&mut lock(&self.core).callers);
+        for caller in callers {
+            self.unpark(caller);
+        }
+    }
+
+    /// Waits for the end of a run, working for it where this thread is one of the workers.
+    pub fn drive(self: &Arc<Shared>, state: &RunState) {
+        self.drive_until(state, |_| false);
+    }
+
+    /// As [`Shared::drive`], until something is there.
+    pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+        match &self.crew {
+            Crew::Synchronous => self.drive_synchronously(state, there),
+            Crew::Pool { pool, .. } => {
+                if let Some(thread) = pool.current_thread_index() {
+                    let seat = &self.seats[thread];
+                    if !seat.taken.swap(true, Ordering::AcqRel) {
+                        self.drive_on_pool(thread as Worker, state, there);
+                        seat.taken.store(false, Ordering::Release);
+                        return;
+                    }
+                }
+                let mut core = lock(&self.core);
+                while !state.is_over() && !there(&mut core) {
+                    core = self.made.wait(core).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// This thread belongs to the pool: it is a worker until its run is over, so a pool of one thread goes on as well.
+    fn drive_on_pool(self: &Arc<Shared>, worker: Worker, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+        let seat = &self.seats[worker as usize];
+        loop {
+            {
+                let mut core = lock(&self.core);
+                if state.is_over() || there(&mut core) {
+                    return;
+                }
+            }
+            self.work_guarded(worker, Some(state));
+            let mut core = lock(&self.core);
+            if state.is_over() || there(&mut core) {
+                return;
+            }
+            *lock(&seat.called) = false;
+            core.callers.push(worker);
+            drop(core);
+            let mut called = lock(&seat.called);
+            while !*called {
+                // The time bound only covers an output made by another worker: that does not call this one.
+                let waited = seat.calls.wait_timeout(called, TICK).unwrap_or_else(PoisonError::into_inner);
+                called = waited.0;
+                if waited.1.timed_out() {
+                    break;
+                }
+            }
+            drop(called);
+            lock(&self.core).callers.retain(|caller| *caller != worker);
+        }
+    }
+
+    fn drive_synchronously(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+        let _turn = lock(&self.sync_turn);
+        let mut idle_rounds = 0;
+        while !state.is_over() && !there(&mut lock(&self.core)) {
+            self.work_guarded(0, Some(state));
+            let mut jobs = 0;
+            while let Some(job) = self.disk.try_next() {
+                self.do_disk_job(job);
+                jobs += 1;
+            }
+            self.check_deadlines();
+            // Whatever can happen has happened: a run that is not over then never will be.
+            idle_rounds = if jobs > 0 { 0 } else { idle_rounds + 1 };
+            if idle_rounds > 2 && !state.is_over() {
+                let busy = lock(&self.core).brain.is_busy();
+                self.break_down(Error::internal(format!("a synchronous run stands still (busy: {busy})")));
+            }
+        }
+    }
+
+    /// Starts the service threads with the first run, and wakes the one that keeps time.
+    pub(super) fn service_starts(self: &Arc<Shared>) {
+        if self.is_synchronous() {
+            return;
+        }
+        if !self.service.started.swap(true, Ordering::AcqRel) {
+            let shared = Arc::downgrade(self);
+            let time = std::thread::Builder::new().name("chunkwise-time".into());
+            // Without it nothing but timeouts, stealing and memory samples is missing.
+            let _ = time.spawn(move || keep_time(&shared));
+            let shared = Arc::downgrade(self);
+            let disk = std::thread::Builder::new().name("chunkwise-disk".into());
+            let started = disk.spawn(move || {
+                loop {
+                    let Some(shared) = shared.upgrade() else { return };
+                    let Some(job) = shared.disk.next_or_timeout() else { continue };
+                    shared.do_disk_job(job);
+                }
+            });
+            if started.is_err() {
+                self.break_down(Error::new(ErrorKind::Config, "the disk thread cannot be started"));
+            }
+        }
+        *lock(&self.service.awake) = true;
+        self.service.bell.notify_all();
+    }
+}
+
+/// Tells the brain the time, while there are runs.
+fn keep_time(shared: &Weak<Shared>) {
+    let mut ticks = 0u32;
+    loop {
+        let Some(shared) = shared.upgrade() else { return };
+        {
+            let awake = lock(&shared.service.awake);
+            if !*awake {
+                // A bounded wait, so that an engine that is dropped is noticed.
+                let wait = shared.service.bell.wait_timeout(awake, Duration::from_millis(100));
+                drop(wait);
+                continue;
+            }
+        }
+        let asleep = {
+            let mut core = lock(&shared.core);
+            let core = &mut *core;
+            let live = core.runs.iter().any(|live| !live.state.is_over());
+            if !live && !core.brain.is_busy() {
+                *lock(&shared.service.awake) = false;
+            }
+            !live
+        };
+        if !asleep {
+            let mut effects = Effects::default();
+            shared.tell(&mut effects, |core| {
+                let missed = std::mem::take(&mut core.missed);
+                core.brain.note(&Event::Missed(missed), &mut core.actions);
+                core.brain.note(&Event::Tick, &mut core.actions);
+            });
+            shared.check_deadlines();
+            ticks = ticks.wrapping_add(1);
+            if ticks % SAMPLE_EVERY == 0 {
+                shared.watch_memory();
+            }
+        }
+        drop(shared);
+        std::thread::sleep(TICK);
+    }
+}
+
+impl Shared {
+    /// Looks at the process's memory: the largest growth for the report, and blocks kept for reuse given back where
+    /// they would go beyond the limit.
+    fn watch_memory(&self) {
+        let resident = self.sample_resident();
+        {
+            let mut core = lock(&self.core);
+            for live in &mut core.runs {
+                live.peak_resident = live.peak_resident.max(resident);
+            }
+        }
+        self.trim_pool();
+    }
+
+    /// Blocks that are kept for reuse count as memory: together with what is held they stay within the limit.
+    pub(super) fn trim_pool(&self) {
+        let room = self.budget.limit().saturating_sub(self.budget.held());
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if self.pool.cached() > room {
+            self.pool.trim(room);
+        }
+    }
+}
+
+impl Engine {
+    /// The pool it works on, if it has one.
+    pub fn rayon_pool(&self) -> Option<Arc<rayon::ThreadPool>> {
+        match &self.shared().crew {
+            Crew::Synchronous => None,
+            Crew::Pool { pool, .. } => Some(pool.clone()),
+        }
+    }
+}

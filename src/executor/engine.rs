@@ -1,0 +1,375 @@
+//! The engine: one brain with its budget, pool, spill area and threads; the door of the executor.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use super::core::{Core, Effects};
+use super::crew::{Crew, Seat, Service};
+use super::disk::DiskQueue;
+use super::run::{Receiver, RunHandle, RunState, RunStats, lock};
+use super::worker::{TaskTimes, current_engine};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Graph;
+use crate::schedule::{Brain, BrainConfig, Event, Outcome, OutputMode};
+use crate::store::spill::SpillArea;
+use crate::store::{Budget, Chunk, Pool, process};
+
+/// Which threads an engine works on.
+pub enum Threads {
+    /// The thread that waits for a run does everything, in a fixed order.
+    Synchronous,
+    /// Threads of its own.
+    Own(usize),
+    /// A pool that others use as well.
+    Handed(Arc<rayon::ThreadPool>),
+}
+
+/// What an engine is made of.
+pub struct EngineOptions {
+    /// Its threads.
+    pub threads: Threads,
+    /// Bytes that all its runs together may hold.
+    pub limit_bytes: u64,
+    /// Where it spills.
+    pub spill: Arc<SpillArea>,
+}
+
+/// Looks on while a run goes. All methods are called from worker threads and must be quick.
+pub trait Watch: Send + Sync {
+    /// Whether every task is to be reported, which costs two looks at the clock for each.
+    fn wants_tasks(&self) -> bool;
+    /// A task has run.
+    fn task(&self, graph: &Graph, times: &TaskTimes);
+    /// The values of a task were written to disk.
+    fn spilled(&self, graph: &Graph, task: u32, bytes: u64, at: Duration);
+    /// A value of a task was read back.
+    fn read_back(&self, graph: &Graph, task: u32, bytes: u64, at: Duration);
+    /// The run has ended; called before anyone who waits for it is told.
+    fn ended(&self, graph: &Graph, stats: &RunStats, error: Option<&Error>);
+}
+
+/// How one run is to go.
+#[derive(Default)]
+pub struct RunOptions {
+    /// Ends the run with an error of kind `Timeout` when it is not over by then.
+    pub timeout: Option<Duration>,
+    /// Who looks on.
+    pub watch: Option<Arc<dyn Watch>>,
+}
+
+pub(crate) struct Shared {
+    pub core: Mutex<Core>,
+    pub(super) seats: Vec<Seat>,
+    pub crew: Crew,
+    pub budget: Budget,
+    pub pool: Pool,
+    pub spill: Arc<SpillArea>,
+    pub(super) disk: DiskQueue,
+    pub(super) service: Service,
+    pub(super) sync_turn: Mutex<()>,
+    /// Signalled when an output of a run that keeps them was made, and when a run ends.
+    pub made: Condvar,
+    /// RssAnon + RssShmem when the first of the live runs began.
+    pub resident_base: AtomicU64,
+}
+
+/// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// An engine without runs.
+    pub fn new(options: EngineOptions) -> Result<Engine> {
+        let EngineOptions { threads, limit_bytes, spill } = options;
+        let crew = Crew::new(threads)?;
+        let budget = Budget::new(limit_bytes);
+        Ok(Engine::with(crew, budget, Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX)), spill))
+    }
+
+    fn with(crew: Crew, budget: Budget, pool: Pool, spill: Arc<SpillArea>) -> Engine {
+        let workers = crew.workers() as u32;
+        let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
+        let shared = Arc::new(Shared {
+            core: Mutex::new(Core::new(Brain::new(config))),
+            seats: (0..workers).map(|_| Seat::default()).collect(),
+            crew,
+            budget,
+            pool,
+            spill,
+            disk: DiskQueue::default(),
+            service: Service::default(),
+            sync_turn: Mutex::new(()),
+            made: Condvar::new(),
+            resident_base: AtomicU64::new(0),
+        });
+        Engine { shared }
+    }
+
+    /// The engine for a compute on this thread: this one, or, inside one of its tasks, a synchronous one under a child
+    /// of its budget, which runs the work on this thread.
+    pub fn here(&self) -> Engine {
+        match current_engine() {
+            Some(current) if current.is_same_family(&self.shared) => Engine::nested(&current),
+            _ => Engine { shared: self.shared.clone() },
+        }
+    }
+
+    fn nested(outer: &Arc<Shared>) -> Engine {
+        let limit = outer.budget.limit();
+        let free = limit.saturating_sub(outer.budget.held());
+        let share = limit / (2 * outer.seats.len().max(1) as u64);
+        let budget = outer.budget.child(free.max(share));
+        Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone())
+    }
+
+    /// Whether this thread runs a task of some engine.
+    pub fn inside_task() -> bool {
+        current_engine().is_some()
+    }
+
+    /// Number of threads it works on.
+    pub fn threads(&self) -> usize {
+        self.shared.seats.len()
+    }
+
+    /// Its memory limit in bytes.
+    pub fn limit_bytes(&self) -> u64 {
+        self.shared.budget.limit()
+    }
+
+    /// Its budget.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// Its pool of blocks.
+    pub fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
+    /// Where it spills.
+    pub fn spill(&self) -> &Arc<SpillArea> {
+        &self.shared.spill
+    }
+
+    /// Starts a run. Outputs go to `receiver`, or, without one, stay until they are taken; with `stream` tasks start
+    /// only as outputs are wanted.
+    pub fn start(
+        &self,
+        graph: Arc<Graph>,
+        receiver: Option<Arc<dyn Receiver>>,
+        stream: bool,
+        options: RunOptions,
+    ) -> RunHandle {
+        let mode = match (&receiver, stream) {
+            (Some(_), _) => OutputMode::Collect,
+            (None, true) => OutputMode::Stream,
+            (None, false) => OutputMode::Keep,
+        };
+        let shared = &self.shared;
+        let mut effects = Effects::default();
+        let state = {
+            let mut core = lock(&shared.core);
+            let core = &mut *core;
+            if core.runs.is_empty() {
+                let resident = process::resident().map_or(0, |resident| resident.total());
+                shared.resident_base.store(resident, Ordering::Relaxed);
+            }
+            let id = core.next_run();
+            let state = Arc::new(RunState::new(id, graph, mode, receiver, options));
+            core.submit(state.clone(), &mut effects);
+            shared.publish(core);
+            state
+        };
+        shared.service_starts();
+        shared.give_back(&mut effects);
+        RunHandle { shared: shared.clone(), state, detached: false }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Handles of runs keep the shared part, so this is not its end; the last engine handle is.
+        if Arc::strong_count(&self.shared) == 1 {
+            self.shared.disk.close();
+        }
+    }
+}
+
+impl Shared {
+    pub fn is_synchronous(&self) -> bool {
+        matches!(self.crew, Crew::Synchronous)
+    }
+
+    fn is_same_family(&self, other: &Shared) -> bool {
+        // A nested engine shares its outer engine's spill area.
+        std::ptr::eq(self, other) || Arc::ptr_eq(&self.spill, &other.spill)
+    }
+
+    /// Tells the brain what is held beside its own account.
+    pub(super) fn note_outside(&self, core: &mut Core) {
+        let outside = self.budget.held().saturating_sub(core.brain.used());
+        core.brain.note(&Event::Outside(outside), &mut core.actions);
+    }
+
+    /// Shows the brain's account to those who make reservations.
+    pub(super) fn publish(&self, core: &mut Core) {
+        self.budget.set_base(core.brain.used());
+    }
+
+    /// Tells the brain something and does what it says.
+    pub(super) fn tell(self: &Arc<Shared>, effects: &mut Effects, what: impl FnOnce(&mut Core)) {
+        {
+            let mut core = lock(&self.core);
+            let core = &mut *core;
+            what(core);
+            core.decide(None, effects);
+            self.publish(core);
+        }
+        self.give_back(effects);
+    }
+
+    /// Does what is to be done without the core lock.
+    pub(super) fn give_back(self: &Arc<Shared>, effects: &mut Effects) {
+        effects.garbage.clear();
+        if !effects.jobs.is_empty() {
+            self.disk.push(effects.jobs.drain(..));
+        }
+        let wake = std::mem::take(&mut effects.wake);
+        if wake > 0 {
+            self.wake(wake);
+        }
+        if std::mem::take(&mut effects.idle) {
+            self.spill.idle();
+        }
+        for (state, outcome) in effects.ended.drain(..) {
+            self.end_run(&state, outcome);
+        }
+    }
+
+    fn end_run(&self, state: &RunState, outcome: Outcome) {
+        state.settle(outcome, self.budget.limit(), self.seats.len());
+        if let Some(watch) = &state.watch {
+            let stats = self.stats(state);
+            let error = state.result().and_then(Result::err);
+            let ended = || watch.ended(&state.graph, &stats, error.as_ref());
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ended));
+        }
+        state.announce();
+        drop(lock(&self.core));
+        self.made.notify_all();
+        self.unpark_callers();
+    }
+
+    pub(super) fn watch(&self, run: &RunState, tell: impl FnOnce(&dyn Watch)) {
+        if let Some(watch) = &run.watch {
+            // Those who look on cannot break a run.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tell(&**watch)));
+        }
+    }
+
+    /// Ends a run with an error, unless it has failed already.
+    pub fn cancel(self: &Arc<Shared>, state: &RunState, error: Error) {
+        if state.is_over() {
+            return;
+        }
+        state.fail(error);
+        let mut effects = Effects::default();
+        self.tell(&mut effects, |core| core.brain.note(&Event::Cancel(state.id), &mut core.actions));
+    }
+
+    /// Nobody holds the run any more: it is cancelled if it is under way, and what it keeps is dropped.
+    pub fn release(self: &Arc<Shared>, state: &RunState) {
+        if !state.is_over() {
+            state.fail(Error::new(ErrorKind::Cancelled, "the run was cancelled: its handle was dropped"));
+        }
+        let mut effects = Effects::default();
+        self.tell(&mut effects, |core| core.brain.note(&Event::Release(state.id), &mut core.actions));
+        if self.is_synchronous() && !state.is_over() {
+            self.drive(state);
+        }
+    }
+
+    pub fn demand(self: &Arc<Shared>, state: &RunState, outputs: u32) {
+        let mut effects = Effects::default();
+        let event = Event::Demand { run: state.id, outputs };
+        self.tell(&mut effects, |core| core.brain.note(&event, &mut core.actions));
+    }
+
+    /// Waits for an output of a run that keeps its outputs, and reads it from disk where it was spilled.
+    pub fn take_output(self: &Arc<Shared>, state: &RunState, output: u32, for_good: bool) -> Result<Chunk> {
+        let piece = state.output_piece(output).ok_or_else(|| Error::internal("an output that is not there is taken"))?;
+        self.drive_until(state, |core| core.has_value(state.id, piece));
+        let (chunk, extent) = {
+            let mut core = lock(&self.core);
+            let live = core.live(state.id);
+            live.map_or((None, None), |live| (live.values.get(piece), live.values.extent(piece)))
+        };
+        let result = match (chunk, extent) {
+            (Some(chunk), _) => Ok(chunk),
+            (None, Some(extent)) => self.read(state, piece, &extent),
+            (None, None) => {
+                self.drive(state);
+                match state.result() {
+                    Some(Err(error)) => Err(error),
+                    _ => Err(Error::internal("an output was taken twice")),
+                }
+            }
+        };
+        if for_good && result.is_ok() {
+            let mut effects = Effects::default();
+            let event = Event::Taken { run: state.id, output };
+            self.tell(&mut effects, |core| core.brain.note(&event, &mut core.actions));
+        }
+        result
+    }
+
+    /// What has happened in a run so far. After it is gone, what was last known.
+    pub fn stats(&self, state: &RunState) -> RunStats {
+        let resident = self.sample_resident();
+        let mut core = lock(&self.core);
+        if let Some(live) = core.live(state.id) {
+            live.peak_resident = live.peak_resident.max(resident);
+            let faults = match (state.faults_before, process::page_faults()) {
+                (Some(before), Some(after)) => Some((after.0 - before.0, after.1 - before.1)),
+                _ => None,
+            };
+            let stats = RunStats {
+                elapsed: state.started.elapsed(),
+                layers: live.layers.clone(),
+                done: live.done,
+                tasks: u64::from(state.graph.task_count()),
+                peak_accounted: live.peak_accounted,
+                peak_resident: live.peak_resident,
+                bytes_read: state.scope.bytes_read(),
+                page_faults: faults,
+            };
+            drop(core);
+            state.keep_stats(stats);
+        }
+        state.kept_stats()
+    }
+
+    /// How much the process's anonymous and shared memory has grown since the first live run began.
+    pub(super) fn sample_resident(&self) -> Option<u64> {
+        let resident = process::resident()?.total();
+        Some(resident.saturating_sub(self.resident_base.load(Ordering::Relaxed)))
+    }
+
+    /// Cancels runs that are out of time.
+    pub(super) fn check_deadlines(self: &Arc<Shared>) {
+        let now = Instant::now();
+        let late = |state: &Arc<RunState>| state.deadline.is_some_and(|deadline| deadline <= now) && !state.is_ending();
+        let late: Vec<Arc<RunState>> = {
+            let core = lock(&self.core);
+            core.runs.iter().map(|live| &live.state).filter(|state| late(state)).cloned().collect()
+        };
+        for state in late {
+            let after = state.started.elapsed();
+            let text = format!("the run did not end within its timeout of {after:.1?}");
+            self.cancel(&state, Error::new(ErrorKind::Timeout, text));
+        }
+    }
+}

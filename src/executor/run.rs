@@ -1,0 +1,314 @@
+//! One run from the outside: its graph, its receiver, how it ended.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::engine::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Graph, Scope};
+use crate::schedule::{Outcome, OutputMode, RunId};
+use crate::store::Chunk;
+
+/// Takes the outputs of a run the moment they are made.
+pub trait Receiver: Send + Sync {
+    /// Takes outputs with their numbers, in no order, and empties the list. Called by several threads.
+    fn put(&self, outputs: &mut Vec<(u32, Chunk)>) -> Result<()>;
+}
+
+/// What happened in one layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerStats {
+    /// Tasks that have run.
+    pub tasks: u64,
+    /// Time spent in them, over all threads.
+    pub nanos: u64,
+    /// Bytes of their outputs.
+    pub bytes_out: u64,
+    /// Bytes written to disk.
+    pub spilled: u64,
+    /// Bytes read back.
+    pub read_back: u64,
+}
+
+/// What happened in one run, so far or in all.
+#[derive(Clone, Debug, Default)]
+pub struct RunStats {
+    /// Time from the start of the run.
+    pub elapsed: Duration,
+    /// Per layer of the graph that was run.
+    pub layers: Vec<LayerStats>,
+    /// Tasks that have run, and tasks in all.
+    pub done: u64,
+    pub tasks: u64,
+    /// Largest number of bytes the engine counted while the run was live.
+    pub peak_accounted: u64,
+    /// Largest growth of the process's resident memory seen while the run was live, if the system tells.
+    pub peak_resident: Option<u64>,
+    /// Bytes that sources have read, decoded.
+    pub bytes_read: u64,
+    /// Minor and major page faults of the process while the run was live, if the system tells.
+    pub page_faults: Option<(u64, u64)>,
+}
+
+pub(crate) struct RunState {
+    pub id: RunId,
+    pub graph: Arc<Graph>,
+    pub mode: OutputMode,
+    pub scope: Scope,
+    pub receiver: Option<Arc<dyn Receiver>>,
+    /// Ranges of output pieces by their start, with the number of their first output.
+    outputs: Vec<(Range<u32>, u32)>,
+    /// Nothing new is to begin.
+    pub ending: AtomicBool,
+    /// Times of each task are wanted.
+    pub trace: bool,
+    pub started: Instant,
+    pub deadline: Option<Instant>,
+    pub faults_before: Option<(u64, u64)>,
+    error: Mutex<Option<Error>>,
+    end: Mutex<End>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct End {
+    result: Option<Result<()>>,
+    over: bool,
+    wakers: Vec<Waker>,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic under a lock is caught at the worker's door and ends all runs; until then the data is still whole enough
+    // to be torn down.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RunState {
+    #[allow(clippy::too_many_arguments, reason = "a plain constructor of a struct that is made in one place")]
+    pub fn new(
+        id: RunId,
+        graph: Arc<Graph>,
+        mode: OutputMode,
+        receiver: Option<Arc<dyn Receiver>>,
+        trace: bool,
+        timeout: Option<Duration>,
+    ) -> RunState {
+        let mut outputs = Vec::with_capacity(graph.outputs().len());
+        let mut first = 0;
+        for range in graph.outputs() {
+            outputs.push((range.clone(), first));
+            first += range.len() as u32;
+        }
+        outputs.sort_unstable_by_key(|(range, _)| range.start);
+        let started = Instant::now();
+        RunState {
+            id,
+            graph,
+            mode,
+            scope: Scope::default(),
+            receiver,
+            outputs,
+            ending: AtomicBool::new(false),
+            trace,
+            started,
+            deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
+            faults_before: crate::store::process::page_faults(),
+            error: Mutex::default(),
+            end: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// The number of the output that a piece is, if it is one.
+    pub fn output_number(&self, piece: u32) -> Option<u32> {
+        let at = self.outputs.partition_point(|(range, _)| range.end <= piece);
+        let (range, first) = self.outputs.get(at)?;
+        range.contains(&piece).then(|| first + (piece - range.start))
+    }
+
+    /// The piece of an output.
+    pub fn output_piece(&self, output: u32) -> Option<u32> {
+        let ranges = self.outputs.iter();
+        ranges.filter_map(|(range, first)| Some(range.start + output.checked_sub(*first)?).filter(|p| *p < range.end)).next()
+    }
+
+    /// Keeps the first error and stops what has not begun.
+    pub fn fail(&self, error: Error) {
+        lock(&self.error).get_or_insert(error);
+        self.ending.store(true, Ordering::Release);
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// The error of a task, with its provenance.
+    pub fn task_error(&self, task: u32, error: Error) -> Error {
+        let (name, index, verb, origin) = self.graph.describe(task);
+        error.in_task(name, index).frame(crate::error::Role::From, verb, origin)
+    }
+
+    /// Ends the run, for those that wait. Called once, when nothing of it is under way any more.
+    pub fn end(&self, outcome: Outcome, limit: u64, threads: usize) {
+        let result = match outcome {
+            Outcome::Finished => Ok(()),
+            Outcome::Stopped => Err(lock(&self.error)
+                .take()
+                .unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the run was cancelled"))),
+            Outcome::TooLarge { task, needed } => {
+                let (name, index, verb, origin) = self.graph.describe(task);
+                let name = crate::error::TaskName { layer: name, index };
+                let (needed, limit) = (crate::error::human_bytes(needed), crate::error::human_bytes(limit));
+                let text = format!(
+                    "`{name}` needs {needed} to start and the memory limit is {limit}: raise memory_limit or lower \
+                     threads ({threads})"
+                );
+                Err(Error::new(ErrorKind::LimitTooSmall, text).frame(crate::error::Role::In, verb, origin))
+            }
+        };
+        let mut end = lock(&self.end);
+        end.over = true;
+        end.result.get_or_insert(result);
+        let wakers = std::mem::take(&mut end.wakers);
+        drop(end);
+        self.ended.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the run has ended.
+    pub fn is_over(&self) -> bool {
+        lock(&self.end).over
+    }
+
+    /// Waits for the end, or until the time is over.
+    pub fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        let mut end = lock(&self.end);
+        while !end.over {
+            match deadline {
+                None => end = self.ended.wait(end).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    end = self.ended.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+        true
+    }
+
+    /// How it ended; the error is given to each that asks.
+    pub fn result(&self) -> Option<Result<()>> {
+        lock(&self.end).result.clone()
+    }
+
+    /// Registers a waker, unless the run has ended.
+    pub fn wake_at_end(&self, waker: &Waker) -> bool {
+        let mut end = lock(&self.end);
+        if end.over {
+            return false;
+        }
+        if !end.wakers.iter().any(|known| known.will_wake(waker)) {
+            end.wakers.push(waker.clone());
+        }
+        true
+    }
+}
+
+/// A run under way. Dropping it cancels the run, unless [`RunHandle::detach`] was called.
+pub struct RunHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) state: Arc<RunState>,
+    pub(super) detached: bool,
+}
+
+/// Stops a run from anywhere.
+#[derive(Clone)]
+pub struct RunCanceller {
+    shared: Weak<Shared>,
+    state: Weak<RunState>,
+}
+
+impl RunCanceller {
+    /// Ends the run: no new task begins, what runs is awaited, everything is freed.
+    pub fn cancel(&self) {
+        if let (Some(shared), Some(state)) = (self.shared.upgrade(), self.state.upgrade()) {
+            shared.cancel(&state, Error::new(ErrorKind::Cancelled, "the run was cancelled"));
+        }
+    }
+}
+
+impl RunHandle {
+    /// Waits until the run has ended.
+    pub fn wait(&self) -> Result<()> {
+        self.shared.drive(&self.state);
+        self.state.result().unwrap_or_else(|| Err(Error::internal("a run ended without a result")))
+    }
+
+    /// Waits for the end so long; whether it has ended.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.state.wait_until(Instant::now().checked_add(timeout))
+    }
+
+    /// Whether the run has ended.
+    pub fn is_over(&self) -> bool {
+        self.state.is_over()
+    }
+
+    /// How it ended, if it has.
+    pub fn result(&self) -> Option<Result<()>> {
+        self.state.result()
+    }
+
+    /// Registers a waker for the end; false where it has ended.
+    pub fn wake_at_end(&self, waker: &Waker) -> bool {
+        self.state.wake_at_end(waker)
+    }
+
+    /// Something that can cancel the run from elsewhere.
+    pub fn canceller(&self) -> RunCanceller {
+        RunCanceller { shared: Arc::downgrade(&self.shared), state: Arc::downgrade(&self.state) }
+    }
+
+    /// Lets the run go on when the handle is dropped.
+    pub fn detach(mut self) {
+        self.detached = true;
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> RunStats {
+        self.shared.stats(&self.state)
+    }
+
+    /// The graph that is run.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.state.graph
+    }
+
+    /// Wants the first `outputs` outputs of a streaming run.
+    pub fn demand(&self, outputs: u32) {
+        self.shared.demand(&self.state, outputs);
+    }
+
+    /// Waits for an output of a run that keeps them and takes it out for good.
+    pub fn take(&self, output: u32) -> Result<Chunk> {
+        self.shared.take_output(&self.state, output, true)
+    }
+
+    /// Waits for an output of a run that keeps them and leaves it there, where it may be spilled.
+    pub fn get(&self, output: u32) -> Result<Chunk> {
+        self.shared.take_output(&self.state, output, false)
+    }
+}
+
+impl Drop for RunHandle {
+    fn drop(&mut self) {
+        if !self.detached {
+            self.shared.release(&self.state);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A worker: takes leases from the brain, runs their tasks, reports.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::core::Effects;
+use super::engine::Shared;
+use super::lease::{Ending, Finished, Record, Timing, Todo};
+use super::run::{RunState, lock};
+use crate::error::{Error, Result};
+use crate::graph::{Inputs, Outputs};
+use crate::schedule::{Event, OutputMode, Topology, Worker};
+use crate::store::Chunk;
+
+/// A worker on a pool that was handed over lets other jobs run this often.
+const YIELD_EVERY: Duration = Duration::from_millis(2);
+
+/// A worker's buffers, kept from one time at work to the next.
+#[derive(Default)]
+pub(super) struct Local {
+    inputs: Vec<Option<Chunk>>,
+    chunks: Vec<Chunk>,
+    bytes: Vec<u64>,
+    counted: Vec<u64>,
+    finished: Finished,
+    deliveries: Vec<(u32, Chunk)>,
+    scratch: Vec<u32>,
+    effects: Effects,
+}
+
+/// Times of one task, for those who watch.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskTimes {
+    /// The task's number in the graph; of a sub-task, the task it is a part of.
+    pub task: u32,
+    /// The worker that ran it.
+    pub worker: u32,
+    /// Since the run began.
+    pub start: Duration,
+    /// Since the run began.
+    pub end: Duration,
+    /// Bytes of all inputs, as far as they are known.
+    pub bytes_in: u64,
+    /// Bytes of all outputs.
+    pub bytes_out: u64,
+}
+
+thread_local! {
+    /// The engines whose workers stand on this thread's stack, the innermost last.
+    static AT_WORK: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks this thread as working for an engine.
+struct AtWork;
+
+impl AtWork {
+    fn enter(shared: &Arc<Shared>) -> AtWork {
+        AT_WORK.with_borrow_mut(|stack| stack.push(shared.clone()));
+        AtWork
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.with_borrow_mut(|stack| stack.pop());
+    }
+}
+
+/// The engine of the task that runs on this thread.
+pub(super) fn current_engine() -> Option<Arc<Shared>> {
+    AT_WORK.with_borrow(|stack| stack.last().cloned())
+}
+
+/// What a worker says when it comes to the brain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Arrived,
+    Ask,
+    Leave,
+}
+
+impl Shared {
+    /// Works until there is nothing to do, or the run `until` is over.
+    pub(super) fn work(self: &Arc<Shared>, worker: Worker, until: Option<&RunState>) {
+        let _at_work = AtWork::enter(self);
+        let _pool = self.pool.enter();
+        let mut local = lock(&self.seats[worker as usize].local).take().unwrap_or_default();
+        let mut word = Word::Arrived;
+        let mut yielded = Instant::now();
+        while self.come(worker, word, &mut local) {
+            self.run_lease(worker, &mut local);
+            if self.is_synchronous() {
+                while let Some(job) = self.disk.try_next() {
+                    self.do_disk_job(job);
+                }
+                self.check_deadlines();
+            } else if self.yields() && yielded.elapsed() > YIELD_EVERY {
+                rayon::yield_now();
+                yielded = Instant::now();
+            }
+            word = if until.is_some_and(RunState::is_over) { Word::Leave } else { Word::Ask };
+        }
+        *lock(&self.seats[worker as usize].local) = Some(local);
+    }
+
+    /// Reports what is finished and says a word to the brain; whether the worker is to go on.
+    fn come(self: &Arc<Shared>, worker: Worker, word: Word, local: &mut Local) -> bool {
+        let seat = &self.seats[worker as usize];
+        let mut lease = lock(&seat.lease);
+        let run = lease.run.clone();
+        std::mem::swap(&mut lease.finished, &mut local.finished);
+        drop(lease);
+        if let Some(run) = &run {
+            self.deliver(run, &mut local.finished, &mut local.deliveries, &mut local.scratch);
+        }
+
+        let active = {
+            let mut core = lock(&self.core);
+            let core = &mut *core;
+            if let Some(run) = &run {
+                core.take_in(worker, run, &mut local.finished, &mut local.effects.garbage);
+            }
+            let event = match word {
+                Word::Arrived => Event::Arrived(worker),
+                Word::Ask => Event::Ask(worker),
+                Word::Leave => Event::Leave(worker),
+            };
+            self.note_outside(core);
+            core.brain.note(&event, &mut core.actions);
+            let mut lease = lock(&seat.lease);
+            core.decide(Some(&mut lease), &mut local.effects);
+            for (from, to) in std::mem::take(&mut core.steals) {
+                // Only the worker that asks is told to steal.
+                debug_assert_eq!(to, worker);
+                let mut victim = lock(&self.seats[from as usize].lease);
+                let tasks = victim.share(&mut lease);
+                let mut collected = std::mem::take(&mut victim.finished);
+                let of = victim.run.clone();
+                drop(victim);
+                if let Some(of) = &of {
+                    self.deliver(of, &mut collected, &mut local.deliveries, &mut local.scratch);
+                    core.take_in(from, of, &mut collected, &mut local.effects.garbage);
+                }
+                core.brain.note(&Event::Stolen { from, to, tasks }, &mut core.actions);
+                core.decide(Some(&mut lease), &mut local.effects);
+            }
+            if lease.todo.is_empty() {
+                lease.run = None;
+            }
+            self.publish(core);
+            core.brain.is_active(worker)
+        };
+        self.give_back(&mut local.effects);
+        active
+    }
+
+    /// Hands outputs to their receiver; those that no task reads are moved.
+    fn deliver(
+        &self,
+        run: &RunState,
+        finished: &mut Finished,
+        deliveries: &mut Vec<(u32, Chunk)>,
+        scratch: &mut Vec<u32>,
+    ) {
+        let (OutputMode::Collect, Some(receiver)) = (run.mode, &run.receiver) else { return };
+        let mut at = 0;
+        for record in &finished.records {
+            if record.task < run.graph.task_count() && record.ending == Ending::Done {
+                for (piece, slot) in run.graph.pieces_of(record.task).zip(&mut finished.chunks[at..]) {
+                    let Some(output) = run.output_number(piece) else { continue };
+                    let unread = run.graph.consumers(piece, scratch).is_empty();
+                    let chunk = if unread { slot.take() } else { slot.clone() };
+                    deliveries.extend(chunk.map(|chunk| (output, chunk)));
+                }
+            }
+            at += record.pieces as usize;
+        }
+        if deliveries.is_empty() {
+            return;
+        }
+        let put = catch_unwind(AssertUnwindSafe(|| receiver.put(deliveries)));
+        if let Err(error) = put.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
+            run.fail(error);
+        }
+        deliveries.clear();
+    }
+
+    /// Runs the tasks of the worker's lease.
+    fn run_lease(&self, worker: Worker, local: &mut Local) {
+        let seat = &self.seats[worker as usize];
+        let Some(run) = lock(&seat.lease).run.clone() else { return };
+        let mut since = Instant::now();
+        let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };
+        let mut last: Option<Record> = None;
+        loop {
+            let todo = {
+                let mut lease = lock(&seat.lease);
+                if let Some(record) = last.take() {
+                    let finished = &mut lease.finished;
+                    finished.records.push(record);
+                    finished.chunks.extend(local.chunks.drain(..).map(Some));
+                    finished.bytes.append(&mut local.bytes);
+                    finished.counted.append(&mut local.counted);
+                }
+                lease.next(&mut local.inputs)
+            };
+            let layer = todo.as_ref().map_or(u32::MAX, |todo| {
+                run.graph.layer_at(todo.part.map_or(todo.task, |part| part.owner)) as u32
+            });
+            if layer != timing.layer {
+                if timing.tasks > 0 {
+                    let now = Instant::now();
+                    timing.nanos = (now - since).as_nanos() as u64;
+                    since = now;
+                    lock(&seat.lease).finished.timings.push(timing);
+                }
+                timing = Timing { layer, tasks: 0, nanos: 0, bytes_out: 0 };
+            }
+            let Some(todo) = todo else { return };
+            let record = self.run_task(worker, &run, &todo, local);
+            timing.tasks += 1;
+            timing.bytes_out += local.bytes.iter().sum::<u64>();
+            last = Some(record);
+        }
+    }
+
+    fn run_task(&self, worker: Worker, run: &RunState, todo: &Todo, local: &mut Local) -> Record {
+        let mut record = Record { task: todo.task, ending: Ending::Skipped, pieces: 0, counted: 0 };
+        if run.is_ending() {
+            local.inputs.clear();
+            return record;
+        }
+        let owner = todo.part.map_or(todo.task, |part| part.owner);
+        let start = run.trace.then(|| (run.started.elapsed(), self.bytes_in(run, owner, &mut local.scratch)));
+        let Local { inputs, chunks, bytes, counted, .. } = local;
+        let ran = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
+            let context = run.context(&self.budget);
+            let mut out = Outputs::new(chunks, counted);
+            let mut given = Inputs::new(inputs);
+            match todo.part {
+                None => run.graph.run(todo.task, &context, &mut given, &mut out)?,
+                Some(part) => run.graph.run_part(part.owner, part.part, &context, &mut given, &mut out)?,
+            }
+            let pieces = match todo.part {
+                None => run.graph.pieces_of(todo.task).len(),
+                Some(_) => 1,
+            };
+            if chunks.len() != pieces {
+                return Err(Error::internal(format!("gave {} pieces instead of {pieces}", chunks.len())));
+            }
+            for (place, chunk) in chunks.iter().enumerate() {
+                let kind = match todo.part {
+                    None => run.graph.kind_of(todo.task, place as u32),
+                    Some(part) => run.graph.part_kind(part.owner),
+                };
+                bytes.push(kind.bytes(chunk));
+            }
+            // Inputs that the task did not take go before it is reported, so that their memory is free by then.
+            inputs.clear();
+            Ok(())
+        }));
+        match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
+            Ok(()) => {
+                record.ending = Ending::Done;
+                record.pieces = chunks.len() as u32;
+                record.counted = counted.len() as u32;
+            }
+            Err(error) => {
+                run.fail(run.task_error(owner, error));
+                record.ending = Ending::Failed;
+                let _ = catch_unwind(AssertUnwindSafe(|| inputs.clear()));
+                inputs.clear();
+                let _ = catch_unwind(AssertUnwindSafe(|| chunks.clear()));
+                chunks.clear();
+                bytes.clear();
+                counted.clear();
+            }
+        }
+        if let Some((start, bytes_in)) = start {
+            let bytes_out = bytes.iter().sum();
+            let times = TaskTimes { task: owner, worker, start, end: run.started.elapsed(), bytes_in, bytes_out };
+            self.watch(run, |watch| watch.task(&run.graph, &times));
+        }
+        record
+    }
+
+    /// Bytes of what a task reads, as the brain counts them.
+    fn bytes_in(&self, run: &RunState, task: u32, scratch: &mut Vec<u32>) -> u64 {
+        let pieces = run.graph.dependencies(task, scratch).to_vec();
+        let core = lock(&self.core);
+        pieces.into_iter().map(|piece| core.brain.bytes_of(run.id, piece)).sum()
+    }
+}

@@ -1,0 +1,182 @@
+//! Building a graph: layers are added from the sources up, their inputs are typed handles.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::explicit::Tasks;
+use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+use super::pattern::{Extent, Pattern};
+use crate::error::{Error, Result};
+
+/// A layer under construction or finished, whose pieces are of type `T`.
+pub struct LayerRef<T> {
+    layer: u32,
+    tasks: u32,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for LayerRef<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for LayerRef<T> {}
+
+impl<T> LayerRef<T> {
+    /// Its place in the graph.
+    pub fn layer(&self) -> u32 {
+        self.layer
+    }
+
+    /// Number of tasks.
+    pub fn tasks(&self) -> u32 {
+        self.tasks
+    }
+
+    /// This layer read by a pattern.
+    pub fn read(&self, pattern: Pattern) -> Input {
+        Input { layer: self.layer, pattern }
+    }
+}
+
+/// A graph being built.
+#[derive(Default)]
+pub struct Draft {
+    graph: Graph,
+}
+
+impl Draft {
+    /// An empty one.
+    pub fn new() -> Draft {
+        Draft::default()
+    }
+
+    /// The number the next layer's first piece will have.
+    pub fn next_piece(&self) -> u32 {
+        self.graph.piece_count()
+    }
+
+    /// The layers so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Adds a regular layer of `tasks` tasks that give one piece of type `T` each.
+    pub fn regular<T>(
+        &mut self,
+        meta: Meta,
+        tasks: u32,
+        inputs: Vec<Input>,
+        op: impl LayerOp + 'static,
+    ) -> Result<LayerRef<T>> {
+        self.pieces(meta, tasks, 1, inputs, op)
+    }
+
+    /// Adds a regular layer whose tasks give `pieces` pieces of type `T` each.
+    pub fn pieces<T>(
+        &mut self,
+        meta: Meta,
+        tasks: u32,
+        pieces: u32,
+        inputs: Vec<Input>,
+        op: impl LayerOp + 'static,
+    ) -> Result<LayerRef<T>> {
+        self.layer(meta, tasks, pieces, Body::Regular { op: Arc::new(op), inputs })
+    }
+
+    /// Adds an explicit layer.
+    pub fn explicit(&mut self, meta: Meta, tasks: Tasks) -> Result<u32> {
+        let pieces = if tasks.piece_starts.is_empty() { 1 } else { 0 };
+        let layer: LayerRef<()> = self.layer(meta, tasks.len(), pieces, Body::Explicit(tasks))?;
+        Ok(layer.layer)
+    }
+
+    pub(super) fn layer<T>(&mut self, meta: Meta, tasks: u32, pieces: u32, body: Body) -> Result<LayerRef<T>> {
+        let number = self.graph.layers.len() as u32;
+        let first_task = self.graph.task_count();
+        let first_piece = self.graph.piece_count();
+        let made = match &body {
+            Body::Regular { .. } => u64::from(tasks) * u64::from(pieces),
+            Body::Explicit(tasks) => u64::from(tasks.pieces()),
+        };
+        // One value is kept free for "none".
+        let most = u64::from(u32::MAX) - 1;
+        if u64::from(first_task) + u64::from(tasks) > most || u64::from(first_piece) + made > most {
+            return Err(Error::new(
+                crate::error::ErrorKind::Plan,
+                format!("the graph would have more than {most} tasks at `{}`; use larger chunks", meta.name),
+            ));
+        }
+        let mut layer = Layer {
+            meta,
+            body,
+            tasks: first_task..first_task + tasks,
+            pieces: first_piece..first_piece + made as u32,
+            pieces_per_task: pieces,
+            readers: Vec::new(),
+            explicit_readers: Vec::new(),
+            phase: 0,
+            depth: 0,
+        };
+        match &layer.body {
+            Body::Regular { inputs, .. } => {
+                for (slot, input) in inputs.iter().enumerate() {
+                    let Some(below) = self.graph.layers.get(input.layer as usize) else {
+                        return Err(Error::internal(format!("layer `{}` reads a later one", layer.meta.name)));
+                    };
+                    let extent = Extent { below: below.len(), pieces: below.pieces_per_task, above: tasks };
+                    if !input.pattern.fits(extent) {
+                        let (name, lower) = (&layer.meta.name, &below.meta.name);
+                        let pattern = input.pattern;
+                        return Err(Error::internal(format!("`{name}` reads `{lower}` by {pattern:?} over {extent:?}")));
+                    }
+                    let together = input.pattern.advances_together()
+                        || (input.pattern == Pattern::All && tasks == 1)
+                        || (input.pattern == Pattern::Broadcast && is_source(below));
+                    layer.phase = layer.phase.max(below.phase + u32::from(!together));
+                    layer.depth = layer.depth.max(below.depth + 1);
+                    self.graph.layers[input.layer as usize].readers.push((number, slot as u32));
+                }
+            }
+            Body::Explicit(calls) => {
+                // Which layers it reads: each gets the inverse of the edges into it.
+                let mut below: Vec<bool> = vec![false; self.graph.layers.len()];
+                let mut last: Range<u32> = 0..0;
+                for piece in calls.reads.rows_flat() {
+                    if *piece >= first_piece || last.contains(piece) {
+                        continue;
+                    }
+                    let at = self.graph.layer_at_piece(*piece);
+                    last = self.graph.layers[at].pieces.clone();
+                    below[at] = true;
+                }
+                for (at, _) in below.iter().enumerate().filter(|(_, read)| **read) {
+                    let lower = &mut self.graph.layers[at];
+                    layer.phase = layer.phase.max(lower.phase + 1);
+                    layer.depth = layer.depth.max(lower.depth + 1);
+                    let count = lower.pieces.end - lower.pieces.start;
+                    lower.explicit_readers.push(calls.reads.invert(lower.pieces.start, count, first_task));
+                }
+                if !calls.reads.is_empty() {
+                    layer.explicit_readers.push(calls.reads.invert(first_piece, made as u32, first_task));
+                }
+            }
+        }
+        self.graph.layers.push(layer);
+        Ok(LayerRef { layer: number, tasks, type_of: PhantomData })
+    }
+
+    /// The finished graph, with the pieces that are its results.
+    pub fn finish(self, outputs: Vec<Range<u32>>) -> Graph {
+        Graph { outputs, ..self.graph }
+    }
+}
+
+fn is_source(layer: &Layer) -> bool {
+    match &layer.body {
+        Body::Regular { inputs, .. } => inputs.is_empty(),
+        Body::Explicit(tasks) => tasks.reads.is_empty(),
+    }
+}

@@ -1,0 +1,206 @@
+//! Explicit layers: a call and the edges of each task, in compressed rows.
+
+use std::sync::Arc;
+
+use super::task::{Inputs, Outputs, TaskContext};
+use crate::error::Result;
+use crate::origin::Origin;
+use crate::store::Kind;
+
+/// One task of an explicit layer.
+pub trait Call: Send + Sync {
+    /// Runs the task.
+    fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()>;
+
+    /// What the task is called in errors, profile and drawings.
+    fn name(&self) -> &str;
+
+    /// The verb of the public API that made it.
+    fn verb(&self) -> &'static str;
+
+    /// The user's line.
+    fn origin(&self) -> Origin;
+
+    /// What the engine knows about piece number `piece`.
+    fn kind(&self, piece: u32) -> &'static dyn Kind;
+
+    /// Bytes needed beside the inputs, if known.
+    fn need(&self) -> u64 {
+        0
+    }
+
+    /// Names of the tasks fused into this one; empty when it is one task.
+    fn members(&self) -> &[Arc<dyn Call>] {
+        &[]
+    }
+}
+
+/// Rows of numbers in two lists: row `r` is `items[starts[r]..starts[r + 1]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Csr {
+    starts: Vec<u32>,
+    items: Vec<u32>,
+}
+
+impl Csr {
+    /// No rows yet, and room for some.
+    pub fn with_capacity(rows: usize, items: usize) -> Csr {
+        let mut starts = Vec::with_capacity(rows + 1);
+        starts.push(0);
+        Csr { starts, items: Vec::with_capacity(items) }
+    }
+
+    /// Adds a row.
+    pub fn push_row(&mut self, row: impl IntoIterator<Item = u32>) {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        self.items.extend(row);
+        self.starts.push(self.items.len() as u32);
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u32 {
+        (self.starts.len().max(1) - 1) as u32
+    }
+
+    /// Number of items in all rows.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether no row has an item.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// All items, row after row.
+    pub fn rows_flat(&self) -> &[u32] {
+        &self.items
+    }
+
+    /// One row.
+    pub fn row(&self, row: u32) -> &[u32] {
+        &self.items[self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize]
+    }
+
+    /// For each number of `base..base + count` the rows that hold it, ascending and as often as they do, plus `first`;
+    /// other numbers are passed over. By counting, in time proportional to what there is.
+    pub fn invert(&self, base: u32, count: u32, first: u32) -> Csr {
+        let mut starts = vec![0u32; count as usize + 1];
+        let inside = |item: u32| item.checked_sub(base).filter(|at| *at < count);
+        for item in &self.items {
+            if let Some(at) = inside(*item) {
+                starts[at as usize + 1] += 1;
+            }
+        }
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut items = vec![0u32; starts[count as usize] as usize];
+        // Filling moves each start to the end of its row; shifting by one moves them back.
+        for row in 0..self.rows() {
+            for item in self.row(row) {
+                if let Some(at) = inside(*item) {
+                    let start = &mut starts[at as usize];
+                    items[*start as usize] = first + row;
+                    *start += 1;
+                }
+            }
+        }
+        starts.copy_within(0..count as usize, 1);
+        starts[0] = 0;
+        Csr { starts, items }
+    }
+}
+
+/// The tasks of an explicit layer.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    pub(super) calls: Vec<Arc<dyn Call>>,
+    /// Per task the pieces it reads, by their numbers in the graph.
+    pub(super) reads: Csr,
+    /// Where the pieces of each task begin, if any task gives more than one.
+    pub(super) piece_starts: Vec<u32>,
+}
+
+impl Tasks {
+    /// No tasks yet, and room for some.
+    pub fn with_capacity(tasks: usize, edges: usize) -> Tasks {
+        Tasks { calls: Vec::with_capacity(tasks), reads: Csr::with_capacity(tasks, edges), piece_starts: Vec::new() }
+    }
+
+    /// Adds a task that reads pieces by their numbers in the graph; gives the number of its first piece in the layer.
+    pub fn push(&mut self, call: Arc<dyn Call>, reads: impl IntoIterator<Item = u32>, pieces: u32) -> u32 {
+        let task = self.calls.len() as u32;
+        if pieces != 1 && self.piece_starts.is_empty() {
+            self.piece_starts.extend(0..=task);
+        }
+        let first = self.piece_starts.last().copied().unwrap_or(task);
+        if !self.piece_starts.is_empty() {
+            self.piece_starts.push(first + pieces);
+        }
+        self.calls.push(call);
+        self.reads.push_row(reads);
+        first
+    }
+
+    /// Number of tasks.
+    pub fn len(&self) -> u32 {
+        self.calls.len() as u32
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Number of pieces.
+    pub fn pieces(&self) -> u32 {
+        self.piece_starts.last().copied().unwrap_or(self.len())
+    }
+
+    /// The call of a task.
+    pub fn call(&self, task: u32) -> &Arc<dyn Call> {
+        &self.calls[task as usize]
+    }
+
+    /// The pieces a task reads.
+    pub fn reads(&self, task: u32) -> &[u32] {
+        self.reads.row(task)
+    }
+
+    /// The pieces of a task, by their places in the layer.
+    pub fn pieces_of(&self, task: u32) -> std::ops::Range<u32> {
+        match self.piece_starts.is_empty() {
+            true => task..task + 1,
+            false => self.piece_starts[task as usize]..self.piece_starts[task as usize + 1],
+        }
+    }
+
+    /// The task that gives a piece of the layer.
+    pub fn task_of(&self, piece: u32) -> u32 {
+        match self.piece_starts.is_empty() {
+            true => piece,
+            false => self.piece_starts.partition_point(|start| *start <= piece) as u32 - 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_their_inverse() {
+        let mut rows = Csr::with_capacity(4, 8);
+        rows.push_row([]);
+        rows.push_row([5]);
+        rows.push_row([6, 5, 6]);
+        rows.push_row([5, 99]);
+        assert_eq!((rows.rows(), rows.len(), rows.row(0).len()), (4, 6, 0));
+        let inverse = rows.invert(4, 3, 100);
+        assert_eq!(inverse.rows(), 3);
+        assert_eq!((inverse.row(0), inverse.row(1), inverse.row(2)), (&[][..], &[101, 102, 103][..], &[102, 102][..]));
+    }
+}

@@ -1,0 +1,264 @@
+//! Layers, and the graph made of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::explicit::{Call, Csr, Tasks};
+use super::pattern::{Extent, Pattern};
+use super::task::{Inputs, Outputs, TaskContext};
+use crate::error::Result;
+use crate::origin::Origin;
+use crate::schedule::Expansion;
+use crate::store::Kind;
+
+/// The operation of a regular layer.
+pub trait LayerOp: Send + Sync {
+    /// Runs task `index`. The inputs stand in the order of the layer's [`Input`]s.
+    fn run(&self, context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()>;
+
+    /// What the engine knows about the pieces.
+    fn kind(&self) -> &'static dyn Kind;
+
+    /// Bytes a task needs beside its inputs, as far as known before the run: outputs and scratch memory.
+    fn need(&self, index: u32) -> u64 {
+        let _ = index;
+        0
+    }
+
+    /// If this layer seals an exchange: how the tasks of the layer that reads it are to be split, as a pure function of
+    /// what [`Outputs::count`] was given. `(task, parts)` by place in that layer.
+    fn expand(&self, counted: &[u64]) -> Vec<(u32, u32)> {
+        let _ = counted;
+        Vec::new()
+    }
+
+    /// Runs part `part` of task `index`, where an exchange split it.
+    fn run_part(
+        &self,
+        context: &TaskContext<'_>,
+        index: u32,
+        part: u32,
+        inputs: &mut Inputs<'_>,
+        out: &mut Outputs<'_>,
+    ) -> Result<()> {
+        let _ = (context, index, part, inputs, out);
+        Err(crate::error::Error::internal("a task was split whose layer has no parts"))
+    }
+
+    /// What the engine knows about the pieces of parts.
+    fn part_kind(&self) -> &'static dyn Kind {
+        self.kind()
+    }
+
+    /// A key that is equal for operations that are equal as plain data, so that two layers doing the same are merged.
+    /// Closures and sources in memory have none.
+    fn content_key(&self) -> Option<String> {
+        None
+    }
+
+    /// What was fused into this operation, in the order in which it runs.
+    fn members(&self) -> &[Meta] {
+        &[]
+    }
+}
+
+/// What a layer is called and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// The name in errors, profile and drawings.
+    pub name: String,
+    /// The verb of the public API.
+    pub verb: &'static str,
+    /// The user's line.
+    pub origin: Origin,
+}
+
+/// An edge between layers: the layer below, and how its pieces are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The layer below, by its place in the graph.
+    pub layer: u32,
+    /// How it is read.
+    pub pattern: Pattern,
+}
+
+/// What a layer does.
+#[derive(Clone)]
+pub enum Body {
+    /// One operation over an index space.
+    Regular {
+        /// The operation.
+        op: Arc<dyn LayerOp>,
+        /// What it reads.
+        inputs: Vec<Input>,
+    },
+    /// A call for each task.
+    Explicit(Tasks),
+}
+
+/// A layer of a graph.
+#[derive(Clone)]
+pub struct Layer {
+    /// Name and origin.
+    pub meta: Meta,
+    /// What it does.
+    pub body: Body,
+    /// Its tasks, by their numbers in the graph.
+    pub tasks: Range<u32>,
+    /// Its pieces, by their numbers in the graph.
+    pub pieces: Range<u32>,
+    /// Pieces per task; in an explicit layer 1, or 0 where the tasks differ.
+    pub pieces_per_task: u32,
+    /// Layers that read this one by a pattern: layer, and which of its inputs.
+    pub(super) readers: Vec<(u32, u32)>,
+    /// Explicit layers that read this one: per piece the tasks, by their numbers in the graph.
+    pub(super) explicit_readers: Vec<Csr>,
+    /// How many barriers stand before the layer, and how many layers: see [`super::topology`].
+    pub(super) phase: u32,
+    pub(super) depth: u32,
+}
+
+impl Layer {
+    /// Number of tasks.
+    pub fn len(&self) -> u32 {
+        self.tasks.end - self.tasks.start
+    }
+
+    /// Whether it has no tasks.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+/// Layers with their edges; the layers stand in an order in which each reads only earlier ones or itself.
+#[derive(Clone, Default)]
+pub struct Graph {
+    pub(super) layers: Vec<Layer>,
+    /// The pieces that are the results.
+    pub(super) outputs: Vec<Range<u32>>,
+}
+
+impl Graph {
+    /// The layers, in topological order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The pieces that are the results, in the order in which they were asked for.
+    pub fn outputs(&self) -> &[Range<u32>] {
+        &self.outputs
+    }
+
+    /// Number of tasks.
+    pub fn task_count(&self) -> u32 {
+        self.layers.last().map_or(0, |layer| layer.tasks.end)
+    }
+
+    /// Number of pieces.
+    pub fn piece_count(&self) -> u32 {
+        self.layers.last().map_or(0, |layer| layer.pieces.end)
+    }
+
+    /// The layer of a task, by its place.
+    pub fn layer_at(&self, task: u32) -> usize {
+        self.layers.partition_point(|layer| layer.tasks.end <= task)
+    }
+
+    /// The layer of a piece, by its place.
+    pub(super) fn layer_at_piece(&self, piece: u32) -> usize {
+        self.layers.partition_point(|layer| layer.pieces.end <= piece)
+    }
+
+    pub(super) fn extent(&self, above: &Layer, input: Input) -> Extent {
+        let below = &self.layers[input.layer as usize];
+        Extent { below: below.len(), pieces: below.pieces_per_task, above: above.len() }
+    }
+
+    /// Runs a task.
+    pub(crate) fn run(
+        &self,
+        task: u32,
+        context: &TaskContext<'_>,
+        inputs: &mut Inputs<'_>,
+        out: &mut Outputs<'_>,
+    ) -> Result<()> {
+        let layer = &self.layers[self.layer_at(task)];
+        let index = task - layer.tasks.start;
+        match &layer.body {
+            Body::Regular { op, .. } => op.run(context, index, inputs, out),
+            Body::Explicit(tasks) => tasks.calls[index as usize].call(context, inputs, out),
+        }
+    }
+
+    /// Runs a part of a task that an exchange split.
+    pub(crate) fn run_part(
+        &self,
+        owner: u32,
+        part: u32,
+        context: &TaskContext<'_>,
+        inputs: &mut Inputs<'_>,
+        out: &mut Outputs<'_>,
+    ) -> Result<()> {
+        let layer = &self.layers[self.layer_at(owner)];
+        match &layer.body {
+            Body::Regular { op, .. } => op.run_part(context, owner - layer.tasks.start, part, inputs, out),
+            Body::Explicit(_) => Err(crate::error::Error::internal("a task of an explicit layer was split")),
+        }
+    }
+
+    /// What the engine knows about piece number `place` of a task.
+    pub(crate) fn kind_of(&self, task: u32, place: u32) -> &'static dyn Kind {
+        let layer = &self.layers[self.layer_at(task)];
+        match &layer.body {
+            Body::Regular { op, .. } => op.kind(),
+            Body::Explicit(tasks) => tasks.calls[(task - layer.tasks.start) as usize].kind(place),
+        }
+    }
+
+    /// What the engine knows about the pieces of a task's parts.
+    pub(crate) fn part_kind(&self, owner: u32) -> &'static dyn Kind {
+        let layer = &self.layers[self.layer_at(owner)];
+        match &layer.body {
+            Body::Regular { op, .. } => op.part_kind(),
+            Body::Explicit(tasks) => tasks.calls[(owner - layer.tasks.start) as usize].kind(0),
+        }
+    }
+
+    /// What the engine knows about a piece.
+    pub(crate) fn kind(&self, piece: u32) -> &'static dyn Kind {
+        let layer = &self.layers[self.layer_at_piece(piece)];
+        match &layer.body {
+            Body::Regular { op, .. } => op.kind(),
+            Body::Explicit(tasks) => {
+                let piece = piece - layer.pieces.start;
+                let task = tasks.task_of(piece);
+                tasks.calls[task as usize].kind(piece - tasks.pieces_of(task).start)
+            }
+        }
+    }
+
+    /// Name of a task, and its index where its layer has more than one; its verb and origin.
+    pub fn describe(&self, task: u32) -> (String, Option<u64>, &'static str, Origin) {
+        let layer = &self.layers[self.layer_at(task)];
+        let index = task - layer.tasks.start;
+        match &layer.body {
+            Body::Regular { .. } => {
+                let index = (layer.len() > 1).then_some(u64::from(index));
+                (layer.meta.name.clone(), index, layer.meta.verb, layer.meta.origin)
+            }
+            Body::Explicit(tasks) => {
+                let call: &dyn Call = &*tasks.calls[index as usize];
+                (call.name().to_string(), None, call.verb(), call.origin())
+            }
+        }
+    }
+
+    pub(super) fn expansions(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
+        let at = self.layer_at(task);
+        let Body::Regular { op, .. } = &self.layers[at].body else { return };
+        for (index, parts) in op.expand(counted) {
+            let reader = self.layers[at].readers.first().map(|(layer, _)| &self.layers[*layer as usize]);
+            out.extend(reader.map(|layer| Expansion { task: layer.tasks.start + index, parts }));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The graph as the scheduler sees it, and the static order.
+//!
+//! The order keeps little in memory: what belongs together goes through all layers before the next begins, depth
+//! first. In a regular layer a task's place is its share of the layer, so that task 500 of 1000 blocks, its map and
+//! the reduction that eats it follow each other. A barrier (an exchange, a broadcast result) starts a new phase: what
+//! follows comes after all that must be done before. Tasks of an explicit layer are numbered by the order already
+//! (see `delayed::lower`). So a position is (phase, share, depth), and nothing is stored per task.
+
+use std::ops::Range;
+
+use super::layer::{Body, Graph};
+use crate::schedule::{Expansion, Topology};
+
+impl Topology for Graph {
+    fn tasks(&self) -> u32 {
+        self.task_count()
+    }
+
+    fn pieces(&self) -> u32 {
+        self.piece_count()
+    }
+
+    fn layers(&self) -> u32 {
+        self.layers.len() as u32
+    }
+
+    fn layer_of(&self, task: u32) -> u32 {
+        self.layer_at(task) as u32
+    }
+
+    fn pieces_of(&self, task: u32) -> Range<u32> {
+        let layer = &self.layers[self.layer_at(task)];
+        let index = task - layer.tasks.start;
+        let own = match (layer.pieces_per_task, &layer.body) {
+            (0, Body::Explicit(tasks)) => tasks.pieces_of(index),
+            (each, _) => index * each..(index + 1) * each,
+        };
+        layer.pieces.start + own.start..layer.pieces.start + own.end
+    }
+
+    fn task_of(&self, piece: u32) -> u32 {
+        let layer = &self.layers[self.layer_at_piece(piece)];
+        let index = piece - layer.pieces.start;
+        let own = match (layer.pieces_per_task, &layer.body) {
+            (1, _) => index,
+            (0, Body::Explicit(tasks)) => tasks.task_of(index),
+            (each, _) => index / each.max(1),
+        };
+        layer.tasks.start + own
+    }
+
+    fn dependencies<'a>(&'a self, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        let layer = &self.layers[self.layer_at(task)];
+        let index = task - layer.tasks.start;
+        match &layer.body {
+            Body::Explicit(tasks) => tasks.reads.row(index),
+            Body::Regular { inputs, .. } => {
+                scratch.clear();
+                for input in inputs {
+                    let base = self.layers[input.layer as usize].pieces.start;
+                    input.pattern.sources(index, self.extent(layer, *input), base, scratch);
+                }
+                scratch
+            }
+        }
+    }
+
+    fn count_dependencies(&self, counts: &mut [u32]) {
+        for layer in &self.layers {
+            let counts = &mut counts[layer.tasks.start as usize..layer.tasks.end as usize];
+            match &layer.body {
+                Body::Explicit(tasks) if tasks.reads.is_empty() => {}
+                Body::Explicit(tasks) => {
+                    for (index, count) in counts.iter_mut().enumerate() {
+                        *count = tasks.reads.row(index as u32).len() as u32;
+                    }
+                }
+                Body::Regular { inputs, .. } => {
+                    for input in inputs {
+                        let extent = self.extent(layer, *input);
+                        for (index, count) in counts.iter_mut().enumerate() {
+                            *count += input.pattern.count(index as u32, extent);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn consumers<'a>(&'a self, piece: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        let layer = &self.layers[self.layer_at_piece(piece)];
+        let index = piece - layer.pieces.start;
+        if let ([], [only]) = (&layer.readers[..], &layer.explicit_readers[..]) {
+            return only.row(index);
+        }
+        scratch.clear();
+        for (reader, slot) in &layer.readers {
+            let above = &self.layers[*reader as usize];
+            let Body::Regular { inputs, .. } = &above.body else { continue };
+            let input = inputs[*slot as usize];
+            input.pattern.readers(index, self.extent(above, input), above.tasks.start, scratch);
+        }
+        for readers in &layer.explicit_readers {
+            scratch.extend_from_slice(readers.row(index));
+        }
+        scratch
+    }
+
+    fn position(&self, task: u32) -> u64 {
+        let at = self.layer_at(task);
+        let layer = &self.layers[at];
+        let index = u64::from(task - layer.tasks.start);
+        // The end of its share, so that what reads several tasks comes after the last of them.
+        let share = ((index + 1) << 40) / u64::from(layer.len());
+        u64::from(layer.phase.min(0xfff)) << 52 | share << 11 | u64::from(layer.depth.min(0x7ff))
+    }
+
+    fn need(&self, task: u32) -> u64 {
+        let layer = &self.layers[self.layer_at(task)];
+        let index = task - layer.tasks.start;
+        match &layer.body {
+            Body::Regular { op, .. } => op.need(index),
+            Body::Explicit(tasks) => tasks.calls[index as usize].need(),
+        }
+    }
+
+    fn uniform(&self, layer: u32) -> bool {
+        matches!(self.layers[layer as usize].body, Body::Regular { .. })
+    }
+
+    fn spillable(&self, task: u32) -> bool {
+        let layer = &self.layers[self.layer_at(task)];
+        match &layer.body {
+            Body::Regular { op, .. } => op.kind().codec().is_some(),
+            Body::Explicit(tasks) => tasks.calls[(task - layer.tasks.start) as usize].kind(0).codec().is_some(),
+        }
+    }
+
+    fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
+        self.expansions(task, counted, out);
+    }
+}
