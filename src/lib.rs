@@ -1,5 +1,7 @@
 //! Lazy arrays, tables, bags and plain functions over one parallel task engine that stays inside a memory budget.
 
+pub mod runtime;
+
 pub mod store;
 
 pub mod origin;
