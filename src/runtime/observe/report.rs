@@ -188,7 +188,11 @@ impl LayerReport {
         // A blank says zero: what is there stands out.
         let size = |bytes| if bytes == 0 { String::new() } else { human_bytes(bytes) };
         [
-            self.name.clone(),
+            if self.members.is_empty() {
+                self.name.clone()
+            } else {
+                format!("{} [{}]", self.name, self.members.join(", "))
+            },
             self.tasks.to_string(),
             duration::human(self.busy),
             size(self.out_bytes),
@@ -236,7 +240,7 @@ mod tests {
             out_bytes: 96 << 20,
             spilled_bytes: 32 << 20,
             read_back_bytes: 32 << 20,
-            ..LayerReport::new(&layer("parse", 1200))
+            ..LayerReport::new(&LayerInfo { members: vec!["read".into(), "parse".into()], ..layer("parse", 1200) })
         };
         let sum = LayerReport {
             tasks: 1,
@@ -273,9 +277,9 @@ mod tests {
         memory  100 MiB of 128 MiB accounted, resident growth 110 MiB, page faults 5120 minor and 0 major
         disk    read 1.5 GiB from sources, spilled 32 MiB, read back 32 MiB
 
-        layer  tasks     time     out  spilled  read back  from
-        parse   1200   3.21 s  96 MiB   32 MiB     32 MiB
-        sum        1  15.0 µs     8 B
+        layer                tasks     time     out  spilled  read back  from
+        parse [read, parse]   1200   3.21 s  96 MiB   32 MiB     32 MiB
+        sum                      1  15.0 µs     8 B
         ");
     }
 

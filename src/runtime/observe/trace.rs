@@ -35,26 +35,35 @@ struct Event {
     args: Value,
 }
 
-/// The rows of the disk stand below those of any number of threads.
-const SPILLED_ROW: u64 = 1 << 32;
+/// The rows of the disk stand below those of the threads. Viewers keep ids in 32 bits.
+const SPILLED_ROW: u64 = 1 << 30;
 const READ_BACK_ROW: u64 = SPILLED_ROW + 1;
+
+/// Viewers take process 0 and thread 0 for the idle ones of the system: both count from 1 here.
+fn process(run: u64) -> u64 {
+    run.saturating_add(1)
+}
+
+fn thread_row(thread: u32) -> u64 {
+    u64::from(thread) + 1
+}
 
 pub(super) fn of(recorded: &Recorded) -> Trace {
     let mut events = Vec::new();
     for run in &recorded.runs {
-        events.push(named("process_name", run.run, 0, format!("run {}", run.run)));
+        events.push(named("process_name", run.run, 1, format!("run {}", run.run)));
     }
     let rows: BTreeSet<(u64, u64)> = recorded
         .tasks
         .iter()
-        .map(|task| (task.run, u64::from(task.thread)))
+        .map(|task| (task.run, thread_row(task.thread)))
         .chain(recorded.moves.iter().map(|moved| (moved.run, row(moved.kind))))
         .collect();
     for (run, row) in rows {
         let name = match row {
             SPILLED_ROW => "spilled".to_string(),
             READ_BACK_ROW => "read back".to_string(),
-            thread => format!("thread {thread}"),
+            row => format!("thread {}", row - 1),
         };
         events.push(named("thread_name", run, row, name));
         events
@@ -75,8 +84,8 @@ fn task_event(task: &TaskRecord, layer: Option<&LayerInfo>) -> Event {
         ts: micros(task.start),
         dur: Some(micros(task.elapsed())),
         s: None,
-        pid: task.run,
-        tid: u64::from(task.thread),
+        pid: process(task.run),
+        tid: thread_row(task.thread),
         args: json!({
             "bytes_in": task.bytes_in,
             "bytes_out": task.bytes_out,
@@ -94,14 +103,14 @@ fn move_event(moved: &Move, layer: Option<&LayerInfo>) -> Event {
         ts: micros(moved.at),
         dur: None,
         s: Some("t"),
-        pid: moved.run,
+        pid: process(moved.run),
         tid: row(moved.kind),
         args: json!({ "bytes": moved.bytes }),
     }
 }
 
-fn named(what: &str, pid: u64, tid: u64, name: String) -> Event {
-    let args = json!({ "name": name });
+fn named(what: &str, run: u64, tid: u64, name: String) -> Event {
+    let (pid, args) = (process(run), json!({ "name": name }));
     Event { name: what.to_string(), cat: String::new(), ph: "M", ts: 0.0, dur: None, s: None, pid, tid, args }
 }
 
@@ -141,21 +150,21 @@ mod tests {
         let profile = Profile::new();
         small_run(&profile, None);
         insta::assert_snapshot!(lines(&profile), @r#"
-        {"args":{"name":"run 1"},"cat":"","name":"process_name","ph":"M","pid":1,"tid":0,"ts":0.0}
-        {"args":{"name":"thread 0"},"cat":"","name":"thread_name","ph":"M","pid":1,"tid":0,"ts":0.0}
-        {"args":{"sort_index":0},"cat":"","name":"thread_sort_index","ph":"M","pid":1,"tid":0,"ts":0.0}
-        {"args":{"name":"thread 1"},"cat":"","name":"thread_name","ph":"M","pid":1,"tid":1,"ts":0.0}
-        {"args":{"sort_index":1},"cat":"","name":"thread_sort_index","ph":"M","pid":1,"tid":1,"ts":0.0}
-        {"args":{"name":"spilled"},"cat":"","name":"thread_name","ph":"M","pid":1,"tid":4294967296,"ts":0.0}
-        {"args":{"sort_index":4294967296},"cat":"","name":"thread_sort_index","ph":"M","pid":1,"tid":4294967296,"ts":0.0}
-        {"args":{"name":"read back"},"cat":"","name":"thread_name","ph":"M","pid":1,"tid":4294967297,"ts":0.0}
-        {"args":{"sort_index":4294967297},"cat":"","name":"thread_sort_index","ph":"M","pid":1,"tid":4294967297,"ts":0.0}
-        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"parse","dur":10000.0,"name":"parse #0","ph":"X","pid":1,"tid":0,"ts":100000.0}
-        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"parse","dur":8000.0,"name":"parse #1","ph":"X","pid":1,"tid":1,"ts":104000.0}
-        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"filter+sum","dur":1000.0,"name":"filter #0","ph":"X","pid":1,"tid":1,"ts":114000.0}
-        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"filter+sum","dur":2000.0,"name":"sum #0","ph":"X","pid":1,"tid":1,"ts":115000.0}
-        {"args":{"bytes":4096},"cat":"parse","name":"parse","ph":"i","pid":1,"s":"t","tid":4294967296,"ts":113000.0}
-        {"args":{"bytes":4096},"cat":"parse","name":"parse","ph":"i","pid":1,"s":"t","tid":4294967297,"ts":114000.0}
+        {"args":{"name":"run 1"},"cat":"","name":"process_name","ph":"M","pid":2,"tid":1,"ts":0.0}
+        {"args":{"name":"thread 0"},"cat":"","name":"thread_name","ph":"M","pid":2,"tid":1,"ts":0.0}
+        {"args":{"sort_index":1},"cat":"","name":"thread_sort_index","ph":"M","pid":2,"tid":1,"ts":0.0}
+        {"args":{"name":"thread 1"},"cat":"","name":"thread_name","ph":"M","pid":2,"tid":2,"ts":0.0}
+        {"args":{"sort_index":2},"cat":"","name":"thread_sort_index","ph":"M","pid":2,"tid":2,"ts":0.0}
+        {"args":{"name":"spilled"},"cat":"","name":"thread_name","ph":"M","pid":2,"tid":1073741824,"ts":0.0}
+        {"args":{"sort_index":1073741824},"cat":"","name":"thread_sort_index","ph":"M","pid":2,"tid":1073741824,"ts":0.0}
+        {"args":{"name":"read back"},"cat":"","name":"thread_name","ph":"M","pid":2,"tid":1073741825,"ts":0.0}
+        {"args":{"sort_index":1073741825},"cat":"","name":"thread_sort_index","ph":"M","pid":2,"tid":1073741825,"ts":0.0}
+        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"parse","dur":10000.0,"name":"parse #0","ph":"X","pid":2,"tid":1,"ts":100000.0}
+        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"parse","dur":8000.0,"name":"parse #1","ph":"X","pid":2,"tid":2,"ts":104000.0}
+        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"filter+sum","dur":1000.0,"name":"filter #0","ph":"X","pid":2,"tid":2,"ts":114000.0}
+        {"args":{"bytes_in":8,"bytes_out":16,"origin":null},"cat":"filter+sum","dur":2000.0,"name":"sum #0","ph":"X","pid":2,"tid":2,"ts":115000.0}
+        {"args":{"bytes":4096},"cat":"parse","name":"parse","ph":"i","pid":2,"s":"t","tid":1073741824,"ts":113000.0}
+        {"args":{"bytes":4096},"cat":"parse","name":"parse","ph":"i","pid":2,"s":"t","tid":1073741825,"ts":114000.0}
         "#);
     }
 
