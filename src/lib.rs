@@ -1,5 +1,11 @@
 //! Lazy arrays, tables, bags and plain functions over one parallel task engine that stays inside a memory budget.
 
+pub mod runtime;
+
+pub mod graph;
+
+pub mod executor;
+
 pub mod schedule;
 
 pub mod store;

@@ -1,0 +1,164 @@
+//! One layer of settings: values with where each came from, and what was wrong with the others.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::keys;
+use crate::error::{Error, ErrorKind, Result, Role};
+use crate::origin::Origin;
+
+const PREFIX: &str = "CHUNKWISE_";
+
+/// Where a value was set.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// By the variable of this name.
+    Environment(String),
+    /// By `config::set`.
+    Global(Origin),
+    /// By `config::with` or `config::scoped`.
+    Scope(Origin),
+    /// By a builder or an option of a call.
+    Call(Origin),
+}
+
+/// Values by key. A wrong key or value is kept as the layer's error and comes out of [`Layer::check`].
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    values: BTreeMap<String, String>,
+    error: Option<Error>,
+}
+
+impl Layer {
+    pub(super) const fn new() -> Layer {
+        Layer { values: BTreeMap::new(), error: None }
+    }
+
+    /// The layer of all variables that begin with `CHUNKWISE_`.
+    pub(super) fn from_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Layer {
+        let mut layer = Layer::new();
+        let mut sorted: Vec<(String, OsString)> = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
+        sorted.sort();
+        for (name, value) in sorted {
+            let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
+            match value.into_string() {
+                Ok(value) => layer.set(&key, value, Source::Environment(name)),
+                Err(_) => {
+                    let text = format!("the environment variable {name} is not UTF-8");
+                    layer.poison(Error::new(ErrorKind::Config, text));
+                }
+            }
+        }
+        layer
+    }
+
+    /// Sets a value; a wrong one poisons the layer.
+    pub(super) fn set(&mut self, key: &str, value: String, source: Source) {
+        let key = keys::normal(key);
+        match check(&key, &value, &source) {
+            Ok(()) => {
+                self.values.insert(key, value);
+            }
+            Err(error) => self.poison(error),
+        }
+    }
+
+    /// Keeps an error, if it is the layer's first.
+    pub(super) fn poison(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
+    /// Removes a value; whether there was one.
+    pub(super) fn unset(&mut self, key: &str) -> bool {
+        self.values.remove(&keys::normal(key)).is_some()
+    }
+
+    /// Lays a stronger layer over this one.
+    pub(super) fn merge(&mut self, stronger: Layer) {
+        self.values.extend(stronger.values);
+        if let Some(error) = stronger.error {
+            self.poison(error);
+        }
+    }
+
+    /// The first error of the layer.
+    pub(super) fn check(&self) -> Result<()> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    /// The value of a key in its normal spelling, or the key's default.
+    pub(super) fn value(&self, key: &'static str) -> &str {
+        self.values.get(key).map(String::as_str).or_else(|| keys::default(key)).unwrap_or("")
+    }
+
+    pub(super) fn into_value(mut self, key: &str) -> Option<String> {
+        self.values.remove(key)
+    }
+}
+
+impl Source {
+    /// The error of a setting from here.
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        let error = Error::new(ErrorKind::Config, message);
+        match self {
+            Source::Environment(_) => error,
+            Source::Global(origin) => error.frame(Role::In, "config::set", *origin),
+            Source::Scope(origin) => error.frame(Role::In, "config::with", *origin),
+            Source::Call(origin) => error.frame(Role::In, "the call", *origin),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Source::Environment(name) => format!("environment variable {name}"),
+            Source::Global(_) => "global".to_string(),
+            Source::Scope(_) => "scope".to_string(),
+            Source::Call(_) => "call".to_string(),
+        }
+    }
+
+    /// A key as it is written here.
+    fn spell(&self, key: &str) -> String {
+        match self {
+            Source::Environment(_) => format!("{PREFIX}{}", key.replace('.', "__").to_uppercase()),
+            Source::Global(_) | Source::Scope(_) | Source::Call(_) => key.to_string(),
+        }
+    }
+}
+
+fn check(key: &str, value: &str, source: &Source) -> Result<()> {
+    let name = source.name();
+    keys::check_key(key, |known| source.spell(known))
+        .map_err(|reason| source.error(format!("setting `{key}` ({name}) {reason}")))?;
+    keys::check_value(key, value)
+        .map_err(|reason| source.error(format!("setting `{key}` ({name}): `{value}` is not accepted: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_become_keys() {
+        let variables = [("CHUNKWISE_MYAPP__DEEP__KEY", "1"), ("CHUNKWISE_THREADS", "3"), ("OTHER", "x")];
+        let layer = Layer::from_environment(variables.map(|(name, value)| (name.into(), value.into())));
+        layer.check().unwrap();
+        assert_eq!(layer.value("myapp.deep.key"), "1");
+        assert_eq!(layer.value("threads"), "3");
+        assert_eq!(layer.value("scheduler"), "threads");
+        assert_eq!(layer.values.len(), 2);
+    }
+
+    #[test]
+    fn the_first_error_stays() {
+        let mut layer = Layer::new();
+        layer.set("threads", "none".to_string(), Source::Call(Origin::UNKNOWN));
+        layer.set("colour", "red".to_string(), Source::Call(Origin::UNKNOWN));
+        layer.set("threads", "2".to_string(), Source::Call(Origin::UNKNOWN));
+        assert!(layer.check().unwrap_err().message().contains("`none`"));
+    }
+}
