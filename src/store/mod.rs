@@ -1,1 +1,21 @@
-//! Chunks, codecs, memory budget, spill files.
+//! Chunks, codecs, memory budget, block pool and spill files: the floor that holds the bytes.
+//!
+//! Nothing here knows of tasks, plans or threads. [`chunk`] is one erased value and what the engine knows about its type,
+//! [`block`] the numeric chunk and [`pool`] the slabs under it, [`budget`] the memory ledger, [`codec`] how a value becomes
+//! bytes, [`spill`] where these bytes go, [`process`] what the system says about the process.
+
+pub mod block;
+pub mod budget;
+pub mod chunk;
+pub mod codec;
+pub mod pool;
+pub mod process;
+mod size;
+pub mod spill;
+
+pub use block::{Block, Element};
+pub use budget::{Budget, Reservation};
+pub use chunk::{Chunk, Kind};
+pub use codec::Codec;
+pub use pool::Pool;
+//pub use spill::{Extent, SpillArea};
