@@ -65,12 +65,8 @@ impl Core {
 
     pub fn submit(&mut self, state: Arc<RunState>, effects: &mut Effects) {
         let graph: Arc<Graph> = state.graph.clone();
-        let submission = Submission {
-            run: state.id,
-            outputs: graph.outputs().to_vec(),
-            topology: graph.clone(),
-            mode: state.mode,
-        };
+        let submission =
+            Submission { run: state.id, outputs: graph.outputs().to_vec(), topology: graph.clone(), mode: state.mode };
         self.runs.push(Live {
             layers: vec![LayerStats::default(); graph.layers().len()],
             values: Values::new(graph),
@@ -85,6 +81,11 @@ impl Core {
 
     pub fn live(&mut self, run: RunId) -> Option<&mut Live> {
         self.runs.iter_mut().find(|live| live.state.id == run)
+    }
+
+    /// Whether a value is there, in memory or on disk.
+    pub fn has_value(&mut self, run: RunId, piece: u32) -> bool {
+        self.live(run).is_none_or(|live| live.values.get(piece).is_some() || live.values.extent(piece).is_some())
     }
 
     /// Takes in what a worker has finished.

@@ -273,7 +273,7 @@ fn keep_time(shared: &Weak<Shared>) {
             });
             shared.check_deadlines();
             ticks = ticks.wrapping_add(1);
-            if ticks % SAMPLE_EVERY == 0 {
+            if ticks.is_multiple_of(SAMPLE_EVERY) {
                 shared.watch_memory();
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::core::Effects;
 use super::engine::Shared;
@@ -10,7 +11,7 @@ use super::run::{RunState, lock};
 use crate::error::{Error, Result};
 use crate::schedule::Event;
 use crate::store::Chunk;
-use crate::store::spill::Extent;
+use crate::store::Extent;
 
 pub(super) enum DiskJob {
     /// Write the values of a task by one append.
@@ -22,37 +23,29 @@ pub(super) enum DiskJob {
 /// Jobs for the disk thread; in a synchronous runtime the worker does them itself.
 #[derive(Default)]
 pub(super) struct DiskQueue {
-    queue: Mutex<(VecDeque<DiskJob>, bool)>,
+    queue: Mutex<VecDeque<DiskJob>>,
     filled: Condvar,
 }
 
 impl DiskQueue {
     pub fn push(&self, jobs: impl Iterator<Item = DiskJob>) {
-        lock(&self.queue).0.extend(jobs);
+        lock(&self.queue).extend(jobs);
         self.filled.notify_all();
     }
 
     pub fn try_next(&self) -> Option<DiskJob> {
-        lock(&self.queue).0.pop_front()
+        lock(&self.queue).pop_front()
     }
 
-    /// Waits for a job; none once the queue is closed and empty.
-    pub fn next(&self) -> Option<DiskJob> {
+    /// Waits a while for a job.
+    pub fn next_or_timeout(&self) -> Option<DiskJob> {
         let mut queue = lock(&self.queue);
-        loop {
-            if let Some(job) = queue.0.pop_front() {
-                return Some(job);
-            }
-            if queue.1 {
-                return None;
-            }
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        if queue.is_empty() {
+            // Bounded, so that the thread notices when its engine is gone.
+            let wait = self.filled.wait_timeout(queue, Duration::from_millis(100));
+            queue = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    pub fn close(&self) {
-        lock(&self.queue).1 = true;
-        self.filled.notify_all();
+        queue.pop_front()
     }
 }
 
@@ -63,7 +56,7 @@ impl Shared {
         match job {
             DiskJob::Write { run, task, values } => {
                 let written = self.guarded(|| self.write(&run, &values));
-                let bytes = written.as_ref().map_or(0, |extents| extents.iter().map(Extent::len).sum());
+                let bytes = written.as_ref().map_or(0, |extents| extents.iter().map(Extent::bytes).sum());
                 if let Err(error) = &written {
                     run.fail(run.task_error(task, error.clone()));
                 }
@@ -87,7 +80,7 @@ impl Shared {
             DiskJob::Read { run, piece, extent } => {
                 let read = self.guarded(|| {
                     let extent = extent.ok_or_else(|| Error::internal("a value to be read back is not on disk"))?;
-                    self.read(&run, piece, &extent).map(|chunk| (chunk, extent.len()))
+                    self.read(&run, piece, &extent).map(|chunk| (chunk, extent.bytes()))
                 });
                 let task = crate::schedule::Topology::task_of(&*run.graph, piece.min(run.graph.piece_count() - 1));
                 let (chunk, bytes) = match read {

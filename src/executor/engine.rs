@@ -12,7 +12,7 @@ use super::worker::{TaskTimes, current_engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use crate::schedule::{Brain, BrainConfig, Event, Outcome, OutputMode};
-use crate::store::spill::SpillArea;
+use crate::store::SpillArea;
 use crate::store::{Budget, Chunk, Pool, process};
 
 /// Which threads an engine works on.
@@ -32,7 +32,7 @@ pub struct EngineOptions {
     /// Bytes that all its runs together may hold.
     pub limit_bytes: u64,
     /// Where it spills.
-    pub spill: Arc<SpillArea>,
+    pub spill: SpillArea,
 }
 
 /// Looks on while a run goes. All methods are called from worker threads and must be quick.
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub crew: Crew,
     pub budget: Budget,
     pub pool: Pool,
-    pub spill: Arc<SpillArea>,
+    pub spill: SpillArea,
     pub(super) disk: DiskQueue,
     pub(super) service: Service,
     pub(super) sync_turn: Mutex<()>,
@@ -72,11 +72,16 @@ pub(crate) struct Shared {
     pub made: Condvar,
     /// RssAnon + RssShmem when the first of the live runs began.
     pub resident_base: AtomicU64,
+    /// The same number in an engine and those nested in it.
+    family: u64,
 }
 
 /// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
+#[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    #[allow(dead_code, reason = "held for its drop")]
+    owner: Arc<Owner>,
 }
 
 impl Engine {
@@ -85,10 +90,13 @@ impl Engine {
         let EngineOptions { threads, limit_bytes, spill } = options;
         let crew = Crew::new(threads)?;
         let budget = Budget::new(limit_bytes);
-        Ok(Engine::with(crew, budget, Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX)), spill))
+        let pool = Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX));
+        static FAMILIES: AtomicU64 = AtomicU64::new(0);
+        let family = FAMILIES.fetch_add(1, Ordering::Relaxed);
+        Ok(Engine::with(crew, budget, pool, spill, family))
     }
 
-    fn with(crew: Crew, budget: Budget, pool: Pool, spill: Arc<SpillArea>) -> Engine {
+    fn with(crew: Crew, budget: Budget, pool: Pool, spill: SpillArea, family: u64) -> Engine {
         let workers = crew.workers() as u32;
         let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
         let shared = Arc::new(Shared {
@@ -103,8 +111,10 @@ impl Engine {
             sync_turn: Mutex::new(()),
             made: Condvar::new(),
             resident_base: AtomicU64::new(0),
+            family,
         });
-        Engine { shared }
+        let owner = Arc::new(Owner(shared.clone()));
+        Engine { shared, owner }
     }
 
     /// The engine for a compute on this thread: this one, or, inside one of its tasks, a synchronous one under a child
@@ -112,7 +122,7 @@ impl Engine {
     pub fn here(&self) -> Engine {
         match current_engine() {
             Some(current) if current.is_same_family(&self.shared) => Engine::nested(&current),
-            _ => Engine { shared: self.shared.clone() },
+            _ => self.clone(),
         }
     }
 
@@ -121,12 +131,16 @@ impl Engine {
         let free = limit.saturating_sub(outer.budget.held());
         let share = limit / (2 * outer.seats.len().max(1) as u64);
         let budget = outer.budget.child(free.max(share));
-        Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone())
+        Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone(), outer.family)
     }
 
     /// Whether this thread runs a task of some engine.
     pub fn inside_task() -> bool {
         current_engine().is_some()
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Number of threads it works on.
@@ -150,7 +164,7 @@ impl Engine {
     }
 
     /// Where it spills.
-    pub fn spill(&self) -> &Arc<SpillArea> {
+    pub fn spill(&self) -> &SpillArea {
         &self.shared.spill
     }
 
@@ -174,7 +188,7 @@ impl Engine {
             let mut core = lock(&shared.core);
             let core = &mut *core;
             if core.runs.is_empty() {
-                let resident = process::resident().map_or(0, |resident| resident.total());
+                let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
                 shared.resident_base.store(resident, Ordering::Relaxed);
             }
             let id = core.next_run();
@@ -189,11 +203,15 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+/// Ends the runs of an engine whose last handle is gone. Handles of runs keep what they need of it.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
     fn drop(&mut self) {
-        // Handles of runs keep the shared part, so this is not its end; the last engine handle is.
-        if Arc::strong_count(&self.shared) == 1 {
-            self.shared.disk.close();
+        let states: Vec<Arc<RunState>> = lock(&self.0.core).runs.iter().map(|live| live.state.clone()).collect();
+        for state in states {
+            let text = "the run was cancelled: its runtime was dropped";
+            self.0.cancel(&state, Error::new(ErrorKind::Cancelled, text));
         }
     }
 }
@@ -204,8 +222,7 @@ impl Shared {
     }
 
     fn is_same_family(&self, other: &Shared) -> bool {
-        // A nested engine shares its outer engine's spill area.
-        std::ptr::eq(self, other) || Arc::ptr_eq(&self.spill, &other.spill)
+        self.family == other.family
     }
 
     /// Tells the brain what is held beside its own account.
@@ -242,7 +259,8 @@ impl Shared {
             self.wake(wake);
         }
         if std::mem::take(&mut effects.idle) {
-            self.spill.idle();
+            // What cannot be removed now is removed with the area, or by the next process.
+            let _ = self.spill.idle();
         }
         for (state, outcome) in effects.ended.drain(..) {
             self.end_run(&state, outcome);
@@ -300,7 +318,8 @@ impl Shared {
 
     /// Waits for an output of a run that keeps its outputs, and reads it from disk where it was spilled.
     pub fn take_output(self: &Arc<Shared>, state: &RunState, output: u32, for_good: bool) -> Result<Chunk> {
-        let piece = state.output_piece(output).ok_or_else(|| Error::internal("an output that is not there is taken"))?;
+        let piece =
+            state.output_piece(output).ok_or_else(|| Error::internal("an output that is not there is taken"))?;
         self.drive_until(state, |core| core.has_value(state.id, piece));
         let (chunk, extent) = {
             let mut core = lock(&self.core);
@@ -354,8 +373,8 @@ impl Shared {
 
     /// How much the process's anonymous and shared memory has grown since the first live run began.
     pub(super) fn sample_resident(&self) -> Option<u64> {
-        let resident = process::resident()?.total();
-        Some(resident.saturating_sub(self.resident_base.load(Ordering::Relaxed)))
+        let resident = process::resident()?;
+        Some((resident.anon + resident.shmem).saturating_sub(self.resident_base.load(Ordering::Relaxed)))
     }
 
     /// Cancels runs that are out of time.

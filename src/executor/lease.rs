@@ -50,10 +50,6 @@ pub(super) struct Timing {
 }
 
 impl Finished {
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
     pub fn clear(&mut self) {
         self.records.clear();
         self.chunks.clear();

@@ -20,5 +20,6 @@ mod run;
 mod values;
 mod worker;
 
-pub use engine::{Engine, EngineOptions, Threads};
-pub use run::{Receiver, RunHandle, RunStats, LayerStats};
+pub use engine::{Engine, EngineOptions, RunOptions, Threads, Watch};
+pub use run::{LayerStats, Receiver, RunCanceller, RunHandle, RunStats};
+pub use worker::TaskTimes;

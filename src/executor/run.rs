@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::engine::Shared;
-use crate::error::{Error, ErrorKind, Result};
+use super::engine::{RunOptions, Shared, Watch};
+use crate::error::{Error, ErrorKind, Result, Role, TaskName, human_bytes};
 use crate::graph::{Graph, Scope};
 use crate::schedule::{Outcome, OutputMode, RunId};
 use crate::store::Chunk;
@@ -65,10 +65,12 @@ pub(crate) struct RunState {
     pub ending: AtomicBool,
     /// Times of each task are wanted.
     pub trace: bool,
+    pub watch: Option<Arc<dyn Watch>>,
     pub started: Instant,
     pub deadline: Option<Instant>,
     pub faults_before: Option<(u64, u64)>,
     error: Mutex<Option<Error>>,
+    stats: Mutex<RunStats>,
     end: Mutex<End>,
     ended: Condvar,
 }
@@ -87,15 +89,14 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl RunState {
-    #[allow(clippy::too_many_arguments, reason = "a plain constructor of a struct that is made in one place")]
     pub fn new(
         id: RunId,
         graph: Arc<Graph>,
         mode: OutputMode,
         receiver: Option<Arc<dyn Receiver>>,
-        trace: bool,
-        timeout: Option<Duration>,
+        options: RunOptions,
     ) -> RunState {
+        let RunOptions { timeout, watch } = options;
         let mut outputs = Vec::with_capacity(graph.outputs().len());
         let mut first = 0;
         for range in graph.outputs() {
@@ -112,11 +113,13 @@ impl RunState {
             receiver,
             outputs,
             ending: AtomicBool::new(false),
-            trace,
+            trace: watch.as_ref().is_some_and(|watch| watch.wants_tasks()),
+            watch,
             started,
             deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
             faults_before: crate::store::process::page_faults(),
             error: Mutex::default(),
+            stats: Mutex::default(),
             end: Mutex::default(),
             ended: Condvar::new(),
         }
@@ -132,7 +135,9 @@ impl RunState {
     /// The piece of an output.
     pub fn output_piece(&self, output: u32) -> Option<u32> {
         let ranges = self.outputs.iter();
-        ranges.filter_map(|(range, first)| Some(range.start + output.checked_sub(*first)?).filter(|p| *p < range.end)).next()
+        ranges
+            .filter_map(|(range, first)| Some(range.start + output.checked_sub(*first)?).filter(|p| *p < range.end))
+            .next()
     }
 
     /// Keeps the first error and stops what has not begun.
@@ -148,34 +153,53 @@ impl RunState {
     /// The error of a task, with its provenance.
     pub fn task_error(&self, task: u32, error: Error) -> Error {
         let (name, index, verb, origin) = self.graph.describe(task);
-        error.in_task(name, index).frame(crate::error::Role::From, verb, origin)
+        error.in_task(name, index).frame(Role::From, verb, origin)
     }
 
-    /// Ends the run, for those that wait. Called once, when nothing of it is under way any more.
-    pub fn end(&self, outcome: Outcome, limit: u64, threads: usize) {
+    /// Notes how the run ended; those that wait are told by [`RunState::announce`]. Called when nothing of it is under
+    /// way any more.
+    pub fn settle(&self, outcome: Outcome, limit: u64, threads: usize) {
         let result = match outcome {
-            Outcome::Finished => Ok(()),
+            Outcome::Finished => match lock(&self.error).take() {
+                // An output could not be delivered.
+                Some(error) => Err(error),
+                None => Ok(()),
+            },
             Outcome::Stopped => Err(lock(&self.error)
                 .take()
                 .unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the run was cancelled"))),
             Outcome::TooLarge { task, needed } => {
                 let (name, index, verb, origin) = self.graph.describe(task);
-                let name = crate::error::TaskName { layer: name, index };
-                let (needed, limit) = (crate::error::human_bytes(needed), crate::error::human_bytes(limit));
+                let name = TaskName { layer: name, index };
+                let (needed, limit) = (human_bytes(needed), human_bytes(limit));
                 let text = format!(
                     "`{name}` needs {needed} to start and the memory limit is {limit}: raise memory_limit or lower \
                      threads ({threads})"
                 );
-                Err(Error::new(ErrorKind::LimitTooSmall, text).frame(crate::error::Role::In, verb, origin))
+                Err(Error::new(ErrorKind::LimitTooSmall, text).frame(Role::In, verb, origin))
             }
         };
+        lock(&self.end).result.get_or_insert(result);
+    }
+
+    /// Tells those that wait that the run is over.
+    pub fn announce(&self) {
         let mut end = lock(&self.end);
         end.over = true;
-        end.result.get_or_insert(result);
         let wakers = std::mem::take(&mut end.wakers);
         drop(end);
         self.ended.notify_all();
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Keeps what happened for after the run is gone.
+    pub fn keep_stats(&self, stats: RunStats) {
+        *lock(&self.stats) = stats;
+    }
+
+    /// What was kept last.
+    pub fn kept_stats(&self) -> RunStats {
+        lock(&self.stats).clone()
     }
 
     /// Whether the run has ended.

@@ -1,12 +1,13 @@
 //! The values of one run: in memory, on disk, or both.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::graph::Graph;
 use crate::schedule::Pieces;
 use crate::store::Chunk;
-use crate::store::spill::Extent;
+use crate::store::Extent;
 
 /// Values by piece. Space for a layer is made when its first value is stored, so that a layer whose values go straight
 /// to a receiver costs nothing.
@@ -32,15 +33,12 @@ impl Garbage {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
             return;
         }
-        let chunks = std::panic::AssertUnwindSafe(&mut self.chunks);
-        // Dropping one by one, so that a panic loses only the value that panicked.
-        let mut chunks = chunks;
-        while !chunks.is_empty() {
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| chunks.0.clear()));
-        }
+        // A panicking drop loses the rest of a cleared list's turn, not the values: they are dropped by the unwinding.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.chunks.clear()));
+        self.chunks.clear();
         self.extents.clear();
         let values = std::mem::take(&mut self.values);
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(values)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(values)));
     }
 }
 

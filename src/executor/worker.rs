@@ -206,9 +206,9 @@ impl Shared {
                 }
                 lease.next(&mut local.inputs)
             };
-            let layer = todo.as_ref().map_or(u32::MAX, |todo| {
-                run.graph.layer_at(todo.part.map_or(todo.task, |part| part.owner)) as u32
-            });
+            let layer = todo
+                .as_ref()
+                .map_or(u32::MAX, |todo| run.graph.layer_at(todo.part.map_or(todo.task, |part| part.owner)) as u32);
             if layer != timing.layer {
                 if timing.tasks > 0 {
                     let now = Instant::now();

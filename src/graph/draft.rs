@@ -130,7 +130,9 @@ impl Draft {
                     if !input.pattern.fits(extent) {
                         let (name, lower) = (&layer.meta.name, &below.meta.name);
                         let pattern = input.pattern;
-                        return Err(Error::internal(format!("`{name}` reads `{lower}` by {pattern:?} over {extent:?}")));
+                        return Err(Error::internal(format!(
+                            "`{name}` reads `{lower}` by {pattern:?} over {extent:?}"
+                        )));
                     }
                     let together = input.pattern.advances_together()
                         || (input.pattern == Pattern::All && tasks == 1)
