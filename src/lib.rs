@@ -2,6 +2,8 @@
 
 pub mod runtime;
 
+pub mod plan;
+
 pub mod graph;
 
 pub mod executor;

@@ -59,6 +59,19 @@ impl Csr {
         self.starts.push(self.items.len() as u32);
     }
 
+    /// Adds an item to the row that is being written, which [`Csr::end_row`] ends.
+    pub fn push_item(&mut self, item: u32) {
+        self.items.push(item);
+    }
+
+    /// Ends the row that is being written.
+    pub fn end_row(&mut self) {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        self.starts.push(self.items.len() as u32);
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> u32 {
         (self.starts.len().max(1) - 1) as u32
@@ -132,6 +145,17 @@ impl Tasks {
 
     /// Adds a task that reads pieces by their numbers in the graph; gives the number of its first piece in the layer.
     pub fn push(&mut self, call: Arc<dyn Call>, reads: impl IntoIterator<Item = u32>, pieces: u32) -> u32 {
+        reads.into_iter().for_each(|piece| self.push_read(piece));
+        self.end_row(call, pieces)
+    }
+
+    /// Adds a piece that the next task reads.
+    pub fn push_read(&mut self, piece: u32) {
+        self.reads.push_item(piece);
+    }
+
+    /// Adds the task whose reads were pushed; gives the number of its first piece in the layer.
+    pub fn end_row(&mut self, call: Arc<dyn Call>, pieces: u32) -> u32 {
         let task = self.calls.len() as u32;
         if pieces != 1 && self.piece_starts.is_empty() {
             self.piece_starts.extend(0..=task);
@@ -141,7 +165,7 @@ impl Tasks {
             self.piece_starts.push(first + pieces);
         }
         self.calls.push(call);
-        self.reads.push_row(reads);
+        self.reads.end_row();
         first
     }
 

@@ -1,0 +1,142 @@
+//! Nodes of plans and the handles that hold them.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::lower::LayerLowering;
+use crate::error::{Error, Result};
+use crate::graph::Call;
+use crate::store::Kind;
+
+/// A number for a new node, larger than those of all nodes made before.
+pub fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Only the order along each chain of nodes matters, and that one thread sees or hands over.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What a node becomes in a graph.
+pub enum Role<'a> {
+    /// A task of an explicit layer, which gives so many pieces.
+    Task { pieces: u32 },
+    /// Layers of its own.
+    Layers,
+    /// The node below under another name, or as a copy of its own.
+    Alias(&'a Alias),
+    /// Nothing: the step that made it was wrong.
+    Poison(&'a Error),
+}
+
+/// Another view of a node.
+#[derive(Default)]
+pub struct Alias {
+    /// The name its task gets.
+    pub name: Option<Box<str>>,
+    /// What the engine is to know about its value, in place of what the node says.
+    pub kind: Option<&'static dyn Kind>,
+    /// Tasks with equal keys are one task.
+    pub key: Option<String>,
+    /// Whether everything below is to be run again for this view, and only after the node's further inputs have run.
+    pub copies: bool,
+}
+
+/// A node of a plan.
+pub trait Node: Send + Sync {
+    /// Its number.
+    fn id(&self) -> u64;
+
+    /// Tells of each node it reads, and which of that node's pieces, in the order of the inputs.
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32));
+
+    /// What it becomes.
+    fn role(&self) -> Role<'_>;
+
+    /// For a task: what it runs.
+    fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
+        Err(Error::internal("a plan node without a task is to be run"))
+    }
+
+    /// For layers: adds them to the graph and says which one is read by others.
+    fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
+        let _ = lowering;
+        Err(Error::internal("a plan node without layers is to be lowered"))
+    }
+}
+
+/// A shared node. Dropping it drops what only it holds, without recursion however long the chain is.
+#[derive(Clone)]
+pub struct NodeRef(Option<Arc<dyn Node>>);
+
+impl NodeRef {
+    /// A handle of a new node.
+    pub fn new(node: impl Node + 'static) -> NodeRef {
+        NodeRef(Some(Arc::new(node)))
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Arc<dyn Node> {
+        match &self.0 {
+            Some(node) => node,
+            None => unreachable!("only drop takes the node out"),
+        }
+    }
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.node().id())
+    }
+}
+
+thread_local! {
+    /// Nodes to be dropped by the outermost drop on this thread, while there is one.
+    static DROPPING: RefCell<Option<Vec<Arc<dyn Node>>>> = const { RefCell::new(None) };
+}
+
+impl Drop for NodeRef {
+    fn drop(&mut self) {
+        let Some(node) = self.0.take() else { return };
+        if Arc::strong_count(&node) > 1 {
+            // Not the last one. Should others let go meanwhile, the handles inside start a queue of their own.
+            return;
+        }
+        let mut node = Some(node);
+        let outermost = DROPPING.try_with(|dropping| {
+            let mut dropping = dropping.borrow_mut();
+            match (&mut *dropping, node.take()) {
+                (Some(queue), Some(inner)) => {
+                    queue.push(inner);
+                    false
+                }
+                (none, taken) => {
+                    *none = Some(Vec::new());
+                    node = taken;
+                    true
+                }
+            }
+        });
+        match outermost {
+            Ok(false) => {}
+            // The thread is ending and its queue is gone: a chain cannot be long here, so drop it as it is.
+            Err(_) => drop(node),
+            Ok(true) => {
+                // Ends the queue also when a user's value panics in its drop.
+                struct End;
+                impl Drop for End {
+                    fn drop(&mut self) {
+                        let rest = DROPPING.with_borrow_mut(Option::take);
+                        drop(rest);
+                    }
+                }
+                let end = End;
+                while let Some(next) = node.take() {
+                    drop(next);
+                    node = DROPPING.with_borrow_mut(|dropping| dropping.as_mut().and_then(Vec::pop));
+                }
+                drop(end);
+            }
+        }
+    }
+}
