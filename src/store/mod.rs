@@ -18,4 +18,4 @@ pub use budget::{Budget, Reservation};
 pub use chunk::{Chunk, Kind};
 pub use codec::Codec;
 pub use pool::Pool;
-//pub use spill::{Extent, SpillArea};
+pub use spill::{Extent, SpillArea};
