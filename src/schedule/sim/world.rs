@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::brain::{Brain, BrainConfig};
-use super::super::event::{Actions, Event, Outcome, OutputMode, RunId, Submission, Worker};
+use super::super::event::{Actions, Event, Outcome, OutputMode, Pieces, RunId, Submission, Worker};
 use super::super::run::TaskState;
 use super::super::topology::Topology;
 use super::coverage::{Coverage, Seen};
@@ -167,7 +167,7 @@ impl World {
             self.steps += 1;
             assert!(self.steps < most, "no end in sight after {most} steps");
             self.misfortune_at_step();
-            if !self.step() {
+            if !self.step() && self.runs.iter().any(|run| run.life != Life::Gone) {
                 self.stuck();
             }
         }
@@ -599,7 +599,10 @@ impl World {
             (row.first..row.first + row.count).for_each(|piece| self.obey_release(self.index(row.run), piece));
         }
         for row in &actions.evict {
-            (row.first..row.first + row.count).for_each(|piece| self.obey_evict(self.index(row.run), piece));
+            for piece in row.first..row.first + row.count {
+                let within = |other: &Pieces| other.run == row.run && (other.first..other.first + other.count).contains(&piece);
+                self.obey_evict(self.index(row.run), piece, actions.release.iter().any(within));
+            }
         }
         for (run, task) in &actions.spill {
             self.obey_spill(self.index(*run), *task);
@@ -628,7 +631,9 @@ impl World {
             self.check_admission(admitted, &actions);
         }
         for (run, outcome) in &actions.ended {
-            self.obey_ended(self.index(*run), *outcome);
+            // Kept outputs may go to disk from the moment the run has ended.
+            let spills = actions.spill.iter().filter(|(other, _)| other == run).count();
+            self.obey_ended(self.index(*run), *outcome, spills as u32);
         }
         for run in &actions.gone {
             self.obey_gone(self.index(*run));
@@ -675,9 +680,13 @@ impl World {
         known.disk = false;
     }
 
-    fn obey_evict(&mut self, run: usize, piece: u32) {
+    /// `released`: the same actions have released it already.
+    fn obey_evict(&mut self, run: usize, piece: u32, released: bool) {
         say!(self, "  -> evict {piece} of run {run}");
         let known = &mut self.runs[run].pieces[piece as usize];
+        if released {
+            return;
+        }
         assert!(known.memory && known.disk && !known.writing, "run {run}: evict of piece {piece}: {known:?}");
         assert!(known.pins == 0, "run {run}: evict of piece {piece} under a running task: {known:?}");
         known.memory = false;
@@ -792,12 +801,12 @@ impl World {
         self.seen.saw(Seen::Forced);
     }
 
-    fn obey_ended(&mut self, run: usize, outcome: Outcome) {
+    fn obey_ended(&mut self, run: usize, outcome: Outcome, spills: u32) {
         say!(self, "  -> run {run} ended: {outcome:?}");
         let limit = self.limit;
         let model = &mut self.runs[run];
         assert!(model.life == Life::Live, "run {run} ends twice");
-        assert!(model.leased == 0 && model.reads + model.writes == 0, "run {run} ends with work under way");
+        assert!(model.leased == 0 && model.reads + model.writes == spills, "run {run} ends with work under way");
         model.life = Life::Ended;
         match outcome {
             Outcome::Finished => {
