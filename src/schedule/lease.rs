@@ -250,7 +250,8 @@ impl Brain {
         if idle == 0 {
             return;
         }
-        let ready = (0..self.runs.len()).map(|at| if self.waits_for_reads(at) { 0 } else { self.runs[at].ready() }).sum();
+        let ready =
+            (0..self.runs.len()).map(|at| if self.waits_for_reads(at) { 0 } else { self.runs[at].ready() }).sum();
         let wanted = if ready == 0 {
             u32::from(self.stealable().is_some())
         } else if short {

@@ -328,7 +328,8 @@ impl Run {
     pub fn is_pinned(&self, piece: u32, reader: u32, scratch: &mut Vec<u32>) -> bool {
         let mut tasks = self.shape.consumers(piece, scratch).iter();
         tasks.any(|task| {
-            *task == reader || matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
+            *task == reader
+                || matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
         })
     }
 }

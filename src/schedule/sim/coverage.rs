@@ -40,9 +40,34 @@ pub(super) enum Seen {
 const ALL: [Seen; Seen::End as usize] = {
     use Seen::*;
     [
-        Spill, SpillMeanwhileRead, SpillFailed, Load, LoadFailed, CleanEviction, Forced, Overdraft, TooLarge, Expansion,
-        Steal, StealInVain, TaskFailed, Skipped, CancelEarly, CancelRunning, CancelDuringDisk, CancelKept, Dropped, Stream,
-        StreamWaited, Kept, TakenFromDisk, HandedOver, SeveralRuns, Tight, Useless, LateWake,
+        Spill,
+        SpillMeanwhileRead,
+        SpillFailed,
+        Load,
+        LoadFailed,
+        CleanEviction,
+        Forced,
+        Overdraft,
+        TooLarge,
+        Expansion,
+        Steal,
+        StealInVain,
+        TaskFailed,
+        Skipped,
+        CancelEarly,
+        CancelRunning,
+        CancelDuringDisk,
+        CancelKept,
+        Dropped,
+        Stream,
+        StreamWaited,
+        Kept,
+        TakenFromDisk,
+        HandedOver,
+        SeveralRuns,
+        Tight,
+        Useless,
+        LateWake,
     ]
 };
 
@@ -80,7 +105,7 @@ impl Coverage {
                 Seen::Tight => 500,
                 Seen::Spill | Seen::Load | Seen::HandedOver | Seen::Stream | Seen::Kept | Seen::SeveralRuns => 150,
                 Seen::CleanEviction | Seen::Forced | Seen::Overdraft | Seen::Expansion | Seen::StreamWaited => 50,
-                Seen::CancelKept | Seen::SpillFailed | Seen::LoadFailed | Seen::CancelDuringDisk => 3,
+                Seen::CancelDuringDisk | Seen::LoadFailed | Seen::SpillFailed | Seen::CancelKept => 8,
                 _ => 10,
             };
             let per_mille = self.cases[what as usize] * 1000 / self.all_cases;

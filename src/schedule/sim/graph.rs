@@ -171,11 +171,8 @@ impl Builder<'_> {
 
     /// Begins a layer whose tasks are the next ones added.
     fn begin(&mut self) {
-        let layer = Facts {
-            uniform: self.rng.chance(60),
-            spillable: self.rng.chance(80),
-            computed: self.rng.chance(30),
-        };
+        let layer =
+            Facts { uniform: self.rng.chance(60), spillable: self.rng.chance(80), computed: self.rng.chance(30) };
         self.graph.layers.push(layer);
         self.usual = (self.scale as f64 * self.rng.off().sqrt()) as u64;
         self.declared = match self.rng.below(5) {
@@ -198,11 +195,8 @@ impl Builder<'_> {
         graph.layer_of.push(layer as u32);
         let mut total = 0;
         for _ in 0..pieces {
-            let factor = if graph.layers[layer].uniform {
-                0.8 + self.rng.below(400) as f64 / 1000.0
-            } else {
-                self.rng.off()
-            };
+            let factor =
+                if graph.layers[layer].uniform { 0.8 + self.rng.below(400) as f64 / 1000.0 } else { self.rng.off() };
             let bytes = (self.usual as f64 * factor / f64::from(pieces)) as u64;
             graph.bytes.push(bytes);
             graph.task_of.push(task);

@@ -54,8 +54,19 @@ struct Misfortune {
     task_fails: u64,
     write_fails: u64,
     read_fails: u64,
-    /// A run that is cancelled or dropped at a step.
-    cancel: Option<(u64, usize, bool)>,
+    cancel: Option<Cancel>,
+}
+
+/// A run is called off.
+#[derive(Clone, Copy)]
+struct Cancel {
+    /// Not before this step.
+    at: u64,
+    run: usize,
+    /// Its results are dropped, instead of a cancellation.
+    drop: bool,
+    /// Not before it is in this phase.
+    phase: Option<Seen>,
 }
 
 pub(super) struct World {
@@ -70,6 +81,8 @@ pub(super) struct World {
     outside: u64,
     limit: u64,
     ticks: bool,
+    /// A worker that hardly gets on, so that others steal from it.
+    slow: Option<usize>,
     misfortune: Misfortune,
     steps: u64,
     pub seen: Coverage,
@@ -116,8 +129,13 @@ impl World {
                 2 => misfortune.read_fails = rng.pick(&[300, 3000]),
                 _ => {
                     let most = rng.pick(&[4, 40, 400]);
-                    let at = rng.below(most);
-                    misfortune.cancel = Some((at, rng.below(run_count as u64) as usize, rng.chance(40)));
+                    let phases = [None, None, Some(Seen::CancelDuringDisk), Some(Seen::CancelKept)];
+                    misfortune.cancel = Some(Cancel {
+                        at: rng.below(most),
+                        run: rng.below(run_count as u64) as usize,
+                        drop: rng.chance(40),
+                        phase: rng.pick(&phases),
+                    });
                 }
             }
         }
@@ -133,6 +151,7 @@ impl World {
             outside: 0,
             limit,
             ticks: rng.chance(60),
+            slow: rng.chance(25).then(|| rng.below(u64::from(workers)) as usize),
             misfortune,
             steps: 0,
             seen,
@@ -194,12 +213,8 @@ impl World {
     }
 
     fn misfortune_at_step(&mut self) {
-        let Some((at, run, release)) = self.misfortune.cancel else { return };
+        let Some(Cancel { at, run, drop, phase: wanted }) = self.misfortune.cancel else { return };
         if self.steps <= at || self.runs[run].life == Life::Unborn {
-            return;
-        }
-        self.misfortune.cancel = None;
-        if self.runs[run].life == Life::Gone {
             return;
         }
         let model = &self.runs[run];
@@ -209,8 +224,15 @@ impl World {
             _ if model.tasks.iter().any(|task| task.started) => Seen::CancelRunning,
             _ => Seen::CancelEarly,
         };
+        let gone = model.life == Life::Gone;
+        if gone || wanted.is_none_or(|wanted| wanted == phase) {
+            self.misfortune.cancel = None;
+        }
+        if gone || self.misfortune.cancel.is_some() {
+            return;
+        }
         self.seen.saw(phase);
-        if release {
+        if drop {
             self.seen.saw(Seen::Dropped);
             self.release(run);
         } else {
@@ -322,12 +344,13 @@ impl World {
     fn work(&mut self) -> bool {
         let count = self.workers.len();
         let first = self.rng.below(count as u64) as usize;
-        let busy = |worker: &WorkerModel| {
-            worker.active && !worker.stealing && !worker.asked_only()
-        };
+        let busy = |worker: &WorkerModel| worker.active && !worker.stealing && !worker.asked;
         let Some(at) = (0..count).map(|step| (first + step) % count).find(|at| busy(&self.workers[*at])) else {
             return false;
         };
+        if self.slow == Some(at) && self.rng.chance(90) {
+            return true;
+        }
         for _ in 0..=self.rng.below(4) {
             self.work_on(at);
         }
@@ -407,6 +430,8 @@ impl World {
             }
         };
         if let Report::Spilled { run, ok: false, .. } | Report::Loaded { run, ok: false, .. } = report {
+            let write = matches!(report, Report::Spilled { .. });
+            self.seen.saw(if write { Seen::SpillFailed } else { Seen::LoadFailed });
             self.runs[run].fault = true;
             self.runs[run].stopping = true;
         }
@@ -600,8 +625,19 @@ impl World {
         }
         for row in &actions.evict {
             for piece in row.first..row.first + row.count {
-                let within = |other: &Pieces| other.run == row.run && (other.first..other.first + other.count).contains(&piece);
-                self.obey_evict(self.index(row.run), piece, actions.release.iter().any(within));
+                let within =
+                    |other: &Pieces| other.run == row.run && (other.first..other.first + other.count).contains(&piece);
+                let run = self.index(row.run);
+                let written = |report: &Report| match report {
+                    Report::Spilled { run: of, task, .. } => {
+                        *of == run && self.runs[run].pieces_of(*task).contains(&piece)
+                    }
+                    _ => false,
+                };
+                if !reports.iter().any(written) {
+                    self.seen.saw(Seen::CleanEviction);
+                }
+                self.obey_evict(run, piece, actions.release.iter().any(within));
             }
         }
         for (run, task) in &actions.spill {
@@ -762,6 +798,11 @@ impl World {
     /// Looks up which tasks wait for reads; gives the number of new ones.
     fn note_loading(&mut self) -> u32 {
         let mut new = 0;
+        for run in &mut self.runs {
+            if self.brain.find(run.id).is_none() {
+                run.loading.clear();
+            }
+        }
         for at in &self.brain.runs {
             let model = &mut self.runs[at.id.0 as usize];
             if at.loading == 0 && model.loading.is_empty() {
@@ -894,13 +935,6 @@ impl World {
         if held + reserved > self.limit {
             self.seen.saw(Seen::Overdraft);
         }
-    }
-}
-
-impl WorkerModel {
-    /// Waits for the brain's answer only.
-    fn asked_only(&self) -> bool {
-        self.asked
     }
 }
 
