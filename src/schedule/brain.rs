@@ -65,6 +65,8 @@ pub struct Brain {
     pub(super) busy: u32,
     pub(super) outside: u64,
     pub(super) peak: u64,
+    /// A run was stopped since the runs were last looked through for their end.
+    pub(super) stopped: bool,
     pub(super) scratch: Scratch,
     pub(super) story: Story,
 }
@@ -84,6 +86,7 @@ impl Brain {
             busy: 0,
             outside: 0,
             peak: 0,
+            stopped: false,
             scratch: Scratch::default(),
             story: Story::default(),
         }
@@ -107,7 +110,6 @@ impl Brain {
     /// Says what to do about what was noted.
     pub fn decide(&mut self, actions: &mut Actions) {
         self.assign(actions);
-        self.end_runs(actions);
         self.check_sometimes(1);
     }
 
@@ -116,7 +118,6 @@ impl Brain {
         let run = Run::new(submission);
         self.runs.push(run);
         self.assign(actions);
-        self.end_runs(actions);
     }
 
     fn take_in(&mut self, event: &Event<'_>, actions: &mut Actions) {
@@ -135,7 +136,11 @@ impl Brain {
                 self.leased_to_new(worker, run, task);
                 self.stop(run, Outcome::Stopped);
             }
-            Event::Skipped { worker, run, task } => self.leased_to_new(worker, run, task),
+            Event::Skipped { worker, run, task } => {
+                self.leased_to_new(worker, run, task);
+                // The executor may know of an error that is still to be told, or of a cancellation.
+                self.stop(run, Outcome::Stopped);
+            }
             Event::Stolen { from, to, tasks } => self.stolen(from, to, tasks),
             Event::Timing { run, layer, tasks, nanos } => self.timing(run, layer, tasks, nanos),
             Event::Cancel(run) => self.stop(run, Outcome::Stopped),
@@ -321,12 +326,17 @@ impl Brain {
         let run = &mut self.runs[at];
         if run.ending.is_none() && !run.ended {
             run.ending = Some(outcome);
+            self.stopped = true;
         }
     }
 
     fn taken(&mut self, run: RunId, output: u32, actions: &mut Actions) {
         let Some(at) = self.find(run) else { return };
         self.with_run(at, |run, _| {
+            // What was made after the run was stopped is not counted; everything goes with the run.
+            if run.ending.is_some() {
+                return;
+            }
             if let Some(piece) = run.output_piece(output) {
                 run.untaken -= 1;
                 run.ledger.unread(piece, actions);
@@ -335,18 +345,26 @@ impl Brain {
     }
 
     /// Ends runs of which nothing is under way any more.
-    fn end_runs(&mut self, actions: &mut Actions) {
+    pub(super) fn end_runs(&mut self, actions: &mut Actions) {
         let mut at = 0;
         while at < self.runs.len() {
             let run = &mut self.runs[at];
             let quiet = run.leased == 0 && run.disk_work == 0;
-            if quiet && !run.ended && (run.ending.is_some() || run.outputs_left == 0) {
-                run.ended = true;
-                actions.ended.push((run.id, run.ending.unwrap_or(Outcome::Finished)));
+            if !quiet || run.is_open() {
+                at += 1;
+                continue;
             }
             let kept = run.mode != OutputMode::Collect && run.ending.is_none() && !run.released && run.untaken > 0;
-            if quiet && run.ended && !kept {
-                actions.gone.push(run.id);
+            if !run.ended {
+                run.ended = true;
+                actions.ended.push((run.id, run.ending.unwrap_or(Outcome::Finished)));
+                if kept {
+                    self.with_run(at, |run, scratch| run.drop_unserving(scratch, actions));
+                }
+            }
+            if !kept {
+                actions.gone.push(self.runs[at].id);
+                let run = &self.runs[at];
                 self.used -= run.ledger.used();
                 // Tasks whose inputs were read and that never began.
                 self.busy -= run.loading;

@@ -184,7 +184,7 @@ impl Brain {
         for task in 0..run.state.len() as u32 {
             let state = run.state[task as usize];
             counts[state as usize] += 1;
-            if run.ending.is_some() {
+            if run.ending.is_some() || run.ended {
                 continue;
             }
             let dependencies = run.shape.dependencies(task, &mut scratch);
@@ -208,7 +208,7 @@ impl Brain {
             );
         }
         assert_eq!(counts[TaskState::Leased as usize], run.leased, "{:?}: leased{}", run.id, story());
-        if run.ending.is_none() {
+        if run.ending.is_none() && !run.ended {
             assert_eq!(counts[TaskState::Ready as usize] as usize, run.fresh.len(), "{:?}: ready{}", run.id, story());
             assert_eq!(counts[TaskState::Loaded as usize] as usize, run.loaded.len(), "{:?}: loaded", run.id);
             let loading = counts[TaskState::Loading as usize] + counts[TaskState::Loaded as usize];

@@ -106,11 +106,14 @@ pub enum Outcome {
 /// [`super::Brain::handle`], emptied by the executor.
 #[derive(Default)]
 pub struct Actions {
-    /// Values nobody needs any more: drop them, in memory and on disk.
+    /// Values nobody needs any more: drop them, in memory and on disk. A piece that was being written when its last
+    /// reader was through stands here again when it is written; pieces of the same task may stand here again with it.
     pub release: Vec<Pieces>,
-    /// Values whose copy in memory is to be dropped; they are on disk.
+    /// Values whose copy in memory is to be dropped; they are on disk. A piece may stand under [`Actions::release`] as
+    /// well: then nothing is left to do.
     pub evict: Vec<Pieces>,
-    /// Write the pieces of a task that are in memory by one append; answer with [`Event::Spilled`].
+    /// Write by one append the pieces of a task that are in memory and not on disk, delivered outputs left out; answer
+    /// with [`Event::Spilled`].
     pub spill: Vec<(RunId, u32)>,
     /// Read a piece back; answer with [`Event::Loaded`].
     pub load: Vec<(RunId, u32)>,

@@ -31,19 +31,13 @@ enum Pick {
 impl Brain {
     /// Gives tasks to the workers that asked, and calls for more workers where there is more to do.
     pub(super) fn assign(&mut self, actions: &mut Actions) {
-        let mut short = self.serve_all(actions);
-        self.read_ahead(actions);
-        if short.is_none() {
-            short = self.next_shortage();
-        }
-        if let Some(bytes) = short {
-            if self.make_room(bytes, actions) {
-                short = self.serve_all(actions);
-            }
-            if short.is_some() && self.busy == 0 {
-                // Nothing is under way that could free memory, and nothing can be let go of.
-                self.force_one(actions);
-            }
+        self.stopped = false;
+        self.end_runs(actions);
+        let mut short = self.serve_or_make_room(actions);
+        while std::mem::take(&mut self.stopped) {
+            // What a run that was stopped held is free for the others once it is gone.
+            self.end_runs(actions);
+            short = self.serve_or_make_room(actions);
         }
         for worker in 0..self.config.workers {
             if self.workers[worker as usize].asking {
@@ -54,7 +48,25 @@ impl Brain {
                 }
             }
         }
-        self.call_workers(short.is_some(), actions);
+        self.call_workers(short, actions);
+    }
+
+    /// Serves the workers that ask, and lets go of pieces where memory is short; whether it is still short.
+    fn serve_or_make_room(&mut self, actions: &mut Actions) -> bool {
+        if self.serve_all(actions).is_none() {
+            // A run that waits for memory is not overtaken by what others read ahead.
+            self.read_ahead(actions);
+        }
+        let Some((bytes, at, task)) = self.next_shortage() else { return false };
+        if self.make_room(bytes, (at, task), actions) {
+            self.serve_all(actions);
+        }
+        let short = self.next_shortage().is_some();
+        if short && self.busy == 0 {
+            // Nothing is under way that could free memory, and nothing can be let go of.
+            self.force_one(actions);
+        }
+        short
     }
 
     /// Serves the workers that ask; gives the bytes that are missing where memory is short.
@@ -141,7 +153,7 @@ impl Brain {
     fn pick(&mut self, at: usize, actions: &mut Actions) -> Pick {
         loop {
             let run = &mut self.runs[at];
-            if run.ending.is_some() {
+            if !run.is_open() {
                 return Pick::Nothing;
             }
             if let Some(task) = run.loaded.pop_front() {
@@ -173,24 +185,24 @@ impl Brain {
     }
 
     /// The run whose turn it is and that has a task to give out, with that task.
-    fn next_ready(&self) -> Option<(usize, u32)> {
+    fn next_ready(&mut self) -> Option<(usize, u32)> {
         let runs = self.runs.len();
         let first = (0..runs).find(|at| self.runs[*at].loaded_ready()).unwrap_or(self.turn);
         (0..runs).map(|step| (first + step) % runs).find_map(|at| {
-            let run = &self.runs[at];
-            if run.ending.is_some() {
+            if !self.runs[at].is_open() || self.waits_for_reads(at) {
                 return None;
             }
+            let run = &self.runs[at];
             let next = run.loaded.front().or(run.fresh.last()).copied();
             next.or_else(|| run.peek_source()).map(|task| (at, task))
         })
     }
 
-    /// The bytes that are missing for the next task, where no worker asks.
-    fn next_shortage(&mut self) -> Option<u64> {
+    /// The bytes that are missing for the next task, with its run and number.
+    fn next_shortage(&mut self) -> Option<(u64, usize, u32)> {
         let (at, task) = self.next_ready()?;
         match self.weigh(at, task, false) {
-            Entry::Short(bytes) => Some(bytes),
+            Entry::Short(bytes) => Some((bytes, at, task)),
             Entry::Admitted | Entry::Loading | Entry::LoadsEnough | Entry::TooLarge(_) => None,
         }
     }
@@ -238,7 +250,8 @@ impl Brain {
         if idle == 0 {
             return;
         }
-        let ready: u32 = self.runs.iter().map(|run| run.ready()).sum();
+        let ready =
+            (0..self.runs.len()).map(|at| if self.waits_for_reads(at) { 0 } else { self.runs[at].ready() }).sum();
         let wanted = if ready == 0 {
             u32::from(self.stealable().is_some())
         } else if short {
@@ -255,7 +268,7 @@ impl Brain {
     }
 
     /// Whether the ready tasks will be done sooner than another worker could come.
-    fn moments_left(&self, ready: u32) -> bool {
+    fn moments_left(&mut self, ready: u32) -> bool {
         let Some((at, task)) = self.next_ready() else { return false };
         let run = &self.runs[at];
         let nanos = run.layer_nanos[run.shape.layer_of(task) as usize];

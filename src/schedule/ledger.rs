@@ -22,6 +22,11 @@ pub(super) fn cells(bytes: u64) -> u32 {
     bytes.div_ceil(CELL).clamp(1, u64::from(u32::MAX)) as u32
 }
 
+/// What is counted for a reservation of so many bytes.
+pub(super) fn whole_cells(bytes: u64) -> u64 {
+    if bytes == 0 { 0 } else { u64::from(cells(bytes)) * CELL }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Place {

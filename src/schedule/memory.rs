@@ -6,7 +6,7 @@
 
 use super::brain::Brain;
 use super::event::{Actions, Outcome, RunId};
-use super::ledger::Place;
+use super::ledger::{Place, whole_cells};
 use super::run::{Run, TaskState};
 
 /// Why the next task of a run cannot be given out.
@@ -49,50 +49,52 @@ impl Brain {
 
     /// What [`Brain::admit`] would say.
     pub(super) fn weigh(&mut self, at: usize, task: u32, force: bool) -> Entry {
-        let free = self.config.limit.saturating_sub(self.used + self.outside);
         let limit = self.config.limit;
+        let counted = self.used + self.outside;
         let most_loading = self.most_loading();
         let run = &self.runs[at];
         if run.state[task as usize] == TaskState::Loaded {
             // Its memory is reserved.
             return Entry::Admitted;
         }
-        let need = run.need(task);
-        let declared = run.shape.topology.need(run.shape.owner_of(task));
-        if declared > limit {
-            return Entry::TooLarge(declared);
-        }
-        let (mut missing, mut reads, mut inputs) = (0, 0, 0);
+        let need = whole_cells(run.need(task));
+        let (mut missing, mut reads) = (0, false);
         if run.ledger.on_disk > 0 {
-            let dependencies = run.shape.dependencies(task, &mut self.scratch.dependencies);
-            for (index, piece) in dependencies.iter().enumerate() {
-                // A task may read a piece twice; it is in memory once. Far repeats are counted again, which only
-                // makes the estimate larger.
-                if dependencies[index.saturating_sub(16)..index].contains(piece) {
-                    continue;
+            run.each_input(task, &mut self.scratch, |piece| match run.ledger.place[piece as usize] {
+                Place::Disk => {
+                    missing += run.ledger.bytes(piece);
+                    reads = true;
                 }
-                let bytes = run.ledger.bytes(*piece);
-                inputs += bytes;
-                match run.ledger.place[*piece as usize] {
-                    Place::Disk => {
-                        missing += bytes;
-                        reads += 1;
-                    }
-                    Place::Reading => reads += 1,
-                    Place::None | Place::Memory | Place::Writing | Place::Both | Place::Gone => {}
-                }
+                Place::Reading => reads = true,
+                Place::None | Place::Memory | Place::Writing | Place::Both | Place::Gone => {}
+            });
+        }
+        let wanted = counted + need + missing;
+        if wanted > limit {
+            // Inputs are counted or missing, so a task that fits is never too large: whether one is does not depend on
+            // what happens to be in memory.
+            let mut least = run.shape.topology.need(run.shape.owner_of(task));
+            run.each_input(task, &mut self.scratch, |piece| least += run.ledger.bytes(piece));
+            if least > limit {
+                return Entry::TooLarge(least);
             }
         }
-        if reads > 0 && inputs + declared > limit {
-            return Entry::TooLarge(inputs + declared);
-        }
-        if reads > 0 && run.loading >= most_loading && !force {
+        if reads && run.loading >= most_loading && !force {
             return Entry::LoadsEnough;
         }
-        if need + missing > free && !force {
-            return Entry::Short(need + missing - free);
+        if wanted > limit && !force {
+            return Entry::Short(wanted - limit);
         }
-        if reads == 0 { Entry::Admitted } else { Entry::Loading }
+        if reads { Entry::Loading } else { Entry::Admitted }
+    }
+
+    /// Whether nothing of the run can go on before something was read: enough tasks are loading, and the next one would
+    /// have to be read for as well.
+    pub(super) fn waits_for_reads(&mut self, at: usize) -> bool {
+        let run = &self.runs[at];
+        run.loading >= self.most_loading()
+            && run.loaded.is_empty()
+            && run.fresh.last().is_some_and(|task| wants_reading(run, *task, &mut self.scratch.dependencies))
     }
 
     fn ready_to_loading(&mut self, at: usize, task: u32, actions: &mut Actions) {
@@ -175,7 +177,7 @@ impl Brain {
                 }
                 Place::Writing => {
                     run.ledger.writing -= bytes;
-                    if run.is_pinned(piece, &mut self.scratch.consumers) {
+                    if run.is_pinned(piece, u32::MAX, &mut self.scratch.consumers) {
                         // A task took it up meanwhile.
                         run.ledger.place[piece as usize] = Place::Both;
                         let next = run.next_use(piece, &mut self.scratch.consumers);
@@ -197,8 +199,9 @@ impl Brain {
         self.writing = self.writing - writing + run.ledger.writing;
     }
 
-    /// Lets go of pieces until `bytes` more are free or on the way to be. Whether any became free at once.
-    pub(super) fn make_room(&mut self, bytes: u64, actions: &mut Actions) -> bool {
+    /// Lets go of pieces until `bytes` more are free or on the way to be, but not of the inputs of the task they are
+    /// for. Whether any became free at once.
+    pub(super) fn make_room(&mut self, bytes: u64, wanted_by: (usize, u32), actions: &mut Actions) -> bool {
         let mut wanted = bytes.saturating_sub(self.writing);
         let mut freed = false;
         // The run that was submitted last gives first: the older ones are nearer to their end.
@@ -211,7 +214,8 @@ impl Brain {
             }
             while wanted > 0 {
                 let Some((_, task)) = self.runs[at].victims.pop() else { break };
-                let (now, soon) = self.let_go(at, task, actions);
+                let reader = if at == wanted_by.0 { wanted_by.1 } else { u32::MAX };
+                let (now, soon) = self.let_go(at, task, reader, actions);
                 freed |= now > 0;
                 wanted = wanted.saturating_sub(now + soon);
             }
@@ -223,8 +227,9 @@ impl Brain {
         freed
     }
 
-    /// Lets go of what can be of one task's pieces: bytes free now, and bytes that are to be written first.
-    fn let_go(&mut self, at: usize, task: u32, actions: &mut Actions) -> (u64, u64) {
+    /// Lets go of what can be of one task's pieces, and of nothing that `reader` reads: bytes free now, and bytes that
+    /// are to be written first.
+    fn let_go(&mut self, at: usize, task: u32, reader: u32, actions: &mut Actions) -> (u64, u64) {
         let pieces = self.runs[at].shape.pieces_of(task);
         let mut pinned = false;
         let (mut now, mut soon) = (0, 0);
@@ -234,7 +239,7 @@ impl Brain {
                 if !matches!(place, Place::Memory | Place::Both) || run.ledger.is_delivered(piece) {
                     continue;
                 }
-                if run.is_pinned(piece, &mut scratch.consumers) {
+                if run.is_pinned(piece, reader, &mut scratch.consumers) {
                     pinned = true;
                     continue;
                 }
@@ -254,6 +259,13 @@ impl Brain {
             if soon > 0 {
                 run.disk_work += 1;
                 actions.spill.push((run.id, task));
+                // The rest goes along in the same append, and is clean from then on.
+                for piece in pieces.clone() {
+                    if run.ledger.place[piece as usize] == Place::Memory && !run.ledger.is_delivered(piece) {
+                        run.ledger.place[piece as usize] = Place::Writing;
+                        run.ledger.writing += run.ledger.bytes(piece);
+                    }
+                }
             }
             if pinned {
                 let next = pieces.clone().map(|piece| run.next_use(piece, &mut scratch.consumers)).min();
@@ -266,7 +278,7 @@ impl Brain {
     /// Reads ahead: begins to load the inputs of the tasks that come next while there is room.
     pub(super) fn read_ahead(&mut self, actions: &mut Actions) {
         for at in 0..self.runs.len() {
-            while self.runs[at].ending.is_none()
+            while self.runs[at].is_open()
                 && self.runs[at].ledger.on_disk > 0
                 && self.runs[at].loading < self.most_loading()
             {
@@ -286,7 +298,7 @@ impl Brain {
 }
 
 /// Whether an input of the task is not in memory.
-pub(super) fn wants_reading(run: &Run, task: u32, scratch: &mut Vec<u32>) -> bool {
+fn wants_reading(run: &Run, task: u32, scratch: &mut Vec<u32>) -> bool {
     let mut dependencies = run.shape.dependencies(task, scratch).iter();
     dependencies.any(|piece| run.ledger.place[*piece as usize].needs_read())
 }

@@ -12,6 +12,8 @@ mod ledger;
 mod memory;
 mod run;
 mod shape;
+#[cfg(test)]
+mod sim;
 mod topology;
 
 pub use brain::{Brain, BrainConfig, SubTask};

@@ -16,8 +16,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
-use super::event::{Outcome, OutputMode, RunId, Submission};
-use super::ledger::Ledger;
+use super::brain::Scratch;
+use super::event::{Actions, Outcome, OutputMode, RunId, Submission};
+use super::ledger::{Ledger, Place};
 use super::shape::Shape;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,9 +174,39 @@ impl Run {
         Some(task)
     }
 
+    /// Whether tasks may still start: it was not stopped, and outputs are missing.
+    pub fn is_open(&self) -> bool {
+        self.ending.is_none() && self.outputs_left > 0
+    }
+
+    /// Lets go of everything that is no output: of a run that is kept and in which tasks are left that serve no output.
+    pub fn drop_unserving(&mut self, scratch: &mut Scratch, actions: &mut Actions) {
+        if self.state.iter().all(|state| *state == TaskState::Done) {
+            return;
+        }
+        self.fresh.clear();
+        self.loaded.clear();
+        self.sources.clear();
+        self.sources_left = 0;
+        self.loading = 0;
+        for task in 0..self.state.len() as u32 {
+            if self.state[task as usize] == TaskState::Done {
+                continue;
+            }
+            self.state[task as usize] = TaskState::New;
+            let first = self.shape.pieces_of(task).start;
+            self.ledger.unreserve(first);
+            for piece in self.shape.dependencies(task, &mut scratch.dependencies) {
+                if self.ledger.place[*piece as usize] != Place::None {
+                    self.ledger.unread(*piece, actions);
+                }
+            }
+        }
+    }
+
     /// How many tasks could be given out now, not looking at memory.
     pub fn ready(&self) -> u32 {
-        if self.ending.is_some() {
+        if !self.is_open() {
             return 0;
         }
         self.loaded.len() as u32 + self.fresh.len() as u32 + self.sources_left
@@ -183,7 +214,7 @@ impl Run {
 
     /// Whether a task has all its inputs and memory, and waits for a worker only.
     pub fn loaded_ready(&self) -> bool {
-        self.ending.is_none() && !self.loaded.is_empty()
+        self.is_open() && !self.loaded.is_empty()
     }
 
     /// A task whose last dependency is there.
@@ -195,7 +226,7 @@ impl Run {
     }
 
     fn is_needed(&self, task: u32) -> bool {
-        self.needed.is_empty() || self.needed[task as usize / 64] >> (task % 64) & 1 == 1
+        self.needed.is_empty() || self.needed.get(task as usize / 64).is_some_and(|word| word >> (task % 64) & 1 == 1)
     }
 
     fn set_needed(&mut self, task: u32) {
@@ -277,11 +308,28 @@ impl Run {
         open.map(|task| self.shape.position(*task)).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether a task that is out or about to be reads the piece.
-    pub fn is_pinned(&self, piece: u32, scratch: &mut Vec<u32>) -> bool {
+    /// Calls `each` with every piece a task reads, once.
+    pub fn each_input(&self, task: u32, scratch: &mut Scratch, mut each: impl FnMut(u32)) {
+        let inputs = self.shape.dependencies(task, &mut scratch.dependencies);
+        if inputs.len() <= 16 {
+            let first = |(at, piece): &(usize, &u32)| !inputs[..*at].contains(piece);
+            inputs.iter().enumerate().filter(first).for_each(|(_, piece)| each(*piece));
+        } else {
+            let sorted = &mut scratch.consumers;
+            sorted.clear();
+            sorted.extend_from_slice(inputs);
+            sorted.sort_unstable();
+            sorted.dedup();
+            sorted.iter().for_each(|piece| each(*piece));
+        }
+    }
+
+    /// Whether a task that is out or about to be, or `reader`, reads the piece.
+    pub fn is_pinned(&self, piece: u32, reader: u32, scratch: &mut Vec<u32>) -> bool {
         let mut tasks = self.shape.consumers(piece, scratch).iter();
         tasks.any(|task| {
-            matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
+            *task == reader
+                || matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
         })
     }
 }
