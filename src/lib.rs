@@ -1,5 +1,9 @@
 //! Lazy arrays, tables, bags and plain functions over one parallel task engine that stays inside a memory budget.
 
+pub mod prelude;
+
+pub mod delayed;
+
 pub mod runtime;
 
 pub mod plan;
@@ -18,3 +22,4 @@ pub mod error;
 
 pub use error::{Error, ErrorKind, Result};
 pub use origin::Origin;
+pub use runtime::{Runtime, compute, persist};

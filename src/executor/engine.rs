@@ -39,7 +39,9 @@ pub struct EngineOptions {
 pub trait Watch: Send + Sync {
     /// Whether every task is to be reported, which costs two looks at the clock for each.
     fn wants_tasks(&self) -> bool;
-    /// A task has run.
+    /// So many tasks of a layer have run.
+    fn progress(&self, layer: u32, done: u64, at: Duration);
+    /// A task has run; only if [`Watch::wants_tasks`].
     fn task(&self, graph: &Graph, times: &TaskTimes);
     /// The values of a task were written to disk.
     fn spilled(&self, graph: &Graph, task: u32, bytes: u64, at: Duration);
@@ -88,12 +90,19 @@ impl Engine {
     /// An engine without runs.
     pub fn new(options: EngineOptions) -> Result<Engine> {
         let EngineOptions { threads, limit_bytes, spill } = options;
-        let crew = Crew::new(threads)?;
-        let budget = Budget::new(limit_bytes);
-        let pool = Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX));
+        Ok(Engine::of(Crew::new(threads)?, limit_bytes, spill))
+    }
+
+    /// A synchronous engine, which needs no threads and so cannot fail to start.
+    pub fn synchronous(limit_bytes: u64, spill: SpillArea) -> Engine {
+        Engine::of(Crew::Synchronous, limit_bytes, spill)
+    }
+
+    fn of(crew: Crew, limit_bytes: u64, spill: SpillArea) -> Engine {
         static FAMILIES: AtomicU64 = AtomicU64::new(0);
         let family = FAMILIES.fetch_add(1, Ordering::Relaxed);
-        Ok(Engine::with(crew, budget, pool, spill, family))
+        let pool = Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX));
+        Engine::with(crew, Budget::new(limit_bytes), pool, spill, family)
     }
 
     fn with(crew: Crew, budget: Budget, pool: Pool, spill: SpillArea, family: u64) -> Engine {

@@ -283,6 +283,11 @@ impl RunHandle {
         self.state.is_over()
     }
 
+    /// Whether the work is done by the thread that waits.
+    pub fn is_synchronous(&self) -> bool {
+        self.shared.is_synchronous()
+    }
+
     /// How it ended, if it has.
     pub fn result(&self) -> Option<Result<()>> {
         self.state.result()

@@ -164,6 +164,9 @@ impl Shared {
         deliveries: &mut Vec<(u32, Chunk)>,
         scratch: &mut Vec<u32>,
     ) {
+        for timing in &finished.timings {
+            self.watch(run, |watch| watch.progress(timing.layer, u64::from(timing.tasks), run.started.elapsed()));
+        }
         let (OutputMode::Collect, Some(receiver)) = (run.mode, &run.receiver) else { return };
         let mut at = 0;
         for record in &finished.records {

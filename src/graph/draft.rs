@@ -86,6 +86,18 @@ impl Draft {
         self.layer(meta, tasks, pieces, Body::Regular { op: Arc::new(op), inputs })
     }
 
+    /// Adds a regular layer whose operation others hold too; gives its place.
+    pub fn shared(
+        &mut self,
+        meta: Meta,
+        tasks: u32,
+        pieces: u32,
+        inputs: Vec<Input>,
+        op: Arc<dyn LayerOp>,
+    ) -> Result<u32> {
+        Ok(self.layer::<()>(meta, tasks, pieces, Body::Regular { op, inputs })?.layer)
+    }
+
     /// Adds an explicit layer.
     pub fn explicit(&mut self, meta: Meta, tasks: Tasks) -> Result<u32> {
         let pieces = if tasks.piece_starts.is_empty() { 1 } else { 0 };
@@ -126,7 +138,8 @@ impl Draft {
                     let Some(below) = self.graph.layers.get(input.layer as usize) else {
                         return Err(Error::internal(format!("layer `{}` reads a later one", layer.meta.name)));
                     };
-                    let extent = Extent { below: below.len(), pieces: below.pieces_per_task, above: tasks };
+                    let (below_tasks, below_pieces) = below.grid();
+                    let extent = Extent { below: below_tasks, pieces: below_pieces, above: tasks };
                     if !input.pattern.fits(extent) {
                         let (name, lower) = (&layer.meta.name, &below.meta.name);
                         let pattern = input.pattern;

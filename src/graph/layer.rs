@@ -124,6 +124,14 @@ impl Layer {
         self.tasks.end - self.tasks.start
     }
 
+    /// Tasks and pieces per task as patterns see them: of an explicit layer, whose tasks differ, each piece by itself.
+    pub(super) fn grid(&self) -> (u32, u32) {
+        match self.pieces_per_task {
+            0 => (self.pieces.end - self.pieces.start, 1),
+            each => (self.len(), each),
+        }
+    }
+
     /// Whether it has no tasks.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
@@ -171,7 +179,8 @@ impl Graph {
 
     pub(super) fn extent(&self, above: &Layer, input: Input) -> Extent {
         let below = &self.layers[input.layer as usize];
-        Extent { below: below.len(), pieces: below.pieces_per_task, above: above.len() }
+        let (tasks, pieces) = below.grid();
+        Extent { below: tasks, pieces, above: above.len() }
     }
 
     /// Runs a task.

@@ -16,3 +16,6 @@ pub use explicit::{Call, Csr, Tasks};
 pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 pub use pattern::Pattern;
 pub use task::{Inputs, Outputs, Scope, TaskContext};
+
+// What plans say of values when they are lowered.
+pub use crate::store::{Chunk, Kind};

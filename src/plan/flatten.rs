@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::id_map::IdMap;
 use super::node::{Alias, Node, NodeRef, Role};
 use crate::error::Result;
-use crate::store::Kind;
+use crate::graph::Kind;
 
 /// A copy of a part of the plan: its sources wait for the further inputs of the alias that asked for it.
 #[derive(Clone, Copy)]
@@ -42,6 +42,8 @@ pub(super) struct Flat<'a> {
     stand_ins: HashMap<(u64, u32), (u64, u32)>,
     /// What aliases say, by place.
     pub naming: HashMap<u32, Naming<'a>>,
+    /// A name was used before it was defined.
+    forward: bool,
     /// Per world the nodes its sources wait for: node and piece, in the outer world.
     gates: Vec<Vec<(&'a NodeRef, u32)>>,
 }
@@ -63,6 +65,7 @@ impl<'a> Flat<'a> {
             keyed: HashMap::new(),
             stand_ins: HashMap::new(),
             naming: HashMap::new(),
+            forward: false,
             gates: vec![Vec::new()],
         };
         // Where aliases name a node is kept by number until the places are final.
@@ -92,7 +95,7 @@ impl<'a> Flat<'a> {
         }
         // A node's number is above those of all it reads.
         flat.places.sort_unstable_by_key(|place| (place.world, place.node.id()));
-        flat.order_worlds();
+        flat.order();
         for (at, place) in flat.places.iter().enumerate() {
             *flat.maps[place.world as usize].entry(place.node.id()) = at as u32;
         }
@@ -117,6 +120,7 @@ impl<'a> Flat<'a> {
         visit(node, |input, piece| inputs.push((input, piece)));
         let Some((first, gate)) = inputs.split_first() else { return };
         let mut inner = world;
+        self.forward |= alias.forward;
         if alias.copies {
             inner = self.worlds.len() as u32;
             self.worlds.push(World { outer: world });
@@ -160,9 +164,10 @@ impl<'a> Flat<'a> {
         Target { node, world }
     }
 
-    /// Puts copies behind what their gates wait for: a sort by longest way, needed only where there are copies.
-    fn order_worlds(&mut self) {
-        if self.worlds.len() == 1 {
+    /// Puts nodes behind what they read where their numbers do not say so: where there are copies, which wait at gates,
+    /// and names used before they are defined.
+    fn order(&mut self) {
+        if self.worlds.len() == 1 && !self.forward {
             return;
         }
         let mut at = HashMap::new();

@@ -4,12 +4,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flatten::Flat;
-use super::node::{Node, NodeRef, Role};
+use super::node::{NodeRef, Role};
 use crate::error::{Error, Result};
-use crate::executor::Receiver;
-use crate::graph::{Call, Draft, Graph, Inputs, Layer, Meta, Outputs, TaskContext, Tasks};
+use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
-use crate::store::{Chunk, Kind};
 
 /// Takes the values of one wanted node, numbered within it.
 pub trait Sink: Send + Sync {
@@ -34,8 +32,8 @@ struct Wanted {
 pub struct Lowered {
     /// The graph; its results are the distinct pieces that are wanted.
     pub graph: Graph,
-    /// For each wanted node the numbers of its values among the graph's results.
-    routes: Vec<(Vec<Range<u32>>, Arc<dyn Sink>)>,
+    /// For each wanted node the numbers of its values among the graph's results, and where they go.
+    pub routes: Vec<(Vec<Range<u32>>, Arc<dyn Sink>)>,
 }
 
 impl Request {
@@ -105,67 +103,6 @@ fn distinct(wanted: &[Range<u32>]) -> (Vec<Range<u32>>, Vec<Vec<Range<u32>>>) {
         routes.push(route);
     }
     (outputs, routes)
-}
-
-impl Lowered {
-    /// The receiver of the graph's results. `results` tells, where passes merged outputs, which distinct output stands
-    /// for each result.
-    pub fn receiver(&self, results: Option<&[u32]>) -> Arc<dyn Receiver> {
-        let mut routes = Vec::new();
-        for (sink, (ranges, _)) in self.routes.iter().enumerate() {
-            let mut offset = 0;
-            for range in ranges {
-                match results {
-                    None => routes.push(Route { outputs: range.clone(), sink, offset }),
-                    Some(results) => {
-                        for (step, result) in range.clone().enumerate() {
-                            let output = results[result as usize];
-                            routes.push(Route { outputs: output..output + 1, sink, offset: offset + step as u32 });
-                        }
-                    }
-                }
-                offset += range.end - range.start;
-            }
-        }
-        routes.sort_by_key(|route| route.outputs.start);
-        let sinks = self.routes.iter().map(|(_, sink)| sink.clone()).collect();
-        Arc::new(Router { routes, sinks })
-    }
-}
-
-struct Route {
-    outputs: Range<u32>,
-    sink: usize,
-    /// Number of the first value within the wanted node.
-    offset: u32,
-}
-
-/// Hands each output to those that want it.
-struct Router {
-    routes: Vec<Route>,
-    sinks: Vec<Arc<dyn Sink>>,
-}
-
-impl Receiver for Router {
-    fn put(&self, outputs: &mut Vec<(u32, Chunk)>) -> Result<()> {
-        if let [route] = &self.routes[..] {
-            let offset = route.offset;
-            let start = route.outputs.start;
-            return self.sinks[route.sink].put(&mut outputs.drain(..).map(|(at, chunk)| (at - start + offset, chunk)));
-        }
-        for (output, chunk) in outputs.drain(..) {
-            let first = self.routes.partition_point(|route| route.outputs.end <= output);
-            let takers = self.routes[first..].iter().take_while(|route| route.outputs.contains(&output));
-            let mut chunk = Some(chunk);
-            let mut takers = takers.peekable();
-            while let Some(route) = takers.next() {
-                let value = if takers.peek().is_some() { chunk.clone() } else { chunk.take() };
-                let number = output - route.outputs.start + route.offset;
-                self.sinks[route.sink].put(&mut value.map(|value| (number, value)).into_iter())?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A sink for one value.

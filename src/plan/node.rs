@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lower::LayerLowering;
 use crate::error::{Error, Result};
-use crate::graph::Call;
-use crate::store::Kind;
+use crate::graph::{Call, Chunk, Kind};
 
 /// A number for a new node, larger than those of all nodes made before.
 pub fn next_id() -> u64 {
@@ -40,6 +39,8 @@ pub struct Alias {
     pub key: Option<String>,
     /// Whether everything below is to be run again for this view, and only after the node's further inputs have run.
     pub copies: bool,
+    /// Whether the node below may have been made later, so that its number says nothing about the order.
+    pub forward: bool,
 }
 
 /// A node of a plan.
@@ -50,12 +51,26 @@ pub trait Node: Send + Sync {
     /// Tells of each node it reads, and which of that node's pieces, in the order of the inputs.
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32));
 
+    /// What it is called where it has no name.
+    fn label(&self) -> String;
+
+    /// The name it stands for, where it was used before it was defined.
+    fn forward_name(&self) -> Option<&str> {
+        None
+    }
+
     /// What it becomes.
     fn role(&self) -> Role<'_>;
 
     /// For a task: what it runs.
     fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
         Err(Error::internal("a plan node without a task is to be run"))
+    }
+
+    /// A copy of a value that the plan itself holds, where its type can be cloned.
+    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
+        let _ = value;
+        None
     }
 
     /// For layers: adds them to the graph and says which one is read by others.

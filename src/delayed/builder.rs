@@ -1,0 +1,324 @@
+//! The custom graph of names: values and tasks under names, in any order.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::handle::Delayed;
+use super::input::{Held, Inputs};
+use super::verbs::delayed_with;
+use crate::error::{Error, ErrorKind, Result, Role as Place};
+use crate::origin::Origin;
+use crate::plan::{Alias, Node, NodeRef, Request, Role, next_id};
+use crate::runtime::{Computable, Compute};
+
+/// A name in a [`GraphBuilder`] and the type of its value.
+pub struct Key<T> {
+    value: Delayed<T>,
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Key { value: self.value.clone() }
+    }
+}
+
+impl<T> std::fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl<T: Any + Send + Sync> Inputs for &Key<T> {
+    type Held = Delayed<T>;
+
+    fn hold(self) -> Delayed<T> {
+        self.value.clone()
+    }
+}
+
+impl<T: Any + Send + Sync> Computable for Key<T> {
+    type Output = T;
+    type Pending = <Delayed<T> as Computable>::Pending;
+
+    fn request(&self, request: &mut Request) -> Self::Pending {
+        self.value.request(request)
+    }
+
+    fn finish(pending: Self::Pending) -> Result<T> {
+        Delayed::<T>::finish(pending)
+    }
+}
+
+/// Builds a graph of named values and tasks.
+///
+/// What is wrong (a name used twice, a name never defined, another type than was expected, a cycle) is told by
+/// [`GraphBuilder::build`].
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let mut g = GraphBuilder::new();
+/// let x = g.value("x", 1_i64);
+/// let y = g.value("y", 2_i64);
+/// let z = g.task("z", (&x, &y), |(x, y)| x + y);
+/// let w = g.task("w", &z, |z| z * 2);
+/// let result = g.task("result", (&w, &y), |(w, y)| w.pow(*y as u32));
+/// assert_eq!(g.build()?.compute(&result)?, 36);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+#[derive(Default)]
+pub struct GraphBuilder {
+    entries: Vec<Entry>,
+    forward: Vec<Arc<Forward>>,
+}
+
+struct Entry {
+    name: String,
+    origin: Origin,
+    value: NodeRef,
+    piece: u32,
+    type_id: TypeId,
+    type_name: &'static str,
+}
+
+/// A name that is used before it is defined.
+struct Forward {
+    name: String,
+    origin: Origin,
+    type_id: TypeId,
+    type_name: &'static str,
+    target: OnceLock<(NodeRef, u32)>,
+    undefined: Error,
+}
+
+/// The node of a [`Forward`]: once the graph is built, another view of what it names.
+struct ForwardNode {
+    id: u64,
+    forward: Arc<Forward>,
+    alias: Alias,
+}
+
+impl Node for ForwardNode {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn label(&self) -> String {
+        self.forward.name.clone()
+    }
+
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+        if let Some((node, piece)) = self.forward.target.get() {
+            visit(node, *piece);
+        }
+    }
+
+    fn role(&self) -> Role<'_> {
+        match self.forward.target.get() {
+            Some(_) => Role::Alias(&self.alias),
+            None => Role::Poison(&self.forward.undefined),
+        }
+    }
+
+    fn forward_name(&self) -> Option<&str> {
+        Some(&self.forward.name)
+    }
+}
+
+impl GraphBuilder {
+    /// An empty graph.
+    pub fn new() -> GraphBuilder {
+        GraphBuilder::default()
+    }
+
+    /// A plain value under a name.
+    #[track_caller]
+    pub fn value<T: Any + Send + Sync + Clone>(&mut self, name: impl Into<String>, value: T) -> Key<T> {
+        self.define(name.into(), Delayed::value(value), Origin::caller())
+    }
+
+    /// A task under a name: a function of the values of other keys, by reference.
+    #[track_caller]
+    pub fn task<I, F, T>(&mut self, name: impl Into<String>, inputs: I, function: F) -> Key<T>
+    where
+        I: Inputs,
+        F: for<'a> Fn(<I::Held as Held>::View<'a>) -> T + Send + Sync + 'static,
+        T: Any + Send + Sync,
+    {
+        self.define(name.into(), delayed_with(inputs, function), Origin::caller())
+    }
+
+    /// Another name for a key.
+    #[track_caller]
+    pub fn alias<T: Any + Send + Sync>(&mut self, name: impl Into<String>, key: &Key<T>) -> Key<T> {
+        self.define(name.into(), key.value.clone(), Origin::caller())
+    }
+
+    /// A name that is defined later.
+    #[track_caller]
+    pub fn key<T: Any + Send + Sync>(&mut self, name: impl Into<String>) -> Key<T> {
+        let name = name.into();
+        let origin = Origin::caller();
+        let text = format!("the name `{name}` is used before the graph is built");
+        let forward = Arc::new(Forward {
+            undefined: Error::new(ErrorKind::Plan, text).frame(Place::In, "key", origin),
+            name,
+            origin,
+            type_id: TypeId::of::<T>(),
+            type_name: type_name::<T>(),
+            target: OnceLock::new(),
+        });
+        self.forward.push(forward.clone());
+        let alias = Alias { forward: true, ..Alias::default() };
+        Key { value: Delayed::of(ForwardNode { id: next_id(), forward, alias }) }
+    }
+
+    fn define<T: Any + Send + Sync>(&mut self, name: String, value: Delayed<T>, origin: Origin) -> Key<T> {
+        let value = value.named(name.clone());
+        let (node, piece) = value.source();
+        self.entries.push(Entry {
+            name,
+            origin,
+            value: node.clone(),
+            piece,
+            type_id: TypeId::of::<T>(),
+            type_name: type_name::<T>(),
+        });
+        Key { value }
+    }
+
+    /// Checks the graph.
+    ///
+    /// # Errors
+    /// Of kind `Plan`: a name used twice, a name never defined, a name of another type, a cycle with its path.
+    pub fn build(self) -> Result<BuiltGraph> {
+        let mut index: HashMap<&str, usize> = HashMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Some(first) = index.insert(&entry.name, at) {
+                let (name, first) = (&entry.name, self.entries[first].origin);
+                let text = format!("the name `{name}` is used twice, first at {first}");
+                return Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "GraphBuilder", entry.origin));
+            }
+        }
+        for forward in &self.forward {
+            let wrong = |text: String| Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "key", forward.origin));
+            let Some(entry) = index.get(&*forward.name).map(|at| &self.entries[*at]) else {
+                let mut names: Vec<&str> = index.keys().copied().collect();
+                names.sort_unstable();
+                let names = names.join(", ");
+                return wrong(format!("the name `{}` is never defined; names are {names}", forward.name));
+            };
+            if entry.type_id != forward.type_id {
+                let (name, is, expected) = (&forward.name, entry.type_name, forward.type_name);
+                return wrong(format!("the name `{name}` is a `{is}`, not a `{expected}`"));
+            }
+        }
+        self.check_cycles(&index)?;
+        for forward in &self.forward {
+            if let Some(at) = index.get(&*forward.name) {
+                let entry = &self.entries[*at];
+                // Set once: every forward stands in the list once.
+                let _ = forward.target.set((entry.value.clone(), entry.piece));
+            }
+        }
+        Ok(BuiltGraph { entries: self.entries })
+    }
+
+    /// Follows what each entry reads down to names that were used before they were defined; only they can close a
+    /// cycle.
+    fn check_cycles(&self, index: &HashMap<&str, usize>) -> Result<()> {
+        let mut below: Vec<Vec<usize>> = Vec::with_capacity(self.entries.len());
+        let by_node: HashMap<u64, usize> =
+            self.entries.iter().enumerate().map(|(at, entry)| (entry.value.node().id(), at)).collect();
+        for entry in &self.entries {
+            let mut found = Vec::new();
+            let mut seen = std::collections::HashSet::new();
+            let mut stack = Vec::new();
+            entry.value.node().visit(&mut |node, _| stack.push(node));
+            while let Some(node) = stack.pop() {
+                let node = node.node();
+                if !seen.insert(node.id()) {
+                    continue;
+                }
+                if let Some(at) = node.forward_name().and_then(|name| index.get(name)).or(by_node.get(&node.id())) {
+                    found.push(*at);
+                } else {
+                    node.visit(&mut |node, _| stack.push(node));
+                }
+            }
+            below.push(found);
+        }
+        // 0: not seen, 1: on the path, 2: done.
+        let mut state = vec![0u8; below.len()];
+        for start in 0..below.len() {
+            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
+            if state[start] != 0 {
+                continue;
+            }
+            state[start] = 1;
+            while let Some((at, next)) = path.last_mut() {
+                let Some(child) = below[*at].get(*next).copied() else {
+                    state[*at] = 2;
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                match state[child] {
+                    0 => {
+                        state[child] = 1;
+                        path.push((child, 0));
+                    }
+                    1 => {
+                        let from = path.iter().position(|(at, _)| *at == child).unwrap_or(0);
+                        let names = path[from..].iter().map(|(at, _)| *at).chain([child]);
+                        let names: Vec<&str> = names.map(|at| &*self.entries[at].name).collect();
+                        let text = format!("the graph has a cycle: {}", names.join(" -> "));
+                        let origin = self.entries[child].origin;
+                        return Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "GraphBuilder", origin));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A graph of names that was checked.
+pub struct BuiltGraph {
+    entries: Vec<Entry>,
+}
+
+impl BuiltGraph {
+    /// Computes one key, or keys nested in tuples, arrays, `Vec`, `Option` and maps, in one run.
+    ///
+    /// # Errors
+    /// As [`crate::compute`].
+    #[track_caller]
+    pub fn compute<C: Computable>(&self, keys: C) -> Result<C::Output> {
+        keys.compute()
+    }
+
+    /// The value under a name, as a delayed value.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where there is no such name, or its value is of another type.
+    pub fn get<T: Any + Send + Sync>(&self, name: &str) -> Result<Delayed<T>> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
+            let names: Vec<&str> = self.names().collect();
+            let text = format!("there is no name `{name}`; names are {}", names.join(", "));
+            return Err(Error::new(ErrorKind::Plan, text));
+        };
+        if entry.type_id != TypeId::of::<T>() {
+            let (is, asked) = (entry.type_name, type_name::<T>());
+            return Err(Error::new(ErrorKind::Plan, format!("the name `{name}` is a `{is}`, not a `{asked}`")));
+        }
+        Ok(Delayed::piece_of(entry.value.clone(), entry.piece))
+    }
+
+    /// All names, in the order in which they were defined.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| &*entry.name)
+    }
+}

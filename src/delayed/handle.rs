@@ -1,0 +1,183 @@
+//! The type `Delayed`, how it is computed and how it is kept.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Call, Inputs as TaskInputs, Outputs, TaskContext};
+use crate::origin::Origin;
+use crate::plan::{Node, NodeRef, OneValue, Request, Role, Sink, next_id};
+use crate::runtime::{Computable, Kept, Persist};
+use crate::store::{Chunk, Kind, chunk};
+
+/// A value of type `T` that is not there yet: a task, and all the tasks it needs.
+///
+/// A clone is the same task, and a task that several others use runs once per `compute`. Building is cheap (one
+/// allocation) and never fails; what is wrong is told by `compute`, with the line of the call.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let a = delayed(|| 10);
+/// let b = delayed(|| 20);
+/// let c = delayed_with((&a, &b), |(a, b)| a + b); // a and b run in parallel
+/// let d = c.map(|c| c * 2);
+/// assert_eq!(d.compute()?, 60);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+///
+/// # Memory
+/// A value is held until its last reader has run. Its size is known for numbers, text, vectors of them, arrays and
+/// tables; of other types only the value itself is counted, not what it points to, unless it is
+/// [`spillable`](Delayed::spillable).
+#[must_use = "a Delayed does nothing until it is computed"]
+pub struct Delayed<T> {
+    pub(super) node: NodeRef,
+    /// Which piece of the node.
+    pub(super) piece: u32,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Delayed<T> {
+    fn clone(&self) -> Self {
+        Delayed { node: self.node.clone(), piece: self.piece, type_of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Delayed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node.node();
+        let what = match node.role() {
+            Role::Task { .. } => node.label(),
+            Role::Alias(alias) => alias.name.as_deref().unwrap_or("alias").to_string(),
+            Role::Layers => "layers".to_string(),
+            Role::Poison(error) => return write!(f, "Delayed<{}>: {error}", std::any::type_name::<T>()),
+        };
+        write!(f, "Delayed<{}>: {what}", std::any::type_name::<T>())
+    }
+}
+
+impl<T> Delayed<T> {
+    pub(super) fn of(node: impl Node + 'static) -> Delayed<T> {
+        Delayed::piece_of(NodeRef::new(node), 0)
+    }
+
+    pub(crate) fn piece_of(node: NodeRef, piece: u32) -> Delayed<T> {
+        Delayed { node, piece, type_of: PhantomData }
+    }
+
+    pub(super) fn poisoned(error: Error) -> Delayed<T> {
+        Delayed::of(super::task::Poisoned::new(error))
+    }
+
+    /// The node of the plan, and which of its pieces the value is: for conversions to other collections.
+    pub(crate) fn source(&self) -> (&NodeRef, u32) {
+        (&self.node, self.piece)
+    }
+}
+
+/// What [`Delayed`] waits with for its value.
+pub struct Pending<T> {
+    value: Arc<OneValue>,
+    node: NodeRef,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<T: Any + Send + Sync> Computable for Delayed<T> {
+    type Output = T;
+    type Pending = Pending<T>;
+
+    fn request(&self, request: &mut Request) -> Pending<T> {
+        let value = Arc::new(OneValue::default());
+        request.want(&self.node, Some(self.piece), value.clone());
+        Pending { value, node: self.node.clone(), type_of: PhantomData }
+    }
+
+    fn finish(pending: Pending<T>) -> Result<T> {
+        let chunk = pending.value.take().ok_or_else(|| Error::internal("a value was not delivered"))?;
+        match chunk.try_take::<T>() {
+            Ok(value) => Ok(value),
+            Err(shared) => {
+                // The plan holds it too, or it was asked for twice.
+                shared.get::<T>()?;
+                let copy = pending.node.node().clone_value(&shared).and_then(|copy| copy.try_take::<T>().ok());
+                copy.ok_or_else(|| {
+                    let text = "a value was asked for twice in one compute and cannot be copied: ask for it once, or \
+                                for `.map(T::clone)` of it";
+                    Error::new(ErrorKind::Plan, text)
+                })
+            }
+        }
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Persist for Delayed<T> {
+    type Kept = Delayed<T>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want(&self.node, Some(self.piece), sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Delayed<T> {
+        let output = *next;
+        *next += 1;
+        Delayed::of(KeptValue::<T> { id: next_id(), kept: kept.clone(), output, type_of: PhantomData })
+    }
+}
+
+/// A value that a runtime keeps.
+struct KeptValue<T> {
+    id: u64,
+    kept: Arc<Kept>,
+    output: u32,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<T: Any + Send + Sync + Clone> Node for KeptValue<T> {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+
+    fn role(&self) -> Role<'_> {
+        Role::Task { pieces: 1 }
+    }
+
+    fn label(&self) -> String {
+        self.name().to_string()
+    }
+
+    fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
+        Ok(self)
+    }
+
+    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
+        value.get::<T>().ok().cloned().map(Chunk::new)
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Call for KeptValue<T> {
+    fn call(&self, _: &TaskContext<'_>, _: &mut TaskInputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push_chunk(self.kept.get(self.output)?);
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        "kept"
+    }
+
+    fn verb(&self) -> &'static str {
+        "persist"
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::UNKNOWN
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        chunk::plain::<T>()
+    }
+}

@@ -1,0 +1,198 @@
+//! `compute` and its sisters: from something lazy to its value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::Runtime;
+use super::router::Router;
+use super::run::Run;
+use super::watching::{Plan, Watching, layers};
+use crate::error::{Error, ErrorKind, Result, Role, human_bytes};
+use crate::executor::{Receiver, RunHandle, RunOptions, Watch};
+use crate::graph::Graph;
+use crate::origin::Origin;
+use crate::plan::{Lowered, Request};
+
+/// Something lazy that can be computed: a collection, or any mix of them in tuples, arrays, `Vec`, `Option` and maps.
+///
+/// Computed together they share what they share: a node that two of them use runs once.
+pub trait Computable {
+    /// What it is when it is computed.
+    type Output;
+    /// Where its values wait until the run is over.
+    type Pending: Send;
+
+    /// Asks for the values that are needed.
+    fn request(&self, request: &mut Request) -> Self::Pending;
+
+    /// Makes the output of the values.
+    ///
+    /// # Errors
+    /// Where the values do not make one.
+    fn finish(pending: Self::Pending) -> Result<Self::Output>;
+}
+
+/// Computes a mix of collections in one run.
+///
+/// # Errors
+/// The first error of the plan or of a task. The next `compute` works.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let a = delayed(|| 1);
+/// let b = a.map(|a| a + 1);
+/// let (a, list, none) = compute((&a, vec![&b, &b.map(|b| b * 10)], None::<Delayed<u8>>))?;
+/// assert_eq!((a, list, none), (1, vec![2, 20], None));
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+#[track_caller]
+pub fn compute<C: Computable>(what: C) -> Result<C::Output> {
+    compute_at(&what, None, Origin::caller())
+}
+
+/// The verbs of everything that can be computed.
+pub trait Compute: Computable {
+    /// Computes with the current runtime: the innermost [`Runtime::run`], or the default one.
+    ///
+    /// # Errors
+    /// As [`compute`].
+    #[track_caller]
+    fn compute(&self) -> Result<Self::Output> {
+        compute_at(self, None, Origin::caller())
+    }
+
+    /// Computes with a runtime.
+    ///
+    /// # Errors
+    /// As [`compute`].
+    #[track_caller]
+    fn compute_on(&self, runtime: &Runtime) -> Result<Self::Output> {
+        compute_at(self, Some(runtime), Origin::caller())
+    }
+
+    /// Starts the run in the background and gives a handle. On a synchronous runtime the work is done by
+    /// [`Run::wait`].
+    #[track_caller]
+    fn start_on(&self, runtime: &Runtime) -> Run<Self::Output>
+    where
+        Self::Pending: 'static,
+        Self::Output: 'static,
+    {
+        let origin = Origin::caller();
+        let mut request = Request::new();
+        let pending = self.request(&mut request);
+        let started = start(request, runtime, origin);
+        Run::new(started, Box::new(move || Self::finish(pending)), origin)
+    }
+}
+
+impl<C: Computable + ?Sized> Compute for C {}
+
+fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, origin: Origin) -> Result<C::Output> {
+    let mut request = Request::new();
+    let pending = what.request(&mut request);
+    if !request.is_empty() {
+        let computed = match runtime {
+            Some(runtime) => start(request, runtime, origin),
+            None => Runtime::current().and_then(|runtime| start(request, &runtime, origin)),
+        };
+        computed.and_then(|handle| handle.wait()).map_err(|error| locate(error, origin))?;
+    }
+    C::finish(pending).map_err(|error| locate(error, origin))
+}
+
+/// Where nothing in the plan is known by line, the line of `compute` is named.
+pub(super) fn locate(error: Error, origin: Origin) -> Error {
+    let known = error.frames().iter().any(|frame| frame.origin.is_known());
+    if known || !origin.is_known() { error } else { error.frame(Role::Under, "compute", origin) }
+}
+
+/// A graph ready to run, with who takes its results.
+pub(super) struct Prepared {
+    pub graph: Arc<Graph>,
+    pub receiver: Arc<dyn Receiver>,
+    pub layers_before: u64,
+    pub tasks_before: u64,
+}
+
+pub(super) fn prepare(request: Request, runtime: &Runtime) -> Result<Prepared> {
+    if let Some(error) = &runtime.0.broken {
+        return Err(error.clone());
+    }
+    let mut lowered = request.lower()?;
+    let graph = std::mem::take(&mut lowered.graph);
+    let (layers_before, tasks_before) = (graph.layers().len() as u64, u64::from(graph.task_count()));
+    let receiver = Arc::new(receiver_of(&lowered, None));
+    let limit = runtime.memory_limit();
+    check_needs(&graph, limit, runtime.threads())?;
+    Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before })
+}
+
+fn receiver_of(lowered: &Lowered, results: Option<&[u32]>) -> Router {
+    Router::new(lowered, results)
+}
+
+/// What is known to be too large before anything runs.
+fn check_needs(graph: &Graph, limit: u64, threads: usize) -> Result<()> {
+    use crate::graph::Body;
+    for layer in graph.layers() {
+        let Body::Regular { op, .. } = &layer.body else { continue };
+        // Needs of a regular layer differ at its borders at most.
+        for index in [0, layer.len().saturating_sub(1)] {
+            let need = if layer.is_empty() { 0 } else { op.need(index) };
+            if need > limit {
+                let (need, limit) = (human_bytes(need), human_bytes(limit));
+                let name = &layer.meta.name;
+                let text = format!(
+                    "`{name}` needs {need} to start and the memory limit is {limit}: raise memory_limit or lower \
+                     threads ({threads})"
+                );
+                return Err(Error::new(ErrorKind::LimitTooSmall, text).frame(
+                    Role::In,
+                    layer.meta.verb,
+                    layer.meta.origin,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts a run whose results go to those that asked.
+pub(super) fn start(request: Request, runtime: &Runtime, origin: Origin) -> Result<RunHandle> {
+    let prepared = prepare(request, runtime).map_err(|error| locate(error, origin))?;
+    let receiver = prepared.receiver.clone();
+    Ok(launch(prepared, Some(receiver), false, runtime))
+}
+
+/// Starts a run, telling the observers.
+pub(super) fn launch(
+    prepared: Prepared,
+    receiver: Option<Arc<dyn Receiver>>,
+    stream: bool,
+    runtime: &Runtime,
+) -> RunHandle {
+    let inner = &runtime.0;
+    let engine = inner.engine.here();
+    let plan = Plan {
+        run: runtime.next_run(),
+        threads: engine.threads() as u32,
+        limit_bytes: engine.limit_bytes(),
+        layers_before: prepared.layers_before,
+        tasks_before: prepared.tasks_before,
+    };
+    let since = inner.started.elapsed();
+    if !inner.observers.is_empty() {
+        let layers = layers(&prepared.graph);
+        inner.observers.notify(&super::observe::RunEvent::Started { run: plan.run, layers: &layers, at: since });
+    }
+    let watch: Arc<dyn Watch> = Arc::new(Watching {
+        plan,
+        since,
+        observers: inner.observers.clone(),
+        last_report: inner.last_report.clone(),
+    });
+    let timeout: Option<Duration> = inner.timeout;
+    engine.start(prepared.graph, receiver, stream, RunOptions { timeout, watch: Some(watch) })
+}

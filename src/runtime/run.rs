@@ -1,0 +1,158 @@
+//! A run in the background.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::compute::locate;
+use crate::error::{Error, Result};
+use crate::executor::{RunCanceller, RunHandle};
+use crate::origin::Origin;
+
+/// A run that was started and goes on by itself; a `Future` of its result.
+///
+/// Dropping it cancels the run; [`Run::detach`] lets it go on.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let runtime = Runtime::builder().threads(2).build()?;
+/// let run = delayed(|| 20).map(|x| x + 1).start_on(&runtime);
+/// let stop = run.canceller(); // Clone + Send; `stop.cancel()` would end it
+/// assert_eq!(run.wait()?, 21);
+/// # drop(stop);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+#[must_use = "dropping a run cancels it; call `wait`, `.await` or `detach`"]
+pub struct Run<T> {
+    handle: Option<Result<RunHandle>>,
+    finish: Option<Finish<T>>,
+    origin: Origin,
+}
+
+type Finish<T> = Box<dyn FnOnce() -> Result<T> + Send>;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks that have run.
+    pub done: u64,
+    /// Tasks in all.
+    pub tasks: u64,
+    /// Since the start.
+    pub elapsed: Duration,
+}
+
+/// Stops a run from anywhere.
+#[derive(Clone)]
+pub struct Canceller(Option<RunCanceller>);
+
+impl Canceller {
+    /// Ends the run: no new task begins, what runs is awaited, everything is freed.
+    pub fn cancel(&self) {
+        if let Some(canceller) = &self.0 {
+            canceller.cancel();
+        }
+    }
+}
+
+impl<T> Run<T> {
+    pub(super) fn new(handle: Result<RunHandle>, finish: Finish<T>, origin: Origin) -> Run<T> {
+        Run { handle: Some(handle), finish: Some(finish), origin }
+    }
+
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// As `compute`; of kind `Cancelled` where it was cancelled.
+    pub fn wait(mut self) -> Result<T> {
+        match self.handle.take() {
+            Some(Ok(handle)) => handle.wait().map_err(|error| locate(error, self.origin))?,
+            Some(Err(error)) => return Err(error),
+            None => return Err(used_up()),
+        }
+        self.finish.take().map_or_else(|| Err(used_up()), |finish| finish())
+    }
+
+    /// Waits a while; the run comes back where it is not over by then.
+    ///
+    /// # Errors
+    /// As [`Run::wait`], inside.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T>, Run<T>> {
+        match &self.handle {
+            Some(Ok(handle)) if !handle.wait_timeout(timeout) => Err(self),
+            _ => Ok(self.wait()),
+        }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        match &self.handle {
+            Some(Ok(handle)) => {
+                let stats = handle.stats();
+                Progress { done: stats.done, tasks: stats.tasks, elapsed: stats.elapsed }
+            }
+            _ => Progress::default(),
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        match &self.handle {
+            Some(Ok(handle)) => handle.is_over(),
+            _ => true,
+        }
+    }
+
+    /// Something that can cancel the run from elsewhere.
+    pub fn canceller(&self) -> Canceller {
+        match &self.handle {
+            Some(Ok(handle)) => Canceller(Some(handle.canceller())),
+            _ => Canceller(None),
+        }
+    }
+
+    /// Lets the run go on without anyone waiting for it.
+    pub fn detach(mut self) {
+        if let Some(Ok(handle)) = self.handle.take() {
+            handle.detach();
+        }
+    }
+}
+
+fn used_up() -> Error {
+    Error::internal("a run gives its result once")
+}
+
+impl<T> Unpin for Run<T> {}
+
+impl<T> Future for Run<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        match &self.handle {
+            Some(Ok(handle)) => {
+                if handle.is_synchronous() {
+                    // Nobody else would do the work.
+                    let _ = handle.wait();
+                } else if handle.wake_at_end(context.waker()) {
+                    return Poll::Pending;
+                }
+                let result = handle.result().unwrap_or_else(|| Err(used_up()));
+                let finish = self.finish.take();
+                self.handle = None;
+                let origin = self.origin;
+                Poll::Ready(result.map_err(|error| locate(error, origin)).and_then(|()| match finish {
+                    Some(finish) => finish(),
+                    None => Err(used_up()),
+                }))
+            }
+            Some(Err(_)) => match self.handle.take() {
+                Some(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Ready(Err(used_up())),
+            },
+            None => Poll::Ready(Err(used_up())),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Values one by one, computed as they are asked for.
+
+use std::sync::Arc;
+
+use super::builder::Runtime;
+use super::compute::{launch, locate, prepare};
+use crate::error::Result;
+use crate::executor::RunHandle;
+use crate::origin::Origin;
+use crate::plan::{NodeRef, OneValue, Request};
+use crate::store::Chunk;
+
+/// Values of a node in the order of the plan. Tasks begin only for the value that is asked for and a few more: two for
+/// each thread. Values that are ready wait in memory, or on disk where it is short. Dropping it cancels the run.
+pub struct Stream {
+    handle: RunHandle,
+    next: u32,
+    count: u32,
+    window: u32,
+    origin: Origin,
+}
+
+impl Stream {
+    /// Starts a run for all `count` pieces of a node, with the current runtime.
+    ///
+    /// # Errors
+    /// Where the plan is wrong.
+    pub fn start(node: &NodeRef, count: u32, origin: Origin) -> Result<Stream> {
+        let runtime = Runtime::current()?;
+        let mut request = Request::new();
+        request.want(node, None, Arc::new(OneValue::default()));
+        let prepared = prepare(request, &runtime).map_err(|error| locate(error, origin))?;
+        let handle = launch(prepared, None, true, &runtime);
+        let window = 2 * runtime.threads() as u32;
+        Ok(Stream { handle, next: 0, count, window, origin })
+    }
+}
+
+impl Iterator for Stream {
+    type Item = Result<Chunk>;
+
+    fn next(&mut self) -> Option<Result<Chunk>> {
+        if self.next == self.count {
+            return None;
+        }
+        let output = self.next;
+        self.next += 1;
+        self.handle.demand(self.next.saturating_add(self.window).min(self.count));
+        let value = self.handle.take(output).map_err(|error| locate(error, self.origin));
+        if value.is_err() {
+            self.next = self.count;
+        }
+        Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.count - self.next) as usize;
+        (left, Some(left))
+    }
+}
