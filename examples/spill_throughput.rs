@@ -19,6 +19,7 @@ fn main() -> chunkwise::Result<()> {
     let root = args.next().map_or_else(chunkwise::store::spill::default_root, PathBuf::from);
     let gib: usize = args.next().and_then(|text| text.parse().ok()).unwrap_or(4);
     pool();
+    system();
     for round in 0..3 {
         println!("round {round}: {gib} GiB of 32 MiB blocks in {}", root.display());
         for call in [256 << 10, 1 << 20, 4 << 20] {
@@ -58,6 +59,30 @@ fn pool() {
     fill("fresh slab", 20);
     drop(_guard);
     fill("fresh vector", 20);
+}
+
+fn system() {
+    let rounds = 10_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        black_box(chunkwise::store::process::resident());
+    }
+    println!("resident(): {:.1} µs", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    let budget = chunkwise::store::Budget::new(1 << 30);
+    let mut held = budget.reserve("bench", 0).expect("nothing is asked");
+    let rounds = 10_000_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        black_box(held.try_grow(64)).expect("within the limit");
+        held.shrink(64);
+    }
+    println!("try_grow and shrink: {:.0} ns", start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
+    let rounds = 1_000_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        drop(black_box(budget.reserve("bench", 64)).expect("within the limit"));
+    }
+    println!("reserve and drop: {:.0} ns", start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
 }
 
 fn rate(bytes: usize, start: Instant) -> f64 {

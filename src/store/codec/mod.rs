@@ -30,7 +30,8 @@ pub trait Codec: Send + Sync {
     /// `encode` wrote.
     fn decode(&self, input: &mut SpillSource<'_>) -> Result<Chunk>;
 
-    /// The memory needed to read back a value of `len` encoded bytes.
+    /// The memory needed to read back a value of `len` encoded bytes, as far as the bytes tell: whoever knows the size the
+    /// value had in memory takes the larger of the two.
     fn decode_bytes(&self, len: u64) -> u64 {
         len
     }
