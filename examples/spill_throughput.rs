@@ -20,13 +20,19 @@ fn main() -> chunkwise::Result<()> {
     let gib: usize = args.next().and_then(|text| text.parse().ok()).unwrap_or(4);
     pool();
     system();
-    for round in 0..3 {
+    for round in 0..4 {
         println!("round {round}: {gib} GiB of 32 MiB blocks in {}", root.display());
-        for call in [256 << 10, 1 << 20, 4 << 20] {
-            let (write, read) = plain(&root, gib << 30, call).expect("the plain loop");
-            println!("  plain, calls of {:4} KiB: write {write:.2} GB/s, read {read:.2} GB/s", call >> 10);
+        // The order changes, so that neither always meets the disk that the other left busy.
+        if round % 2 == 1 {
+            spill(&root, gib << 30)?;
         }
-        spill(&root, gib << 30)?;
+        for call in [1 << 20, 4 << 20] {
+            let (write, read) = plain(&root, gib << 30, call).expect("the plain loop");
+            println!("  plain, calls of {} MiB: write {write:.2} GB/s, read {read:.2} GB/s", call >> 20);
+        }
+        if round % 2 == 0 {
+            spill(&root, gib << 30)?;
+        }
         // Twenty blocks on disk at a time: files are written over.
         turnover(&root, gib << 30)?;
     }

@@ -173,7 +173,8 @@ impl State {
     }
 }
 
-fn no_memory(bytes: usize, cause: impl fmt::Display) -> Error {
+/// The system refused memory.
+pub(crate) fn no_memory(bytes: usize, cause: impl fmt::Display) -> Error {
     let asked = human_bytes(bytes as u64);
     Error::new(ErrorKind::OutOfMemory, format!("the system gave no memory for a block of {asked}: {cause}"))
 }

@@ -44,7 +44,11 @@ pub trait Codec: Send + Sync {
 
 /// The codec of a type that has a natural format: numeric blocks and vectors, ndarray arrays, Arrow batches.
 pub(crate) fn natural<T: Any>() -> Option<&'static dyn Codec> {
-    let wanted = TypeId::of::<T>();
+    natural_of(TypeId::of::<T>())
+}
+
+/// Not generic: it is compiled once and not for every type a user spills.
+fn natural_of(wanted: TypeId) -> Option<&'static dyn Codec> {
     macro_rules! known {
         ($($kind:ty => $codec:expr;)+) => {
             $(if wanted == TypeId::of::<$kind>() {
