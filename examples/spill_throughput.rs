@@ -19,13 +19,20 @@ fn main() -> chunkwise::Result<()> {
     let root = args.next().map_or_else(chunkwise::store::spill::default_root, PathBuf::from);
     let gib: usize = args.next().and_then(|text| text.parse().ok()).unwrap_or(4);
     pool();
-    for round in 0..3 {
+    system();
+    for round in 0..4 {
         println!("round {round}: {gib} GiB of 32 MiB blocks in {}", root.display());
-        for call in [256 << 10, 1 << 20, 4 << 20] {
-            let (write, read) = plain(&root, gib << 30, call).expect("the plain loop");
-            println!("  plain, calls of {:4} KiB: write {write:.2} GB/s, read {read:.2} GB/s", call >> 10);
+        // The order changes, so that neither always meets the disk that the other left busy.
+        if round % 2 == 1 {
+            spill(&root, gib << 30)?;
         }
-        spill(&root, gib << 30)?;
+        for call in [1 << 20, 4 << 20] {
+            let (write, read) = plain(&root, gib << 30, call).expect("the plain loop");
+            println!("  plain, calls of {} MiB: write {write:.2} GB/s, read {read:.2} GB/s", call >> 20);
+        }
+        if round % 2 == 0 {
+            spill(&root, gib << 30)?;
+        }
         // Twenty blocks on disk at a time: files are written over.
         turnover(&root, gib << 30)?;
     }
@@ -58,6 +65,30 @@ fn pool() {
     fill("fresh slab", 20);
     drop(_guard);
     fill("fresh vector", 20);
+}
+
+fn system() {
+    let rounds = 10_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        black_box(chunkwise::store::process::resident());
+    }
+    println!("resident(): {:.1} µs", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
+    let budget = chunkwise::store::Budget::new(1 << 30);
+    let mut held = budget.reserve("bench", 0).expect("nothing is asked");
+    let rounds = 10_000_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        black_box(held.try_grow(64)).expect("within the limit");
+        held.shrink(64);
+    }
+    println!("try_grow and shrink: {:.0} ns", start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
+    let rounds = 1_000_000;
+    let start = Instant::now();
+    for _ in 0..rounds {
+        drop(black_box(budget.reserve("bench", 64)).expect("within the limit"));
+    }
+    println!("reserve and drop: {:.0} ns", start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
 }
 
 fn rate(bytes: usize, start: Instant) -> f64 {

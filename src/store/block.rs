@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::ArrayView1;
 
 use crate::error::{Error, Result};
-use crate::store::pool::{Pool, SMALLEST_SLAB, Slab};
+use crate::store::pool::{Pool, SMALLEST_SLAB, Slab, no_memory};
 
 /// What a [`Block`] can hold: the fixed-size numbers. It cannot be implemented elsewhere.
 pub trait Element: bytemuck::Pod + Send + Sync + fmt::Debug + PartialEq + sealed::Sealed {
@@ -138,6 +138,7 @@ impl<T: Element> Block<T> {
         let pool = if bytes < SMALLEST_SLAB { None } else { Pool::current() };
         let mut storage = match pool {
             Some(pool) => Storage::Slab(pool.take(bytes)?),
+            None if bytes > isize::MAX as usize => return Err(no_memory(bytes, "larger than an address space").into()),
             None => Storage::Vec(vec![T::zeroed(); len]),
         };
         fill(&mut storage.whole_mut()[..len])?;
@@ -337,13 +338,16 @@ mod tests {
     #[test]
     fn a_failed_or_panicking_build_gives_its_slab_back() {
         let pool = Pool::new(1 << 30);
-        let _guard = pool.enter();
+        let guard = pool.enter();
         let failed = Block::try_build(1 << 20, |_: &mut [f32]| Err(Error::new(ErrorKind::Data, "bad")));
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Data);
         let panicked = std::panic::catch_unwind(|| Block::build(1 << 20, |_: &mut [f32]| panic!("in a kernel")));
         assert!(panicked.is_err());
         assert_eq!((pool.in_use(), pool.stats().hits), (0, 1));
         let huge = Block::try_build(usize::MAX / 64, |_: &mut [f64]| Ok::<(), Error>(()));
+        assert_eq!(huge.unwrap_err().kind(), ErrorKind::OutOfMemory);
+        drop(guard);
+        let huge = Block::try_build(usize::MAX / 8, |_: &mut [f64]| Ok::<(), Error>(()));
         assert_eq!(huge.unwrap_err().kind(), ErrorKind::OutOfMemory);
     }
 

@@ -151,13 +151,10 @@ impl Shared {
 impl State {
     fn take_cached(&mut self, class: usize) -> Option<Mapping> {
         let largest = (0..CLASSES_ABOVE).fold(class, |class, _| class_of(class + 1).unwrap_or(class));
-        let (&size, list) = self.free.range_mut(class..=largest).next()?;
-        let mapping = list.pop();
-        if list.is_empty() {
-            self.free.remove(&size);
-        }
-        self.cached -= mapping.as_ref().map_or(0, Mapping::len);
-        mapping
+        // Lists that ran empty stay, so that taking and giving back in turn allocates nothing.
+        let mapping = self.free.range_mut(class..=largest).find_map(|(_, list)| list.pop())?;
+        self.cached -= mapping.len();
+        Some(mapping)
     }
 
     fn evict_to(&mut self, keep_bytes: usize) -> Vec<Mapping> {
@@ -176,7 +173,8 @@ impl State {
     }
 }
 
-fn no_memory(bytes: usize, cause: impl fmt::Display) -> Error {
+/// The system refused memory.
+pub(crate) fn no_memory(bytes: usize, cause: impl fmt::Display) -> Error {
     let asked = human_bytes(bytes as u64);
     Error::new(ErrorKind::OutOfMemory, format!("the system gave no memory for a block of {asked}: {cause}"))
 }

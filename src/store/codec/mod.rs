@@ -30,7 +30,8 @@ pub trait Codec: Send + Sync {
     /// `encode` wrote.
     fn decode(&self, input: &mut SpillSource<'_>) -> Result<Chunk>;
 
-    /// The memory needed to read back a value of `len` encoded bytes.
+    /// The memory needed to read back a value of `len` encoded bytes, as far as the bytes tell: whoever knows the size the
+    /// value had in memory takes the larger of the two.
     fn decode_bytes(&self, len: u64) -> u64 {
         len
     }
@@ -43,7 +44,11 @@ pub trait Codec: Send + Sync {
 
 /// The codec of a type that has a natural format: numeric blocks and vectors, ndarray arrays, Arrow batches.
 pub(crate) fn natural<T: Any>() -> Option<&'static dyn Codec> {
-    let wanted = TypeId::of::<T>();
+    natural_of(TypeId::of::<T>())
+}
+
+/// Not generic: it is compiled once and not for every type a user spills.
+fn natural_of(wanted: TypeId) -> Option<&'static dyn Codec> {
     macro_rules! known {
         ($($kind:ty => $codec:expr;)+) => {
             $(if wanted == TypeId::of::<$kind>() {

@@ -153,7 +153,7 @@ mod tests {
     fn record(i: usize) -> Record {
         Record {
             name: format!("record {i}"),
-            note: (i % 2 == 0).then(|| "even".repeat(i)),
+            note: i.is_multiple_of(2).then(|| "even".repeat(i)),
             shapes: vec![Shape::Point, Shape::Circle { radius: -0.0 }, Shape::Path(vec![(i as i64, -1); i % 7])],
             tags: BTreeMap::from([("big".to_string(), u128::MAX - i as u128)]),
             letter: 'ß',

@@ -119,6 +119,8 @@ impl SpillArea {
 
     /// An area with all options.
     pub fn with_options(disk: Arc<dyn Disk>, root: PathBuf, options: SpillOptions) -> SpillArea {
+        // A later change of the current directory must not move it. An empty path stays, for the disk to refuse.
+        let root = std::path::absolute(&root).unwrap_or(root);
         SpillArea(Arc::new(Inner {
             disk,
             root,
@@ -286,7 +288,7 @@ impl Inner {
         };
         let path = taken.dir.segment(taken.id);
         let position = taken.tail;
-        let mut writing = Writing { area: self, taken, path, file: None, position, committed: false };
+        let mut writing = Writing { area: self, hint, taken, path, file: None, position, committed: false };
         let file = if writing.taken.is_new {
             let file = self.disk.create(&writing.path);
             let file = file.map_err(|error| disk_error(&*self.disk, &writing.path, "cannot make", hint, error))?;
@@ -366,6 +368,8 @@ impl Inner {
 /// One group on its way to disk. Dropped before it is committed, it takes back what it wrote.
 struct Writing<'a> {
     area: &'a Inner,
+    /// About how many bytes the group has.
+    hint: u64,
     taken: Taken,
     path: PathBuf,
     /// `None` until it could be opened.
@@ -386,7 +390,7 @@ impl Writing<'_> {
             let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             // Files that wait to be written over give their space first.
             if !(is_full && self.area.remove_recycled()) {
-                let needed = bytes.len() as u64;
+                let needed = self.hint.saturating_sub(self.position - self.taken.tail).max(bytes.len() as u64);
                 return Err(disk_error(&*self.area.disk, &self.path, "cannot write to", needed, error));
             }
         }

@@ -331,6 +331,42 @@ fn left_overs_of_the_dead_go_with_the_first_write() {
 }
 
 #[test]
+fn left_overs_of_a_killed_process_go_and_a_living_one_keeps_its_own() {
+    const DIE_IN: &str = "CHUNKWISE_TEST_DIE_IN";
+    if let Some(root) = std::env::var_os(DIE_IN) {
+        // The child: spills, tells that it did, and dies without cleaning up when its input ends.
+        let area = real_area(Path::new(&root));
+        let _extents = area.write(&[(&chunk(1, 1000), codec())]).unwrap();
+        std::fs::write(Path::new(&root).join("ready"), "").unwrap();
+        let _ = io::stdin().read_line(&mut String::new());
+        std::process::abort();
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::spill::tests::left_overs_of_a_killed_process_go_and_a_living_one_keeps_its_own"])
+        .env(DIE_IN, root.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !root.path().join("ready").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the child ended too early");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let directories =
+        || RealDisk.list(root.path()).unwrap().iter().filter(|name| name.starts_with("chunkwise-")).count();
+    let spill_and_end = || drop(real_area(root.path()).write(&[(&chunk(1, 1), codec())]).unwrap());
+    spill_and_end();
+    assert_eq!(directories(), 1, "the child lives");
+    drop(child.stdin.take());
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(directories(), 1, "nobody was there to remove it");
+    spill_and_end();
+    assert_eq!(directories(), 0);
+}
+
+#[test]
 fn a_root_that_cannot_be_used_is_named() {
     let root = tempfile::tempdir().unwrap();
     let write = |root: PathBuf| {
