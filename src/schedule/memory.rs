@@ -11,8 +11,8 @@ use super::run::{Run, TaskState};
 
 /// Why the next task of a run cannot be given out.
 pub(super) enum Entry {
-    /// It is admitted: its need is reserved.
-    Admitted,
+    /// It is admitted, and so many bytes are to be reserved for it with the lease.
+    Admitted(u64),
     /// Its inputs are being read back now; another task may be looked at.
     Loading,
     /// Enough tasks are loading.
@@ -35,13 +35,11 @@ impl Brain {
     /// Lets a `Ready` task in, or says why not. `force` lets it in although it does not fit.
     pub(super) fn admit(&mut self, at: usize, task: u32, force: bool, actions: &mut Actions) -> Entry {
         let entry = self.weigh(at, task, force);
-        if matches!(entry, Entry::Admitted | Entry::Loading) {
+        if matches!(entry, Entry::Loading) {
             self.with_run(at, |run, _| {
                 let need = run.need(task);
                 run.ledger.reserve(run.shape.pieces_of(task).start, need);
             });
-        }
-        if matches!(entry, Entry::Loading) {
             self.ready_to_loading(at, task, actions);
         }
         entry
@@ -53,10 +51,6 @@ impl Brain {
         let counted = self.used + self.outside;
         let most_loading = self.most_loading();
         let run = &self.runs[at];
-        if run.state[task as usize] == TaskState::Loaded {
-            // Its memory is reserved.
-            return Entry::Admitted;
-        }
         let need = whole_cells(run.need(task));
         let (mut missing, mut reads) = (0, false);
         if run.ledger.on_disk > 0 {
@@ -85,7 +79,7 @@ impl Brain {
         if wanted > limit && !force {
             return Entry::Short(wanted - limit);
         }
-        if reads { Entry::Loading } else { Entry::Admitted }
+        if reads { Entry::Loading } else { Entry::Admitted(need) }
     }
 
     /// Whether nothing of the run can go on before something was read: enough tasks are loading, and the next one would
@@ -290,7 +284,7 @@ impl Brain {
                     Entry::Loading => {
                         self.runs[at].fresh.pop();
                     }
-                    Entry::Admitted | Entry::LoadsEnough | Entry::Short(_) | Entry::TooLarge(_) => break,
+                    Entry::Admitted(_) | Entry::LoadsEnough | Entry::Short(_) | Entry::TooLarge(_) => break,
                 }
             }
         }

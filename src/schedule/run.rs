@@ -12,6 +12,7 @@
 //! A run stands in one of: running (`ending` is none), ending (nothing new starts, what is out is awaited), ended and
 //! kept (its outputs can still be taken), gone.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
@@ -30,6 +31,14 @@ pub(super) enum TaskState {
     Loaded,
     Leased,
     Done,
+}
+
+/// The tasks from `first` to before `end` belong to one layer.
+#[derive(Clone, Copy, Default)]
+struct LayerRow {
+    first: u32,
+    end: u32,
+    layer: u32,
 }
 
 pub(super) struct Run {
@@ -73,6 +82,10 @@ pub(super) struct Run {
     /// Per layer: the largest output so far in bytes, and the time of a task in nanoseconds (0: not known).
     pub layer_bytes: Vec<u64>,
     pub layer_nanos: Vec<u32>,
+    pub uniform: Vec<bool>,
+    /// Rows of tasks of one layer, by their ends, and the row that was asked for last.
+    layers: Vec<LayerRow>,
+    last_layer: Cell<LayerRow>,
 
     pub ending: Option<Outcome>,
     pub ended: bool,
@@ -112,19 +125,23 @@ impl Run {
             victims: BinaryHeap::new(),
             layer_bytes: vec![0; layers],
             layer_nanos: vec![0; layers],
+            uniform: (0..layers as u32).map(|layer| shape.topology.uniform(layer)).collect(),
+            layers: Vec::new(),
+            last_layer: Cell::default(),
             ending: None,
             ended: false,
             released: false,
             shape,
         };
+        run.find_layers();
         if !stream {
             run.find_sources();
         }
         run
     }
 
-    /// Notes the ranges of tasks in which sources stand: one per layer that has any.
-    fn find_sources(&mut self) {
+    /// Notes where each layer begins and ends.
+    fn find_layers(&mut self) {
         let mut at = 0;
         while at < self.shape.tasks {
             let layer = self.shape.topology.layer_of(at);
@@ -134,16 +151,34 @@ impl Run {
                 let middle = low + (high - low) / 2;
                 if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
             }
-            let waiting = &self.waiting[at as usize..high as usize];
-            let sources = waiting.iter().filter(|waiting| **waiting == 0).count() as u32;
-            if let Some(first) = waiting.iter().position(|waiting| *waiting == 0) {
-                let first = at + first as u32;
-                self.sources_left += sources;
-                self.source_ends.push(high);
-                self.sources.push(Reverse((self.shape.position(first), first)));
-            }
+            self.layers.push(LayerRow { first: at, end: high, layer });
             at = high;
         }
+    }
+
+    /// Notes the ranges of tasks in which sources stand: one per layer that has any.
+    fn find_sources(&mut self) {
+        for LayerRow { first, end, .. } in &self.layers {
+            let waiting = &self.waiting[*first as usize..*end as usize];
+            let sources = waiting.iter().filter(|waiting| **waiting == 0).count() as u32;
+            if let Some(at) = waiting.iter().position(|waiting| *waiting == 0) {
+                let first = first + at as u32;
+                self.sources_left += sources;
+                self.source_ends.push(*end);
+                self.sources.push(Reverse((self.shape.position(first), first)));
+            }
+        }
+    }
+
+    /// The layer of a task, without asking the topology.
+    pub fn layer_of(&self, task: u32) -> u32 {
+        let owner = self.shape.owner_of(task);
+        let mut row = self.last_layer.get();
+        if owner < row.first || owner >= row.end {
+            row = self.layers[self.layers.partition_point(|row| row.end <= owner)];
+            self.last_layer.set(row);
+        }
+        row.layer
     }
 
     /// The source that is first in the static order, without taking it.
@@ -298,7 +333,7 @@ impl Run {
     /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);
-        self.shape.topology.need(owner).max(self.layer_bytes[self.shape.topology.layer_of(owner) as usize])
+        self.shape.topology.need(owner).max(self.layer_bytes[self.layer_of(task) as usize])
     }
 
     /// The first position at which a piece is read again; outputs are taken after all.

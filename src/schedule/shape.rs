@@ -62,10 +62,6 @@ impl Shape {
         if task < self.tasks { task } else { self.dynamics[(task - self.tasks) as usize].owner }
     }
 
-    pub fn layer_of(&self, task: u32) -> u32 {
-        self.topology.layer_of(self.owner_of(task))
-    }
-
     pub fn position(&self, task: u32) -> u64 {
         self.topology.position(self.owner_of(task))
     }
