@@ -658,6 +658,11 @@ impl World {
             thief.stealing = true;
             self.steals.push((*from, *to));
         }
+        if let [Report::Arrived(worker)] = reports {
+            let nothing = actions.start.is_empty() && actions.steal.is_empty();
+            let in_vain = nothing && actions.load.is_empty() && actions.spill.is_empty();
+            assert!(!in_vain || actions.wake == 0, "worker {worker} came in vain, and the next one is called at once");
+        }
         if actions.wake > 0 {
             say!(self, "  -> wake {}", actions.wake);
         }
