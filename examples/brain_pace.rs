@@ -91,7 +91,8 @@ impl Topology for Pattern {
 /// Nanoseconds per task; all work is done by one worker of so many.
 fn pace(kind: Kind, tasks: u32, workers: u32) -> f64 {
     let topology = Arc::new(Pattern { kind, tasks });
-    let outputs = if kind == Kind::Independent { vec![0..tasks] } else { vec![tasks - 1..tasks] };
+    let first = if kind == Kind::Independent { 0 } else { tasks - 1 };
+    let outputs = Vec::from([first..tasks]);
     let mut brain = Brain::new(BrainConfig { workers, limit: 1 << 40, max_lease: 64 });
     let mut actions = Actions::default();
     let run = RunId(0);

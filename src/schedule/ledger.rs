@@ -9,6 +9,11 @@
 //! | `Disk`    | no        | yes     | last reader, or a task wants it             |
 //! | `Reading` | charged   | yes     | `Loaded`                                    |
 //! | `Gone`    | no        | no      | never                                       |
+//!
+//! A task is spilled as a whole: all of its pieces in `Memory` go to `Writing` together, those that a task reads just now
+//! as well. The latter are `Both` when they are written, the others `Disk`. A piece whose last reader is through while it
+//! is written is `Gone` and released at once, and released again when the file is complete. Outputs in `Collect` mode
+//! are charged as delivered from `None` until the run is gone, wherever else they stand.
 
 use std::ops::Range;
 

@@ -2,15 +2,27 @@
 //!
 //! | task      | meaning                                      | held in            | leaves by                     |
 //! |-----------|----------------------------------------------|--------------------|-------------------------------|
-//! | `New`     | waits for pieces, or a source not begun      | `sources`          | last dependency, cursor       |
+//! | `New`     | waits for pieces, is a source, or not wanted | `sources` if one   | last dependency, cursor       |
 //! | `Ready`   | all pieces are there                         | `fresh`            | lease, or inputs on disk      |
 //! | `Loading` | memory reserved, inputs being read back      | nothing            | the last `Loaded`             |
 //! | `Loaded`  | memory reserved, all inputs in memory        | `loaded`           | lease                         |
 //! | `Leased`  | given to a worker, memory reserved           | the worker         | `Done`, `Failed`, `Skipped`   |
 //! | `Done`    | has run                                      | nothing            | never                         |
 //!
-//! A run stands in one of: running (`ending` is none), ending (nothing new starts, what is out is awaited), ended and
-//! kept (its outputs can still be taken), gone.
+//! A task given back (`Failed`, `Skipped`) is `New` again and stands nowhere: its run is stopped in the same call.
+//!
+//! A run stands in one of:
+//!
+//! | run       | meaning                                                       | leaves by                              |
+//! |-----------|---------------------------------------------------------------|----------------------------------------|
+//! | open      | no `ending`, outputs are missing: tasks may start             | the last output, or being stopped      |
+//! | complete  | all outputs are there; other tasks that are out are awaited   | the last report, spill or load         |
+//! | ending    | was stopped: what is out is awaited, results are not counted  | the last report, spill or load         |
+//! | kept      | `ended`, complete, not `Collect`: its outputs may be spilled  | the last `Taken`, or `Release`         |
+//! | gone      | nothing is counted or known of it                             | never                                  |
+//!
+//! Tasks that serve no output may be left in a run that is kept; the pieces that only they would read are released at
+//! its end.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -63,7 +75,8 @@ pub(super) struct Run {
     /// One bit per task: it serves a wanted output. Empty when all do.
     needed: Vec<u64>,
 
-    outputs: Vec<Range<u32>>,
+    /// Rows of output pieces, each with the number of outputs up to its end.
+    outputs: Vec<(u32, Range<u32>)>,
     output_count: u32,
     /// Outputs not there yet.
     pub outputs_left: u32,
@@ -100,12 +113,18 @@ impl Run {
         let layers = shape.topology.layers() as usize;
         let mut waiting = vec![0; tasks];
         shape.topology.count_dependencies(&mut waiting);
-        let output_count = outputs.iter().map(|range| range.len() as u32).sum();
+        let ledger = Ledger::new(run, mode, shape.pieces, &outputs);
+        let mut output_count = 0;
+        let ends = outputs.into_iter().filter(|range| !range.is_empty()).map(|range| {
+            output_count += range.len() as u32;
+            (output_count, range)
+        });
+        let outputs = ends.collect();
         let stream = mode == OutputMode::Stream;
         let mut run = Run {
             id: run,
             mode,
-            ledger: Ledger::new(run, mode, shape.pieces, &outputs),
+            ledger,
             state: vec![TaskState::New; tasks],
             waiting,
             fresh: Vec::new(),
@@ -319,15 +338,9 @@ impl Run {
 
     /// The piece of output number `output`.
     pub fn output_piece(&self, output: u32) -> Option<u32> {
-        let mut before = 0;
-        for range in &self.outputs {
-            let len = range.len() as u32;
-            if output < before + len {
-                return Some(range.start + (output - before));
-            }
-            before += len;
-        }
-        None
+        let row = self.outputs.partition_point(|(end, _)| *end <= output);
+        let (end, pieces) = self.outputs.get(row)?;
+        Some(pieces.end - (end - output))
     }
 
     /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.

@@ -32,11 +32,20 @@ pub(super) struct Shape {
     pub dynamics: Vec<Dynamic>,
     /// Ordered by owner.
     splits: Vec<Split>,
+    /// The pieces whose tasks expanded, ascending.
+    seals: Vec<u32>,
 }
 
 impl Shape {
     pub fn new(topology: Arc<dyn Topology>) -> Shape {
-        Shape { tasks: topology.tasks(), pieces: topology.pieces(), topology, dynamics: Vec::new(), splits: Vec::new() }
+        Shape {
+            tasks: topology.tasks(),
+            pieces: topology.pieces(),
+            topology,
+            dynamics: Vec::new(),
+            splits: Vec::new(),
+            seals: Vec::new(),
+        }
     }
 
     /// Number of tasks, sub-tasks included.
@@ -90,7 +99,7 @@ impl Shape {
             scratch.push(self.dynamics[(piece - self.pieces) as usize].owner);
             return scratch;
         }
-        if self.splits.iter().all(|split| split.seal != piece) {
+        if self.seals.binary_search(&piece).is_err() {
             return self.topology.consumers(piece, scratch);
         }
         let mut all = self.topology.consumers(piece, scratch).to_vec();
@@ -104,6 +113,10 @@ impl Shape {
     /// Adds the sub-tasks that the task with piece `seal` asks for; gives owner, first sub-task and parts of each.
     pub fn expand(&mut self, expansions: &mut Vec<Expansion>, seal: u32, mut added: impl FnMut(u32, u32, u32)) {
         expansions.retain(|expansion| expansion.parts > 0);
+        if !expansions.is_empty() {
+            let at = self.seals.partition_point(|other| *other < seal);
+            self.seals.insert(at, seal);
+        }
         for Expansion { task: owner, parts } in expansions.drain(..) {
             let first = self.all_tasks();
             self.dynamics.extend((0..parts).map(|part| Dynamic { owner, part, seal }));
