@@ -169,6 +169,7 @@ impl Brain {
     }
 
     /// Changes a run and keeps the sums over all runs true.
+    #[inline]
     pub(super) fn with_run<R>(&mut self, at: usize, change: impl FnOnce(&mut Run, &mut Scratch) -> R) -> R {
         let run = &mut self.runs[at];
         let (used, writing) = (run.ledger.used(), run.ledger.writing);
@@ -304,6 +305,7 @@ impl Brain {
         });
     }
 
+    #[inline]
     fn worker_reports(&mut self, worker: Worker) {
         let state = &mut self.workers[worker as usize];
         state.outstanding -= 1;
@@ -430,6 +432,7 @@ impl Brain {
         self.find(run).map(|at| (self.runs[at].ready(), self.runs[at].leased))
     }
 
+    #[inline]
     pub(super) fn find(&self, run: RunId) -> Option<usize> {
         // Few runs live at a time.
         self.runs.iter().position(|live| live.id == run)

@@ -138,6 +138,7 @@ impl Brain {
     }
 
     /// Gives a task to a worker, and reserves its need where that was not done; returns the bytes reserved for it.
+    #[inline]
     fn give(&mut self, worker: Worker, at: usize, task: u32, need: Option<u64>, actions: &mut Actions) -> u64 {
         let run = self.runs[at].id;
         self.story.task(run, task, TaskState::Leased);
@@ -158,6 +159,7 @@ impl Brain {
     }
 
     /// The next task of a run, admitted.
+    #[inline]
     fn pick(&mut self, at: usize, actions: &mut Actions) -> Pick {
         loop {
             let run = &mut self.runs[at];
@@ -183,6 +185,7 @@ impl Brain {
         }
     }
 
+    #[inline]
     fn remove_ready(&mut self, at: usize, fresh: bool) {
         let run = &mut self.runs[at];
         if fresh {

@@ -33,6 +33,7 @@ impl Brain {
     }
 
     /// Lets a `Ready` task in, or says why not. `force` lets it in although it does not fit.
+    #[inline]
     pub(super) fn admit(&mut self, at: usize, task: u32, force: bool, actions: &mut Actions) -> Entry {
         let entry = self.weigh(at, task, force);
         if matches!(entry, Entry::Loading) {
@@ -46,6 +47,7 @@ impl Brain {
     }
 
     /// What [`Brain::admit`] would say.
+    #[inline]
     pub(super) fn weigh(&mut self, at: usize, task: u32, force: bool) -> Entry {
         let limit = self.config.limit;
         let counted = self.used + self.outside;

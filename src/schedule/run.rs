@@ -190,6 +190,7 @@ impl Run {
     }
 
     /// The layer of a task, without asking the topology.
+    #[inline]
     pub fn layer_of(&self, task: u32) -> u32 {
         let owner = self.shape.owner_of(task);
         let mut row = self.last_layer.get();
@@ -201,11 +202,13 @@ impl Run {
     }
 
     /// The source that is first in the static order, without taking it.
+    #[inline]
     pub fn peek_source(&self) -> Option<u32> {
         self.sources.peek().map(|Reverse((_, task))| *task)
     }
 
     /// Takes the source that [`Run::peek_source`] shows, and makes it `Ready`.
+    #[inline]
     pub fn take_source(&mut self) -> Option<u32> {
         let mut top = self.sources.peek_mut()?;
         let task = top.0.1;
@@ -229,6 +232,7 @@ impl Run {
     }
 
     /// Whether tasks may still start: it was not stopped, and outputs are missing.
+    #[inline]
     pub fn is_open(&self) -> bool {
         self.ending.is_none() && self.outputs_left > 0
     }
@@ -259,6 +263,7 @@ impl Run {
     }
 
     /// How many tasks could be given out now, not looking at memory.
+    #[inline]
     pub fn ready(&self) -> u32 {
         if !self.is_open() {
             return 0;
@@ -272,6 +277,7 @@ impl Run {
     }
 
     /// A task whose last dependency is there.
+    #[inline]
     pub fn new_to_ready(&mut self, task: u32) {
         if self.state[task as usize] == TaskState::New && self.is_needed(task) {
             self.state[task as usize] = TaskState::Ready;
@@ -279,6 +285,7 @@ impl Run {
         }
     }
 
+    #[inline]
     fn is_needed(&self, task: u32) -> bool {
         self.needed.is_empty() || self.needed.get(task as usize / 64).is_some_and(|word| word >> (task % 64) & 1 == 1)
     }
@@ -344,6 +351,7 @@ impl Run {
     }
 
     /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.
+    #[inline]
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);
         self.shape.topology.need(owner).max(self.layer_bytes[self.layer_of(task) as usize])

@@ -53,6 +53,7 @@ impl Shape {
         self.tasks + self.dynamics.len() as u32
     }
 
+    #[inline]
     pub fn pieces_of(&self, task: u32) -> Range<u32> {
         if task < self.tasks {
             self.topology.pieces_of(task)
@@ -62,20 +63,24 @@ impl Shape {
         }
     }
 
+    #[inline]
     pub fn task_of(&self, piece: u32) -> u32 {
         if piece < self.pieces { self.topology.task_of(piece) } else { self.tasks + (piece - self.pieces) }
     }
 
     /// The static task whose layer, position and need count for a task.
+    #[inline]
     pub fn owner_of(&self, task: u32) -> u32 {
         if task < self.tasks { task } else { self.dynamics[(task - self.tasks) as usize].owner }
     }
 
+    #[inline]
     pub fn position(&self, task: u32) -> u64 {
         self.topology.position(self.owner_of(task))
     }
 
     /// The pieces a task reads; those of its sub-tasks last.
+    #[inline]
     pub fn dependencies<'a>(&'a self, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         if task >= self.tasks {
             scratch.clear();
@@ -93,6 +98,7 @@ impl Shape {
     }
 
     /// The tasks that read a piece; sub-tasks last.
+    #[inline]
     pub fn consumers<'a>(&'a self, piece: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         if piece >= self.pieces {
             scratch.clear();
