@@ -92,7 +92,7 @@ impl Topology for Pattern {
 fn pace(kind: Kind, tasks: u32, workers: u32) -> f64 {
     let topology = Arc::new(Pattern { kind, tasks });
     let first = if kind == Kind::Independent { 0 } else { tasks - 1 };
-    let outputs = Vec::from([first..tasks]);
+    let outputs = std::iter::once(first..tasks).collect();
     let mut brain = Brain::new(BrainConfig { workers, limit: 1 << 40, max_lease: 64 });
     let mut actions = Actions::default();
     let run = RunId(0);

@@ -59,11 +59,11 @@ impl Brain {
 
     /// Serves the workers that ask, and lets go of pieces where memory is short; whether it is still short.
     fn serve_or_make_room(&mut self, actions: &mut Actions) -> bool {
-        if !self.serve_all(actions) {
-            // A run that waits for memory is not overtaken by what others read ahead.
-            self.read_ahead(actions);
-        }
-        let Some((bytes, at, task)) = self.next_shortage() else { return false };
+        self.serve_all(actions);
+        let Some((bytes, at, task)) = self.next_shortage() else {
+            // Only now: a run that waits for memory is not overtaken by what others read ahead.
+            return self.read_ahead(actions) && self.next_shortage().is_some();
+        };
         if self.make_room(bytes, (at, task), actions) {
             self.serve_all(actions);
         }

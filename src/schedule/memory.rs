@@ -271,8 +271,9 @@ impl Brain {
         (now, soon)
     }
 
-    /// Reads ahead: begins to load the inputs of the tasks that come next while there is room.
-    pub(super) fn read_ahead(&mut self, actions: &mut Actions) {
+    /// Reads ahead: begins to load the inputs of the tasks that come next while there is room. Whether any were.
+    pub(super) fn read_ahead(&mut self, actions: &mut Actions) -> bool {
+        let mut any = false;
         for at in 0..self.runs.len() {
             while self.runs[at].is_open()
                 && self.runs[at].ledger.on_disk > 0
@@ -285,11 +286,13 @@ impl Brain {
                 match self.admit(at, task, false, actions) {
                     Entry::Loading => {
                         self.runs[at].fresh.pop();
+                        any = true;
                     }
                     Entry::Admitted(_) | Entry::LoadsEnough | Entry::Short(_) | Entry::TooLarge(_) => break,
                 }
             }
         }
+        any
     }
 }
 
