@@ -48,6 +48,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Whether its bytes are charged.
+    #[cfg(any(debug_assertions, test))]
     pub fn charged(self) -> bool {
         matches!(self, Place::Memory | Place::Writing | Place::Both | Place::Reading)
     }

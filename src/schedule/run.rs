@@ -338,7 +338,7 @@ impl Run {
     }
 
     /// Number of outputs.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     pub fn output_count(&self) -> u32 {
         self.output_count
     }
