@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::check::Story;
 use super::event::{Actions, Event, Outcome, OutputMode, RunId, Submission, Worker};
+use super::lease::STUCK_TICKS;
 use super::ledger::Place;
 use super::run::{Run, TaskState};
 use super::topology::Expansion;
@@ -31,12 +32,17 @@ pub struct SubTask {
 #[derive(Clone, Copy, Default)]
 pub(super) struct WorkerState {
     pub active: bool,
-    pub asking: bool,
-    pub thief: bool,
     /// Tasks given to it and not reported.
     pub outstanding: u32,
     /// Ticks since it last got or reported tasks.
     pub ticks: u32,
+}
+
+impl WorkerState {
+    /// Whether it was given tasks long ago that others may take.
+    pub fn is_stuck(&self) -> bool {
+        self.outstanding > 1 && self.ticks >= STUCK_TICKS
+    }
 }
 
 /// Buffers reused from call to call, so that a call does not allocate.
@@ -55,6 +61,10 @@ pub struct Brain {
     pub(super) runs: Vec<Run>,
     pub(super) workers: Vec<WorkerState>,
     pub(super) active: u32,
+    /// Workers that ask, until they are served or leave.
+    pub(super) asking: Vec<Worker>,
+    /// A worker was stuck at the last tick.
+    pub(super) slow: bool,
     /// Workers asked for that have not arrived.
     pub(super) waking: u32,
     /// Which run is served next.
@@ -79,6 +89,8 @@ impl Brain {
             runs: Vec::new(),
             workers: vec![WorkerState::default(); config.workers as usize],
             active: 0,
+            asking: Vec::with_capacity(config.workers as usize),
+            slow: false,
             waking: 0,
             turn: 0,
             used: 0,
@@ -164,11 +176,13 @@ impl Brain {
                 for worker in &mut self.workers {
                     worker.ticks = worker.ticks.saturating_add(1);
                 }
+                self.slow = self.workers.iter().any(WorkerState::is_stuck);
             }
         }
     }
 
     /// Changes a run and keeps the sums over all runs true.
+    #[inline]
     pub(super) fn with_run<R>(&mut self, at: usize, change: impl FnOnce(&mut Run, &mut Scratch) -> R) -> R {
         let run = &mut self.runs[at];
         let (used, writing) = (run.ledger.used(), run.ledger.writing);
@@ -186,15 +200,18 @@ impl Brain {
     fn worker_arrived(&mut self, worker: Worker) {
         let state = &mut self.workers[worker as usize];
         debug_assert!(!state.active, "worker {worker} arrived twice");
-        *state = WorkerState { active: true, asking: true, ..WorkerState::default() };
+        *state = WorkerState { active: true, ..WorkerState::default() };
+        self.asking.push(worker);
         self.active += 1;
         self.waking = self.waking.saturating_sub(1);
     }
 
     fn worker_asks(&mut self, worker: Worker) {
-        let state = &mut self.workers[worker as usize];
-        debug_assert!(state.active && state.outstanding == 0, "worker {worker} asks while it has work");
-        state.asking = true;
+        debug_assert!(
+            self.is_active(worker) && self.workers[worker as usize].outstanding == 0,
+            "worker {worker} asks while it has work"
+        );
+        self.asking.push(worker);
     }
 
     fn worker_leaves(&mut self, worker: Worker) {
@@ -208,11 +225,12 @@ impl Brain {
     fn stolen(&mut self, from: Worker, to: Worker, tasks: u32) {
         self.workers[from as usize].outstanding -= tasks;
         let thief = &mut self.workers[to as usize];
-        thief.thief = false;
         thief.outstanding += tasks;
         thief.ticks = 0;
-        // Nothing was left to take: it may get something else in this call.
-        thief.asking = tasks == 0;
+        if tasks == 0 {
+            // Nothing was left to take: it may get something else in this call.
+            self.asking.push(to);
+        }
     }
 
     fn timing(&mut self, run: RunId, layer: u32, tasks: u32, nanos: u64) {
@@ -272,8 +290,8 @@ impl Brain {
             }
 
             let total = bytes.iter().sum::<u64>();
-            let layer = run.shape.layer_of(task);
-            if run.shape.topology.uniform(layer) {
+            let layer = run.layer_of(task);
+            if run.uniform[layer as usize] {
                 let most = &mut run.layer_bytes[layer as usize];
                 *most = (*most).max(total);
             }
@@ -308,6 +326,7 @@ impl Brain {
         });
     }
 
+    #[inline]
     fn worker_reports(&mut self, worker: Worker) {
         let state = &mut self.workers[worker as usize];
         state.outstanding -= 1;
@@ -453,6 +472,7 @@ impl Brain {
         self.find(run).map(|at| (self.runs[at].ready(), self.runs[at].leased))
     }
 
+    #[inline]
     pub(super) fn find(&self, run: RunId) -> Option<usize> {
         // Few runs live at a time.
         self.runs.iter().position(|live| live.id == run)

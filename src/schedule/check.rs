@@ -2,16 +2,20 @@
 //! story of a task or piece when one is broken.
 
 use super::brain::Brain;
-use super::event::{Event, OutputMode, RunId};
+#[cfg(any(debug_assertions, test))]
+use super::event::OutputMode;
+use super::event::{Event, RunId};
 use super::ledger::Place;
-use super::run::{Run, TaskState};
+#[cfg(any(debug_assertions, test))]
+use super::run::Run;
+use super::run::TaskState;
 
 /// The last transitions, in debug builds.
 #[derive(Default)]
 pub(super) struct Story {
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     last: std::collections::VecDeque<(RunId, Word)>,
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     events_since_full: usize,
 }
 
@@ -23,7 +27,7 @@ enum Word {
 }
 
 /// Transitions kept.
-#[cfg(debug_assertions)]
+#[cfg(any(debug_assertions, test))]
 const KEPT: usize = 8192;
 
 impl Story {
@@ -37,7 +41,7 @@ impl Story {
         self.push(run, Word::Piece(piece, place));
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn push(&mut self, run: RunId, word: Word) {
         if self.last.len() == KEPT {
             self.last.pop_front();
@@ -45,12 +49,12 @@ impl Story {
         self.last.push_back((run, word));
     }
 
-    #[cfg(not(debug_assertions))]
+    #[cfg(not(any(debug_assertions, test)))]
     #[inline]
     fn push(&mut self, _: RunId, _: Word) {}
 
     /// The last transitions of one run, for a message.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn tell(&self, of: RunId) -> String {
         let mine = self.last.iter().filter(|(run, _)| *run == of).map(|(_, word)| format!("\n  {word:?}"));
         let mut lines: Vec<String> = mine.collect();
@@ -62,7 +66,7 @@ impl Story {
 
 impl Brain {
     /// What must hold for the task of an event.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     pub(super) fn check_event(&self, event: &Event<'_>) {
         let (run, task) = match *event {
             Event::Done { run, task, .. }
@@ -85,12 +89,12 @@ impl Brain {
         self.check_sums();
     }
 
-    #[cfg(not(debug_assertions))]
+    #[cfg(not(any(debug_assertions, test)))]
     #[inline]
     pub(super) fn check_event(&self, _: &Event<'_>) {}
 
     /// A full check, once as many events have passed as it costs.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     pub(super) fn check_sometimes(&mut self, events: usize) {
         self.story.events_since_full += events.max(1);
         let cost: usize = self.runs.iter().map(|run| run.state.len()).sum();
@@ -100,13 +104,13 @@ impl Brain {
         }
     }
 
-    #[cfg(not(debug_assertions))]
+    #[cfg(not(any(debug_assertions, test)))]
     #[inline]
     pub(super) fn check_sometimes(&mut self, _: usize) {}
 
     /// Proves every invariant; panics with the story of the run where one is broken. Debug builds only: costs time in
     /// proportion to the graphs.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     pub fn check(&self) {
         self.check_sums();
         for run in &self.runs {
@@ -120,7 +124,7 @@ impl Brain {
         assert!(self.active + self.waking <= self.config.workers, "more workers than there may be");
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn check_sums(&self) {
         let used: u64 = self.runs.iter().map(|run| run.ledger.used()).sum();
         let writing: u64 = self.runs.iter().map(|run| run.ledger.writing).sum();
@@ -128,7 +132,7 @@ impl Brain {
         assert_eq!((used, writing, busy), (self.used, self.writing, self.busy), "sums over the runs");
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn check_piece(&self, run: &Run, piece: u32) {
         let place = run.ledger.place[piece as usize];
         let left = run.ledger.left[piece as usize];
@@ -148,7 +152,7 @@ impl Brain {
         );
     }
 
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     fn check_run(&self, run: &Run) {
         let story = || self.story.tell(run.id);
         let ledger = &run.ledger;

@@ -30,9 +30,10 @@ pub enum Event<'a> {
     Sealed { worker: Worker, run: RunId, task: u32, bytes: u64, counted: &'a [u64] },
     /// A task returned an error or panicked; the run ends with it.
     Failed { worker: Worker, run: RunId, task: u32 },
-    /// A task was given out but not run, because its run is ending.
+    /// A task was given out but not run, because its run is ending. It may be told before the failure or cancellation
+    /// that is the reason, and ends the run just as well.
     Skipped { worker: Worker, run: RunId, task: u32 },
-    /// Tasks given to `from` and not begun went over to `to`.
+    /// Tasks given to `from` and not begun went over to `to`; told before `to` reports any of them.
     Stolen { from: Worker, to: Worker, tasks: u32 },
     /// How long so many tasks of one layer took together.
     Timing { run: RunId, layer: u32, tasks: u32, nanos: u64 },
@@ -40,7 +41,7 @@ pub enum Event<'a> {
     Cancel(RunId),
     /// The first `outputs` outputs of a streaming run are wanted.
     Demand { run: RunId, outputs: u32 },
-    /// A kept output was taken out for good.
+    /// A kept output, which had been made, was taken out for good. It may have been on disk: it is the receiver's now.
     Taken { run: RunId, output: u32 },
     /// Nobody will ask for the kept outputs any more.
     Release(RunId),
@@ -98,7 +99,7 @@ pub enum Outcome {
     Finished,
     /// By [`Event::Cancel`], a failed task or failed disk work; the executor knows which.
     Stopped,
-    /// A task can never fit: its inputs and outputs together are larger than the limit.
+    /// A task can never fit: its inputs and what it declares to need together are larger than the limit.
     TooLarge { task: u32, needed: u64 },
 }
 

@@ -18,14 +18,23 @@ const LEASE_SHARE: u64 = 16;
 const WAKE_NANOS: u32 = 20_000;
 
 /// A lease that is so many ticks old without a report holds tasks that others may take.
-const STUCK_TICKS: u32 = 2;
+pub(super) const STUCK_TICKS: u32 = 2;
 
 /// What became of the attempt to give a worker one task.
 enum Pick {
-    Task(u32),
+    /// With the bytes to reserve for it, if they are not reserved yet.
+    Task(u32, Option<u64>),
     /// Memory must become free first.
-    Short(u64),
+    Short,
     Nothing,
+}
+
+/// What became of a worker that asked.
+enum Served {
+    Given,
+    Nothing,
+    /// Memory must become free first.
+    Short,
 }
 
 impl Brain {
@@ -39,13 +48,10 @@ impl Brain {
             self.end_runs(actions);
             short = self.serve_or_make_room(actions);
         }
-        for worker in 0..self.config.workers {
-            if self.workers[worker as usize].asking {
-                self.workers[worker as usize].asking = false;
-                if !self.steal_for(worker, actions) {
-                    self.workers[worker as usize].active = false;
-                    self.active -= 1;
-                }
+        while let Some(worker) = self.asking.pop() {
+            if !self.steal_for(worker, actions) {
+                self.workers[worker as usize].active = false;
+                self.active -= 1;
             }
         }
         self.call_workers(short, actions);
@@ -53,11 +59,11 @@ impl Brain {
 
     /// Serves the workers that ask, and lets go of pieces where memory is short; whether it is still short.
     fn serve_or_make_room(&mut self, actions: &mut Actions) -> bool {
-        if self.serve_all(actions).is_none() {
-            // A run that waits for memory is not overtaken by what others read ahead.
-            self.read_ahead(actions);
-        }
-        let Some((bytes, at, task)) = self.next_shortage() else { return false };
+        self.serve_all(actions);
+        let Some((bytes, at, task)) = self.next_shortage() else {
+            // Only now: a run that waits for memory is not overtaken by what others read ahead.
+            return self.read_ahead(actions) && self.next_shortage().is_some();
+        };
         if self.make_room(bytes, (at, task), actions) {
             self.serve_all(actions);
         }
@@ -69,38 +75,39 @@ impl Brain {
         short
     }
 
-    /// Serves the workers that ask; gives the bytes that are missing where memory is short.
-    fn serve_all(&mut self, actions: &mut Actions) -> Option<u64> {
-        let mut short = None;
-        for worker in 0..self.config.workers {
-            if self.workers[worker as usize].asking && short.is_none() {
-                short = self.serve(worker, actions);
-            }
+    /// Serves the workers that ask; whether one got nothing because memory is short.
+    fn serve_all(&mut self, actions: &mut Actions) -> bool {
+        while let Some(worker) = self.asking.last().copied() {
+            match self.serve(worker, actions) {
+                Served::Given => self.asking.pop(),
+                Served::Nothing => break,
+                Served::Short => return true,
+            };
         }
-        short
+        false
     }
 
     /// A lease for one worker.
-    fn serve(&mut self, worker: Worker, actions: &mut Actions) -> Option<u64> {
+    fn serve(&mut self, worker: Worker, actions: &mut Actions) -> Served {
         let runs = self.runs.len();
         // What was read back for a task is used first, of whichever run.
         let first = (0..runs).find(|at| self.runs[*at].loaded_ready()).unwrap_or(self.turn);
         for step in 0..runs {
             let at = (first + step) % runs;
             let (mut given, mut most, mut layer, mut reserved) = (0, 1, u32::MAX, 0);
-            let mut short = None;
+            let mut short = false;
             while given < most && reserved <= self.config.limit / (LEASE_SHARE * u64::from(self.config.workers)) {
-                let task = match self.pick(at, actions) {
-                    Pick::Task(task) => task,
-                    Pick::Short(bytes) => {
-                        short = Some(bytes);
+                let (task, need) = match self.pick(at, actions) {
+                    Pick::Task(task, need) => (task, need),
+                    Pick::Short => {
+                        short = true;
                         break;
                     }
                     Pick::Nothing => break,
                 };
-                reserved += self.give(worker, at, task, actions);
+                reserved += self.give(worker, at, task, need, actions);
                 given += 1;
-                let of = self.runs[at].shape.layer_of(task);
+                let of = self.runs[at].layer_of(task);
                 if of != layer {
                     layer = of;
                     let allowed = self.lease_size(at, layer, given);
@@ -109,14 +116,14 @@ impl Brain {
             }
             if given > 0 {
                 self.turn = (at + 1) % runs;
-                return None;
+                return Served::Given;
             }
             // A run that waits for memory is not overtaken by others, or it might wait for ever.
-            if short.is_some() {
-                return short;
+            if short {
+                return Served::Short;
             }
         }
-        None
+        Served::Nothing
     }
 
     /// How many tasks of a layer make a lease: by their time, and by what the other workers could do.
@@ -130,26 +137,29 @@ impl Brain {
         by_time.min(by_readiness).min(self.config.max_lease).max(1)
     }
 
-    /// Gives an admitted task to a worker; returns the bytes reserved for it.
-    fn give(&mut self, worker: Worker, at: usize, task: u32, actions: &mut Actions) -> u64 {
+    /// Gives a task to a worker, and reserves its need where that was not done; returns the bytes reserved for it.
+    #[inline]
+    fn give(&mut self, worker: Worker, at: usize, task: u32, need: Option<u64>, actions: &mut Actions) -> u64 {
         let run = self.runs[at].id;
         self.story.task(run, task, TaskState::Leased);
         let state = &mut self.workers[worker as usize];
-        state.asking = false;
         state.outstanding += 1;
         state.ticks = 0;
         actions.start.push(Start { worker, run, task });
         self.with_run(at, |run, _| {
-            if run.state[task as usize] == TaskState::Loaded {
-                run.loading -= 1;
+            let first = run.shape.pieces_of(task).start;
+            match need {
+                Some(need) => run.ledger.reserve(first, need),
+                None => run.loading -= 1,
             }
             run.state[task as usize] = TaskState::Leased;
             run.leased += 1;
-            run.ledger.bytes(run.shape.pieces_of(task).start)
+            run.ledger.bytes(first)
         })
     }
 
     /// The next task of a run, admitted.
+    #[inline]
     fn pick(&mut self, at: usize, actions: &mut Actions) -> Pick {
         loop {
             let run = &mut self.runs[at];
@@ -157,24 +167,25 @@ impl Brain {
                 return Pick::Nothing;
             }
             if let Some(task) = run.loaded.pop_front() {
-                return Pick::Task(task);
+                return Pick::Task(task, None);
             }
             let fresh = run.fresh.last().copied();
             let Some(task) = fresh.or_else(|| run.peek_source()) else { return Pick::Nothing };
             let entry = self.admit(at, task, false, actions);
-            if matches!(entry, Entry::Admitted | Entry::Loading) {
+            if matches!(entry, Entry::Admitted(_) | Entry::Loading) {
                 self.remove_ready(at, fresh.is_some());
             }
             match entry {
-                Entry::Admitted => return Pick::Task(task),
+                Entry::Admitted(need) => return Pick::Task(task, Some(need)),
                 Entry::Loading => {}
                 Entry::LoadsEnough => return Pick::Nothing,
-                Entry::Short(bytes) => return Pick::Short(bytes),
+                Entry::Short(_) => return Pick::Short,
                 Entry::TooLarge(needed) => self.stop_at(at, Outcome::TooLarge { task, needed }),
             }
         }
     }
 
+    #[inline]
     fn remove_ready(&mut self, at: usize, fresh: bool) {
         let run = &mut self.runs[at];
         if fresh {
@@ -201,23 +212,26 @@ impl Brain {
     /// The bytes that are missing for the next task, with its run and number.
     fn next_shortage(&mut self) -> Option<(u64, usize, u32)> {
         let (at, task) = self.next_ready()?;
+        if self.runs[at].loaded_ready() {
+            // What is reserved for it is there.
+            return None;
+        }
         match self.weigh(at, task, false) {
             Entry::Short(bytes) => Some((bytes, at, task)),
-            Entry::Admitted | Entry::Loading | Entry::LoadsEnough | Entry::TooLarge(_) => None,
+            Entry::Admitted(_) | Entry::Loading | Entry::LoadsEnough | Entry::TooLarge(_) => None,
         }
     }
 
     /// Lets one task in although it does not fit, if a worker asks; otherwise one is called by [`Brain::call_workers`].
     fn force_one(&mut self, actions: &mut Actions) {
-        let Some(worker) = (0..self.config.workers).find(|worker| self.workers[*worker as usize].asking) else {
-            return;
-        };
+        let Some(worker) = self.asking.last().copied() else { return };
         let Some((at, task)) = self.next_ready() else { return };
         let fresh = self.runs[at].fresh.last() == Some(&task);
         match self.admit(at, task, true, actions) {
-            Entry::Admitted => {
+            Entry::Admitted(need) => {
+                self.asking.pop();
                 self.remove_ready(at, fresh);
-                self.give(worker, at, task, actions);
+                self.give(worker, at, task, Some(need), actions);
                 self.turn = (at + 1) % self.runs.len();
             }
             Entry::Loading => self.remove_ready(at, fresh),
@@ -230,15 +244,17 @@ impl Brain {
     fn steal_for(&mut self, worker: Worker, actions: &mut Actions) -> bool {
         let Some(from) = self.stealable() else { return false };
         self.workers[from as usize].ticks = 0;
-        self.workers[worker as usize].thief = true;
         actions.steal.push((from, worker));
         true
     }
 
     fn stealable(&self) -> Option<Worker> {
+        if !self.slow {
+            return None;
+        }
         let stuck = |worker: &Worker| {
             let state = &self.workers[*worker as usize];
-            state.outstanding > 1 && state.ticks >= STUCK_TICKS
+            state.is_stuck()
         };
         (0..self.config.workers).filter(stuck).max_by_key(|worker| self.workers[*worker as usize].outstanding)
     }
@@ -271,7 +287,7 @@ impl Brain {
     fn moments_left(&mut self, ready: u32) -> bool {
         let Some((at, task)) = self.next_ready() else { return false };
         let run = &self.runs[at];
-        let nanos = run.layer_nanos[run.shape.layer_of(task) as usize];
+        let nanos = run.layer_nanos[run.layer_of(task) as usize];
         nanos > 0 && u64::from(nanos) * u64::from(ready) < u64::from(WAKE_NANOS)
     }
 }

@@ -9,6 +9,11 @@
 //! | `Disk`    | no        | yes     | last reader, or a task wants it             |
 //! | `Reading` | charged   | yes     | `Loaded`                                    |
 //! | `Gone`    | no        | no      | never                                       |
+//!
+//! A task is spilled as a whole: all of its pieces in `Memory` go to `Writing` together, those that a task reads just now
+//! as well. The latter are `Both` when they are written, the others `Disk`. A piece whose last reader is through while it
+//! is written is `Gone` and released at once, and released again when the file is complete. Outputs in `Collect` mode
+//! are charged as delivered from `None` until the run is gone, wherever else they stand.
 
 use std::ops::Range;
 
@@ -18,11 +23,13 @@ use super::event::{Actions, OutputMode, RunId};
 pub(super) const CELL: u64 = 64;
 
 /// Bytes in whole cells.
+#[inline]
 pub(super) fn cells(bytes: u64) -> u32 {
     bytes.div_ceil(CELL).clamp(1, u64::from(u32::MAX)) as u32
 }
 
 /// What is counted for a reservation of so many bytes.
+#[inline]
 pub(super) fn whole_cells(bytes: u64) -> u64 {
     if bytes == 0 { 0 } else { u64::from(cells(bytes)) * CELL }
 }
@@ -41,6 +48,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Whether its bytes are charged.
+    #[cfg(any(debug_assertions, test))]
     pub fn charged(self) -> bool {
         matches!(self, Place::Memory | Place::Writing | Place::Both | Place::Reading)
     }
@@ -103,25 +111,30 @@ impl Ledger {
         self.size.resize(pieces, 0);
     }
 
+    #[inline]
     pub fn bytes(&self, piece: u32) -> u64 {
         u64::from(self.size[piece as usize]) * CELL
     }
 
+    #[inline]
     pub fn is_output(&self, piece: u32) -> bool {
         self.outputs.get(piece as usize / 64).is_some_and(|word| word >> (piece % 64) & 1 == 1)
     }
 
     /// Whether the piece is an output that its receiver already has.
+    #[inline]
     pub fn is_delivered(&self, piece: u32) -> bool {
         self.mode == OutputMode::Collect && self.is_output(piece)
     }
 
     /// All bytes counted for this run.
+    #[inline]
     pub fn used(&self) -> u64 {
         self.held + self.reserved + self.delivered
     }
 
     /// Sets bytes aside for a task; `first` is its first piece.
+    #[inline]
     pub fn reserve(&mut self, first: u32, bytes: u64) {
         let size = if bytes == 0 { 0 } else { cells(bytes) };
         self.size[first as usize] = size;
@@ -129,12 +142,14 @@ impl Ledger {
     }
 
     /// Gives back what was set aside.
+    #[inline]
     pub fn unreserve(&mut self, first: u32) {
         self.reserved -= self.bytes(first);
         self.size[first as usize] = 0;
     }
 
     /// A piece was made, with so many readers.
+    #[inline]
     pub fn made(&mut self, piece: u32, bytes: u64, readers: u32, actions: &mut Actions) {
         self.size[piece as usize] = cells(bytes);
         let keeper = self.is_output(piece) && self.mode != OutputMode::Collect;

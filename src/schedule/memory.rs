@@ -11,8 +11,8 @@ use super::run::{Run, TaskState};
 
 /// Why the next task of a run cannot be given out.
 pub(super) enum Entry {
-    /// It is admitted: its need is reserved.
-    Admitted,
+    /// It is admitted, and so many bytes are to be reserved for it with the lease.
+    Admitted(u64),
     /// Its inputs are being read back now; another task may be looked at.
     Loading,
     /// Enough tasks are loading.
@@ -33,30 +33,26 @@ impl Brain {
     }
 
     /// Lets a `Ready` task in, or says why not. `force` lets it in although it does not fit.
+    #[inline]
     pub(super) fn admit(&mut self, at: usize, task: u32, force: bool, actions: &mut Actions) -> Entry {
         let entry = self.weigh(at, task, force);
-        if matches!(entry, Entry::Admitted | Entry::Loading) {
+        if matches!(entry, Entry::Loading) {
             self.with_run(at, |run, _| {
                 let need = run.need(task);
                 run.ledger.reserve(run.shape.pieces_of(task).start, need);
             });
-        }
-        if matches!(entry, Entry::Loading) {
             self.ready_to_loading(at, task, actions);
         }
         entry
     }
 
     /// What [`Brain::admit`] would say.
+    #[inline]
     pub(super) fn weigh(&mut self, at: usize, task: u32, force: bool) -> Entry {
         let limit = self.config.limit;
         let counted = self.used + self.outside;
         let most_loading = self.most_loading();
         let run = &self.runs[at];
-        if run.state[task as usize] == TaskState::Loaded {
-            // Its memory is reserved.
-            return Entry::Admitted;
-        }
         let need = whole_cells(run.need(task));
         let (mut missing, mut reads) = (0, false);
         if run.ledger.on_disk > 0 {
@@ -85,7 +81,7 @@ impl Brain {
         if wanted > limit && !force {
             return Entry::Short(wanted - limit);
         }
-        if reads { Entry::Loading } else { Entry::Admitted }
+        if reads { Entry::Loading } else { Entry::Admitted(need) }
     }
 
     /// Whether nothing of the run can go on before something was read: enough tasks are loading, and the next one would
@@ -275,8 +271,9 @@ impl Brain {
         (now, soon)
     }
 
-    /// Reads ahead: begins to load the inputs of the tasks that come next while there is room.
-    pub(super) fn read_ahead(&mut self, actions: &mut Actions) {
+    /// Reads ahead: begins to load the inputs of the tasks that come next while there is room. Whether any were.
+    pub(super) fn read_ahead(&mut self, actions: &mut Actions) -> bool {
+        let mut any = false;
         for at in 0..self.runs.len() {
             while self.runs[at].is_open()
                 && self.runs[at].ledger.on_disk > 0
@@ -289,11 +286,13 @@ impl Brain {
                 match self.admit(at, task, false, actions) {
                     Entry::Loading => {
                         self.runs[at].fresh.pop();
+                        any = true;
                     }
-                    Entry::Admitted | Entry::LoadsEnough | Entry::Short(_) | Entry::TooLarge(_) => break,
+                    Entry::Admitted(_) | Entry::LoadsEnough | Entry::Short(_) | Entry::TooLarge(_) => break,
                 }
             }
         }
+        any
     }
 }
 

@@ -14,6 +14,8 @@ mod run;
 mod shape;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 pub use brain::{Brain, BrainConfig, SubTask};

@@ -2,16 +2,29 @@
 //!
 //! | task      | meaning                                      | held in            | leaves by                     |
 //! |-----------|----------------------------------------------|--------------------|-------------------------------|
-//! | `New`     | waits for pieces, or a source not begun      | `sources`          | last dependency, cursor       |
+//! | `New`     | waits for pieces, is a source, or not wanted | `sources` if one   | last dependency, cursor       |
 //! | `Ready`   | all pieces are there                         | `fresh`            | lease, or inputs on disk      |
 //! | `Loading` | memory reserved, inputs being read back      | nothing            | the last `Loaded`             |
 //! | `Loaded`  | memory reserved, all inputs in memory        | `loaded`           | lease                         |
 //! | `Leased`  | given to a worker, memory reserved           | the worker         | `Done`, `Failed`, `Skipped`   |
 //! | `Done`    | has run                                      | nothing            | never                         |
 //!
-//! A run stands in one of: running (`ending` is none), ending (nothing new starts, what is out is awaited), ended and
-//! kept (its outputs can still be taken), gone.
+//! A task given back (`Failed`, `Skipped`) is `New` again and stands nowhere: its run is stopped in the same call.
+//!
+//! A run stands in one of:
+//!
+//! | run       | meaning                                                       | leaves by                              |
+//! |-----------|---------------------------------------------------------------|----------------------------------------|
+//! | open      | no `ending`, outputs are missing: tasks may start             | the last output, or being stopped      |
+//! | complete  | all outputs are there; other tasks that are out are awaited   | the last report, spill or load         |
+//! | ending    | was stopped: what is out is awaited, results are not counted  | the last report, spill or load         |
+//! | kept      | `ended`, complete, not `Collect`: its outputs may be spilled  | the last `Taken`, or `Release`         |
+//! | gone      | nothing is counted or known of it                             | never                                  |
+//!
+//! Tasks that serve no output may be left in a run that is kept; the pieces that only they would read are released at
+//! its end.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
@@ -30,6 +43,14 @@ pub(super) enum TaskState {
     Loaded,
     Leased,
     Done,
+}
+
+/// The tasks from `first` to before `end` belong to one layer.
+#[derive(Clone, Copy, Default)]
+struct LayerRow {
+    first: u32,
+    end: u32,
+    layer: u32,
 }
 
 pub(super) struct Run {
@@ -54,7 +75,8 @@ pub(super) struct Run {
     /// One bit per task: it serves a wanted output. Empty when all do.
     needed: Vec<u64>,
 
-    outputs: Vec<Range<u32>>,
+    /// Rows of output pieces, each with the number of outputs up to its end.
+    outputs: Vec<(u32, Range<u32>)>,
     output_count: u32,
     /// Outputs not there yet.
     pub outputs_left: u32,
@@ -73,6 +95,10 @@ pub(super) struct Run {
     /// Per layer: the largest output so far in bytes, and the time of a task in nanoseconds (0: not known).
     pub layer_bytes: Vec<u64>,
     pub layer_nanos: Vec<u32>,
+    pub uniform: Vec<bool>,
+    /// Rows of tasks of one layer, by their ends, and the row that was asked for last.
+    layers: Vec<LayerRow>,
+    last_layer: Cell<LayerRow>,
 
     pub ending: Option<Outcome>,
     pub ended: bool,
@@ -87,12 +113,18 @@ impl Run {
         let layers = shape.topology.layers() as usize;
         let mut waiting = vec![0; tasks];
         shape.topology.count_dependencies(&mut waiting);
-        let output_count = outputs.iter().map(|range| range.len() as u32).sum();
+        let ledger = Ledger::new(run, mode, shape.pieces, &outputs);
+        let mut output_count = 0;
+        let ends = outputs.into_iter().filter(|range| !range.is_empty()).map(|range| {
+            output_count += range.len() as u32;
+            (output_count, range)
+        });
+        let outputs = ends.collect();
         let stream = mode == OutputMode::Stream;
         let mut run = Run {
             id: run,
             mode,
-            ledger: Ledger::new(run, mode, shape.pieces, &outputs),
+            ledger,
             state: vec![TaskState::New; tasks],
             waiting,
             fresh: Vec::new(),
@@ -112,19 +144,23 @@ impl Run {
             victims: BinaryHeap::new(),
             layer_bytes: vec![0; layers],
             layer_nanos: vec![0; layers],
+            uniform: (0..layers as u32).map(|layer| shape.topology.uniform(layer)).collect(),
+            layers: Vec::new(),
+            last_layer: Cell::default(),
             ending: None,
             ended: false,
             released: false,
             shape,
         };
+        run.find_layers();
         if !stream {
             run.find_sources();
         }
         run
     }
 
-    /// Notes the ranges of tasks in which sources stand: one per layer that has any.
-    fn find_sources(&mut self) {
+    /// Notes where each layer begins and ends.
+    fn find_layers(&mut self) {
         let mut at = 0;
         while at < self.shape.tasks {
             let layer = self.shape.topology.layer_of(at);
@@ -134,24 +170,45 @@ impl Run {
                 let middle = low + (high - low) / 2;
                 if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
             }
-            let waiting = &self.waiting[at as usize..high as usize];
-            let sources = waiting.iter().filter(|waiting| **waiting == 0).count() as u32;
-            if let Some(first) = waiting.iter().position(|waiting| *waiting == 0) {
-                let first = at + first as u32;
-                self.sources_left += sources;
-                self.source_ends.push(high);
-                self.sources.push(Reverse((self.shape.position(first), first)));
-            }
+            self.layers.push(LayerRow { first: at, end: high, layer });
             at = high;
         }
     }
 
+    /// Notes the ranges of tasks in which sources stand: one per layer that has any.
+    fn find_sources(&mut self) {
+        for LayerRow { first, end, .. } in &self.layers {
+            let waiting = &self.waiting[*first as usize..*end as usize];
+            let sources = waiting.iter().filter(|waiting| **waiting == 0).count() as u32;
+            if let Some(at) = waiting.iter().position(|waiting| *waiting == 0) {
+                let first = first + at as u32;
+                self.sources_left += sources;
+                self.source_ends.push(*end);
+                self.sources.push(Reverse((self.shape.position(first), first)));
+            }
+        }
+    }
+
+    /// The layer of a task, without asking the topology.
+    #[inline]
+    pub fn layer_of(&self, task: u32) -> u32 {
+        let owner = self.shape.owner_of(task);
+        let mut row = self.last_layer.get();
+        if owner < row.first || owner >= row.end {
+            row = self.layers[self.layers.partition_point(|row| row.end <= owner)];
+            self.last_layer.set(row);
+        }
+        row.layer
+    }
+
     /// The source that is first in the static order, without taking it.
+    #[inline]
     pub fn peek_source(&self) -> Option<u32> {
         self.sources.peek().map(|Reverse((_, task))| *task)
     }
 
     /// Takes the source that [`Run::peek_source`] shows, and makes it `Ready`.
+    #[inline]
     pub fn take_source(&mut self) -> Option<u32> {
         let mut top = self.sources.peek_mut()?;
         let task = top.0.1;
@@ -175,6 +232,7 @@ impl Run {
     }
 
     /// Whether tasks may still start: it was not stopped, and outputs are missing.
+    #[inline]
     pub fn is_open(&self) -> bool {
         self.ending.is_none() && self.outputs_left > 0
     }
@@ -205,6 +263,7 @@ impl Run {
     }
 
     /// How many tasks could be given out now, not looking at memory.
+    #[inline]
     pub fn ready(&self) -> u32 {
         if !self.is_open() {
             return 0;
@@ -218,6 +277,7 @@ impl Run {
     }
 
     /// A task whose last dependency is there.
+    #[inline]
     pub fn new_to_ready(&mut self, task: u32) {
         if self.state[task as usize] == TaskState::New && self.is_needed(task) {
             self.state[task as usize] = TaskState::Ready;
@@ -225,6 +285,7 @@ impl Run {
         }
     }
 
+    #[inline]
     fn is_needed(&self, task: u32) -> bool {
         self.needed.is_empty() || self.needed.get(task as usize / 64).is_some_and(|word| word >> (task % 64) & 1 == 1)
     }
@@ -277,28 +338,23 @@ impl Run {
     }
 
     /// Number of outputs.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, test))]
     pub fn output_count(&self) -> u32 {
         self.output_count
     }
 
     /// The piece of output number `output`.
     pub fn output_piece(&self, output: u32) -> Option<u32> {
-        let mut before = 0;
-        for range in &self.outputs {
-            let len = range.len() as u32;
-            if output < before + len {
-                return Some(range.start + (output - before));
-            }
-            before += len;
-        }
-        None
+        let row = self.outputs.partition_point(|(end, _)| *end <= output);
+        let (end, pieces) = self.outputs.get(row)?;
+        Some(pieces.end - (end - output))
     }
 
     /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.
+    #[inline]
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);
-        self.shape.topology.need(owner).max(self.layer_bytes[self.shape.topology.layer_of(owner) as usize])
+        self.shape.topology.need(owner).max(self.layer_bytes[self.layer_of(task) as usize])
     }
 
     /// The first position at which a piece is read again; outputs are taken after all.

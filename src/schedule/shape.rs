@@ -32,11 +32,20 @@ pub(super) struct Shape {
     pub dynamics: Vec<Dynamic>,
     /// Ordered by owner.
     splits: Vec<Split>,
+    /// The pieces whose tasks expanded, ascending.
+    seals: Vec<u32>,
 }
 
 impl Shape {
     pub fn new(topology: Arc<dyn Topology>) -> Shape {
-        Shape { tasks: topology.tasks(), pieces: topology.pieces(), topology, dynamics: Vec::new(), splits: Vec::new() }
+        Shape {
+            tasks: topology.tasks(),
+            pieces: topology.pieces(),
+            topology,
+            dynamics: Vec::new(),
+            splits: Vec::new(),
+            seals: Vec::new(),
+        }
     }
 
     /// Number of tasks, sub-tasks included.
@@ -44,6 +53,7 @@ impl Shape {
         self.tasks + self.dynamics.len() as u32
     }
 
+    #[inline]
     pub fn pieces_of(&self, task: u32) -> Range<u32> {
         if task < self.tasks {
             self.topology.pieces_of(task)
@@ -53,24 +63,24 @@ impl Shape {
         }
     }
 
+    #[inline]
     pub fn task_of(&self, piece: u32) -> u32 {
         if piece < self.pieces { self.topology.task_of(piece) } else { self.tasks + (piece - self.pieces) }
     }
 
     /// The static task whose layer, position and need count for a task.
+    #[inline]
     pub fn owner_of(&self, task: u32) -> u32 {
         if task < self.tasks { task } else { self.dynamics[(task - self.tasks) as usize].owner }
     }
 
-    pub fn layer_of(&self, task: u32) -> u32 {
-        self.topology.layer_of(self.owner_of(task))
-    }
-
+    #[inline]
     pub fn position(&self, task: u32) -> u64 {
         self.topology.position(self.owner_of(task))
     }
 
     /// The pieces a task reads; those of its sub-tasks last.
+    #[inline]
     pub fn dependencies<'a>(&'a self, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         if task >= self.tasks {
             scratch.clear();
@@ -88,13 +98,14 @@ impl Shape {
     }
 
     /// The tasks that read a piece; sub-tasks last.
+    #[inline]
     pub fn consumers<'a>(&'a self, piece: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
         if piece >= self.pieces {
             scratch.clear();
             scratch.push(self.dynamics[(piece - self.pieces) as usize].owner);
             return scratch;
         }
-        if self.splits.iter().all(|split| split.seal != piece) {
+        if self.seals.binary_search(&piece).is_err() {
             return self.topology.consumers(piece, scratch);
         }
         let mut all = self.topology.consumers(piece, scratch).to_vec();
@@ -108,6 +119,10 @@ impl Shape {
     /// Adds the sub-tasks that the task with piece `seal` asks for; gives owner, first sub-task and parts of each.
     pub fn expand(&mut self, expansions: &mut Vec<Expansion>, seal: u32, mut added: impl FnMut(u32, u32, u32)) {
         expansions.retain(|expansion| expansion.parts > 0);
+        if !expansions.is_empty() {
+            let at = self.seals.partition_point(|other| *other < seal);
+            self.seals.insert(at, seal);
+        }
         for Expansion { task: owner, parts } in expansions.drain(..) {
             let first = self.all_tasks();
             self.dynamics.extend((0..parts).map(|part| Dynamic { owner, part, seal }));
