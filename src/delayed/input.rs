@@ -146,7 +146,9 @@ where
 
 // A map is given to the function with its keys by reference.
 
-impl<K: Eq + Hash + Clone + Send + Sync + 'static, H: Held, S: BuildHasher + Default + Send + Sync + 'static> Held for HashMap<K, H, S> {
+impl<K: Eq + Hash + Clone + Send + Sync + 'static, H: Held, S: BuildHasher + Default + Send + Sync + 'static> Held
+    for HashMap<K, H, S>
+{
     type View<'a> = HashMap<&'a K, H::View<'a>, S>;
 
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
@@ -158,7 +160,9 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, H: Held, S: BuildHasher + Def
     }
 }
 
-impl<K: Eq + Hash + Clone + Send + Sync + 'static, I: Inputs, S: BuildHasher + Default + Send + Sync + 'static> Inputs for HashMap<K, I, S> {
+impl<K: Eq + Hash + Clone + Send + Sync + 'static, I: Inputs, S: BuildHasher + Default + Send + Sync + 'static> Inputs
+    for HashMap<K, I, S>
+{
     type Held = HashMap<K, I::Held, S>;
 
     fn hold(self) -> Self::Held {
@@ -166,7 +170,8 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, I: Inputs, S: BuildHasher + D
     }
 }
 
-impl<'v, K: Eq + Hash + Clone + Send + Sync + 'static, I, S: BuildHasher + Default + Send + Sync + 'static> Inputs for &'v HashMap<K, I, S>
+impl<'v, K: Eq + Hash + Clone + Send + Sync + 'static, I, S: BuildHasher + Default + Send + Sync + 'static> Inputs
+    for &'v HashMap<K, I, S>
 where
     &'v I: Inputs,
 {

@@ -127,10 +127,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
 
     /// As [`DelayedVec::from_fn`], with a function that can fail.
     #[track_caller]
-    pub fn try_from_fn<E>(
-        len: u32,
-        function: impl Fn(u32) -> Result<T, E> + Send + Sync + 'static,
-    ) -> DelayedVec<T>
+    pub fn try_from_fn<E>(len: u32, function: impl Fn(u32) -> Result<T, E> + Send + Sync + 'static) -> DelayedVec<T>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {

@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::handle::Delayed;
 use super::input::{Held, Inputs};
-use super::task::{AliasNode, All, ByRef, Checkpoint, Map, Pass, Source, Split, Task, Then, TryByRef, TryMap, TrySource, Value};
+use super::task::{
+    AliasNode, All, ByRef, Checkpoint, Map, Pass, Source, Split, Task, Then, TryByRef, TryMap, TrySource, Value,
+};
 use crate::origin::Origin;
 use crate::plan::Alias;
 use crate::store::chunk;

@@ -7,7 +7,7 @@ use super::lease::{Ending, Finished, Lease, Todo};
 use super::run::{LayerStats, RunState};
 use super::values::{Garbage, Values};
 use crate::graph::Graph;
-use crate::schedule::{Actions, Brain, Event, Outcome, RunId, Submission, Worker};
+use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
 
 /// A run as the executor holds it.
 pub(super) struct Live {
@@ -40,6 +40,8 @@ pub(super) struct Effects {
     pub jobs: Vec<DiskJob>,
     pub ended: Vec<(Arc<RunState>, Outcome)>,
     pub wake: u32,
+    /// Whether an output that somebody may wait for was made.
+    pub made: bool,
     /// Whether the last run is gone: spill files can be put away.
     pub idle: bool,
 }
@@ -89,7 +91,7 @@ impl Core {
     }
 
     /// Takes in what a worker has finished.
-    pub fn take_in(&mut self, worker: Worker, run: &RunState, finished: &mut Finished, garbage: &mut Garbage) {
+    pub fn take_in(&mut self, worker: Worker, run: &RunState, finished: &mut Finished, effects: &mut Effects) {
         let id = run.id;
         let (brain, actions) = (&mut self.brain, &mut self.actions);
         let Some(live) = self.runs.iter_mut().find(|live| live.state.id == id) else { return };
@@ -121,7 +123,8 @@ impl Core {
                 }
             }
         }
-        garbage.chunks.extend(chunks.flatten());
+        effects.garbage.chunks.extend(chunks.flatten());
+        effects.made |= run.mode != OutputMode::Collect && !finished.records.is_empty();
         for timing in &finished.timings {
             let stats = &mut live.layers[timing.layer as usize];
             stats.tasks += u64::from(timing.tasks);

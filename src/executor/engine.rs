@@ -267,6 +267,10 @@ impl Shared {
         if wake > 0 {
             self.wake(wake);
         }
+        if std::mem::take(&mut effects.made) {
+            // Whoever waits has looked at the values under the core lock, so it is waiting by now or sees them.
+            self.made.notify_all();
+        }
         if std::mem::take(&mut effects.idle) {
             // What cannot be removed now is removed with the area, or by the next process.
             let _ = self.spill.idle();

@@ -120,7 +120,7 @@ impl Shared {
             let mut core = lock(&self.core);
             let core = &mut *core;
             if let Some(run) = &run {
-                core.take_in(worker, run, &mut local.finished, &mut local.effects.garbage);
+                core.take_in(worker, run, &mut local.finished, &mut local.effects);
             }
             let event = match word {
                 Word::Arrived => Event::Arrived(worker),
@@ -141,7 +141,7 @@ impl Shared {
                 drop(victim);
                 if let Some(of) = &of {
                     self.deliver(of, &mut collected, &mut local.deliveries, &mut local.scratch);
-                    core.take_in(from, of, &mut collected, &mut local.effects.garbage);
+                    core.take_in(from, of, &mut collected, &mut local.effects);
                 }
                 core.brain.note(&Event::Stolen { from, to, tasks }, &mut core.actions);
                 core.decide(Some(&mut lease), &mut local.effects);

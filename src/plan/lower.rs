@@ -154,13 +154,16 @@ struct Builder {
     draft: Draft,
     /// Per place of the flat plan its pieces in the graph.
     pieces: Vec<Range<u32>>,
+    /// Per place its layer, which pieces alone do not tell where a layer has none.
+    layers: Vec<u32>,
     /// Per place the level at which it is emitted; see [`Builder::build`].
     levels: Vec<u32>,
 }
 
 impl Builder {
     fn new(flat: &Flat<'_>) -> Builder {
-        Builder { draft: Draft::new(), pieces: vec![0..0; flat.places.len()], levels: vec![0; flat.places.len()] }
+        let places = flat.places.len();
+        Builder { draft: Draft::new(), pieces: vec![0..0; places], layers: vec![0; places], levels: vec![0; places] }
     }
 
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
@@ -186,7 +189,8 @@ impl Builder {
             tasks.push(is_task);
         }
         for level in 0..=most {
-            for at in (0..count).filter(|at| !tasks[*at as usize] && self.levels[*at as usize] == level).collect::<Vec<_>>()
+            for at in
+                (0..count).filter(|at| !tasks[*at as usize] && self.levels[*at as usize] == level).collect::<Vec<_>>()
             {
                 self.lower_layers(flat, at)?;
             }
@@ -199,14 +203,14 @@ impl Builder {
         let mut below = Vec::new();
         flat.inputs(at, |input, piece| below.push((input, piece)));
         let inputs = below.into_iter().map(|(input, piece)| {
-            let pieces = &self.pieces[input as usize];
-            let layers = self.draft.graph().layers();
-            let layer = layers.partition_point(|layer| layer.pieces.end <= pieces.start);
-            (layer as u32, pieces.start + piece - layers.get(layer).map_or(0, |layer| layer.pieces.start))
+            let layer = self.layers[input as usize];
+            let first = self.draft.graph().layers()[layer as usize].pieces.start;
+            (layer, self.pieces[input as usize].start - first + piece)
         });
         let inputs = inputs.collect();
         let node = flat.places[at as usize].node;
         let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
+        self.layers[at as usize] = layer;
         self.pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.clone();
         Ok(())
     }
@@ -217,6 +221,7 @@ impl Builder {
             return Ok(());
         }
         let first = self.draft.next_piece();
+        let layer = self.draft.graph().layers().len() as u32;
         let mut tasks = Tasks::with_capacity(count, 0);
         for at in 0..is_task.len() as u32 {
             if !is_task[at as usize] || self.levels[at as usize] != level {
@@ -232,6 +237,7 @@ impl Builder {
             flat.inputs(at, |input, piece| tasks.push_read(known[input as usize].start + piece));
             let own = first + tasks.end_row(call, pieces);
             self.pieces[at as usize] = own..own + pieces;
+            self.layers[at as usize] = layer;
         }
         let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
         self.draft.explicit(meta, tasks)?;

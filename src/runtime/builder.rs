@@ -260,11 +260,8 @@ impl RuntimeBuilder {
         });
         let root = settings.spill_dir.clone().unwrap_or_else(default_root);
         let disk = self.disk.unwrap_or_else(|| Arc::new(RealDisk));
-        let options = SpillOptions {
-            cap: settings.spill_cap_bytes,
-            open_files: settings.open_files,
-            ..SpillOptions::default()
-        };
+        let options =
+            SpillOptions { cap: settings.spill_cap_bytes, open_files: settings.open_files, ..SpillOptions::default() };
         let spill = SpillArea::with_options(disk, root, options);
         let engine = Engine::new(EngineOptions { threads, limit_bytes, spill })?;
 

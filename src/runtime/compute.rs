@@ -187,12 +187,8 @@ pub(super) fn launch(
         let layers = layers(&prepared.graph);
         inner.observers.notify(&super::observe::RunEvent::Started { run: plan.run, layers: &layers, at: since });
     }
-    let watch: Arc<dyn Watch> = Arc::new(Watching {
-        plan,
-        since,
-        observers: inner.observers.clone(),
-        last_report: inner.last_report.clone(),
-    });
+    let watch: Arc<dyn Watch> =
+        Arc::new(Watching { plan, since, observers: inner.observers.clone(), last_report: inner.last_report.clone() });
     let timeout: Option<Duration> = inner.timeout;
     engine.start(prepared.graph, receiver, stream, RunOptions { timeout, watch: Some(watch) })
 }

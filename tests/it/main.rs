@@ -1,0 +1,3 @@
+//! Integration tests: what a program that depends on the crate sees.
+
+mod delayed;
