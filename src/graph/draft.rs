@@ -1,10 +1,12 @@
 //! Building a graph: layers are added from the sources up, their inputs are typed handles.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::explicit::Tasks;
+use super::kept::Kept;
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 use super::pattern::{Extent, Pattern};
 use crate::error::{Error, Result};
@@ -83,17 +85,26 @@ impl Draft {
         inputs: Vec<Input>,
         op: impl LayerOp + 'static,
     ) -> Result<LayerRef<T>> {
-        self.layer(meta, tasks, pieces, Body::Regular { op: Arc::new(op), inputs })
+        self.layer(meta, tasks, None, pieces, Body::Regular { op: Arc::new(op), inputs })
     }
 
     /// Adds an explicit layer.
     pub fn explicit(&mut self, meta: Meta, tasks: Tasks) -> Result<u32> {
         let pieces = if tasks.piece_starts.is_empty() { 1 } else { 0 };
-        let layer: LayerRef<()> = self.layer(meta, tasks.len(), pieces, Body::Explicit(tasks))?;
+        let layer: LayerRef<()> = self.layer(meta, tasks.len(), None, pieces, Body::Explicit(tasks))?;
         Ok(layer.layer)
     }
 
-    pub(super) fn layer<T>(&mut self, meta: Meta, tasks: u32, pieces: u32, body: Body) -> Result<LayerRef<T>> {
+    /// Adds a layer of `original` tasks, or of those of them that are kept.
+    pub(super) fn layer<T>(
+        &mut self,
+        meta: Meta,
+        original: u32,
+        kept: Option<Arc<Kept>>,
+        pieces: u32,
+        body: Body,
+    ) -> Result<LayerRef<T>> {
+        let tasks = kept.as_ref().map_or(original, |kept| kept.len());
         let number = self.graph.layers.len() as u32;
         let first_task = self.graph.task_count();
         let first_piece = self.graph.piece_count();
@@ -115,6 +126,7 @@ impl Draft {
             tasks: first_task..first_task + tasks,
             pieces: first_piece..first_piece + made as u32,
             pieces_per_task: pieces,
+            kept,
             readers: Vec::new(),
             explicit_readers: Vec::new(),
             phase: 0,
@@ -126,7 +138,7 @@ impl Draft {
                     let Some(below) = self.graph.layers.get(input.layer as usize) else {
                         return Err(Error::internal(format!("layer `{}` reads a later one", layer.meta.name)));
                     };
-                    let extent = Extent { below: below.len(), pieces: below.pieces_per_task, above: tasks };
+                    let extent = Extent { below: below.original_len(), pieces: below.pieces_per_task, above: original };
                     if !input.pattern.fits(extent) {
                         let (name, lower) = (&layer.meta.name, &below.meta.name);
                         let pattern = input.pattern;
@@ -170,10 +182,40 @@ impl Draft {
         Ok(LayerRef { layer: number, tasks, type_of: PhantomData })
     }
 
-    /// The finished graph, with the pieces that are its results.
+    /// The finished graph, with the pieces that are its results. A piece may be named more than once: see
+    /// [`Graph::results`].
     pub fn finish(self, outputs: Vec<Range<u32>>) -> Graph {
-        Graph { outputs, ..self.graph }
+        let (outputs, results) = distinct(outputs);
+        Graph { outputs, results, ..self.graph }
     }
+}
+
+/// Names each piece once; where some were named twice, also says which piece each result is.
+pub(super) fn distinct(outputs: Vec<Range<u32>>) -> (Vec<Range<u32>>, Option<Arc<[u32]>>) {
+    let apart = |ranges: &[Range<u32>]| ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    if apart(&outputs) {
+        return (outputs, None);
+    }
+    let mut sorted: Vec<Range<u32>> = outputs.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_unstable_by_key(|range| range.start);
+    if apart(&sorted) {
+        return (outputs, None);
+    }
+    let mut places: HashMap<u32, u32> = HashMap::new();
+    let mut pieces: Vec<Range<u32>> = Vec::new();
+    let mut results = Vec::new();
+    for piece in outputs.into_iter().flatten() {
+        let next = places.len() as u32;
+        let place = *places.entry(piece).or_insert(next);
+        results.push(place);
+        if place == next {
+            match pieces.last_mut() {
+                Some(last) if last.end == piece => last.end += 1,
+                _ => pieces.push(piece..piece + 1),
+            }
+        }
+    }
+    (pieces, Some(results.into()))
 }
 
 fn is_source(layer: &Layer) -> bool {

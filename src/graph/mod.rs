@@ -6,13 +6,18 @@
 
 mod draft;
 mod explicit;
+mod kept;
 mod layer;
+pub mod passes;
 mod pattern;
 mod task;
+#[cfg(test)]
+mod testing;
 mod topology;
 
 pub use draft::{Draft, LayerRef};
 pub use explicit::{Call, Csr, Tasks};
+pub use kept::Kept;
 pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 pub use pattern::Pattern;
 pub use task::{Inputs, Outputs, Scope, TaskContext};

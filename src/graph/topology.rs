@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::layer::{Body, Graph};
+use super::pattern::Pattern;
 use crate::schedule::{Expansion, Topology};
 
 impl Topology for Graph {
@@ -56,9 +57,21 @@ impl Topology for Graph {
             Body::Explicit(tasks) => tasks.reads.row(index),
             Body::Regular { inputs, .. } => {
                 scratch.clear();
+                let index = layer.index(index);
                 for input in inputs {
-                    let base = self.layers[input.layer as usize].pieces.start;
-                    input.pattern.sources(index, self.extent(layer, *input), base, scratch);
+                    let below = &self.layers[input.layer as usize];
+                    let extent = self.extent(layer, *input);
+                    match &below.kept {
+                        None => input.pattern.sources(index, extent, below.pieces.start, scratch),
+                        Some(kept) => {
+                            let from = scratch.len();
+                            input.pattern.sources(index, extent, 0, scratch);
+                            retain_from(scratch, from, |piece| {
+                                let place = kept.place(piece / extent.pieces)?;
+                                Some(below.pieces.start + place * extent.pieces + piece % extent.pieces)
+                            });
+                        }
+                    }
                 }
                 scratch
             }
@@ -78,8 +91,8 @@ impl Topology for Graph {
                 Body::Regular { inputs, .. } => {
                     for input in inputs {
                         let extent = self.extent(layer, *input);
-                        for (index, count) in counts.iter_mut().enumerate() {
-                            *count += input.pattern.count(index as u32, extent);
+                        for (place, count) in counts.iter_mut().enumerate() {
+                            *count += input.pattern.count(layer.index(place as u32), extent);
                         }
                     }
                 }
@@ -98,7 +111,23 @@ impl Topology for Graph {
             let above = &self.layers[*reader as usize];
             let Body::Regular { inputs, .. } = &above.body else { continue };
             let input = inputs[*slot as usize];
-            input.pattern.readers(index, self.extent(above, input), above.tasks.start, scratch);
+            let extent = self.extent(above, input);
+            let original = match &layer.kept {
+                None => index,
+                Some(kept) => kept.index(index / extent.pieces) * extent.pieces + index % extent.pieces,
+            };
+            match &above.kept {
+                None => input.pattern.readers(original, extent, above.tasks.start, scratch),
+                // All of what is left, however much there was.
+                Some(_) if matches!(input.pattern, Pattern::All | Pattern::Broadcast) => {
+                    scratch.extend(above.tasks.clone());
+                }
+                Some(kept) => {
+                    let from = scratch.len();
+                    input.pattern.readers(original, extent, 0, scratch);
+                    retain_from(scratch, from, |index| Some(above.tasks.start + kept.place(index)?));
+                }
+            }
         }
         for readers in &layer.explicit_readers {
             scratch.extend_from_slice(readers.row(index));
@@ -119,7 +148,7 @@ impl Topology for Graph {
         let layer = &self.layers[self.layer_at(task)];
         let index = task - layer.tasks.start;
         match &layer.body {
-            Body::Regular { op, .. } => op.need(index),
+            Body::Regular { op, .. } => op.need(layer.index(index)),
             Body::Explicit(tasks) => tasks.calls[index as usize].need(),
         }
     }
@@ -139,4 +168,16 @@ impl Topology for Graph {
     fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
         self.expansions(task, counted, out);
     }
+}
+
+/// Maps the items from place `from` on and drops those that map to nothing.
+fn retain_from(items: &mut Vec<u32>, from: usize, map: impl Fn(u32) -> Option<u32>) {
+    let mut kept = from;
+    for at in from..items.len() {
+        if let Some(item) = map(items[at]) {
+            items[kept] = item;
+            kept += 1;
+        }
+    }
+    items.truncate(kept);
 }
