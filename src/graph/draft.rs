@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::explicit::Tasks;
 use super::kept::Kept;
+use super::order::{self, Placing};
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 use super::pattern::{Extent, Pattern};
 use crate::error::{Error, Result};
@@ -129,8 +130,7 @@ impl Draft {
             kept,
             readers: Vec::new(),
             explicit_readers: Vec::new(),
-            phase: 0,
-            depth: 0,
+            order: Placing::default(),
         };
         match &layer.body {
             Body::Regular { inputs, .. } => {
@@ -146,11 +146,6 @@ impl Draft {
                             "`{name}` reads `{lower}` by {pattern:?} over {extent:?}"
                         )));
                     }
-                    let together = input.pattern.advances_together()
-                        || (input.pattern == Pattern::All && tasks == 1)
-                        || (input.pattern == Pattern::Broadcast && is_source(below));
-                    layer.phase = layer.phase.max(below.phase + u32::from(!together));
-                    layer.depth = layer.depth.max(below.depth + 1);
                     self.graph.layers[input.layer as usize].readers.push((number, slot as u32));
                 }
             }
@@ -168,8 +163,6 @@ impl Draft {
                 }
                 for (at, _) in below.iter().enumerate().filter(|(_, read)| **read) {
                     let lower = &mut self.graph.layers[at];
-                    layer.phase = layer.phase.max(lower.phase + 1);
-                    layer.depth = layer.depth.max(lower.depth + 1);
                     let count = lower.pieces.end - lower.pieces.start;
                     lower.explicit_readers.push(calls.reads.invert(lower.pieces.start, count, first_task));
                 }
@@ -186,7 +179,9 @@ impl Draft {
     /// [`Graph::results`].
     pub fn finish(self, outputs: Vec<Range<u32>>) -> Graph {
         let (outputs, results) = distinct(outputs);
-        Graph { outputs, results, ..self.graph }
+        let mut graph = Graph { outputs, results, ..self.graph };
+        order::arrange(&mut graph);
+        graph
     }
 }
 
@@ -216,11 +211,4 @@ pub(super) fn distinct(outputs: Vec<Range<u32>>) -> (Vec<Range<u32>>, Option<Arc
         }
     }
     (pieces, Some(results.into()))
-}
-
-fn is_source(layer: &Layer) -> bool {
-    match &layer.body {
-        Body::Regular { inputs, .. } => inputs.is_empty(),
-        Body::Explicit(tasks) => tasks.reads.is_empty(),
-    }
 }

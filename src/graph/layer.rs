@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::explicit::{Call, Csr, Tasks};
 use super::kept::Kept;
+use super::order::Placing;
 use super::pattern::{Extent, Pattern};
 use super::task::{Inputs, Outputs, TaskContext};
 use crate::error::Result;
@@ -122,9 +123,8 @@ pub struct Layer {
     pub(super) readers: Vec<(u32, u32)>,
     /// Explicit layers that read this one: per piece the tasks, by their numbers in the graph.
     pub(super) explicit_readers: Vec<Csr>,
-    /// How many barriers stand before the layer, and how many layers: see [`super::topology`].
-    pub(super) phase: u32,
-    pub(super) depth: u32,
+    /// Where it stands in the static order.
+    pub(super) order: Placing,
 }
 
 impl Layer {

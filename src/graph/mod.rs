@@ -5,9 +5,11 @@
 //! task, for differently typed tasks in any shape.
 
 mod draft;
+mod explain;
 mod explicit;
 mod kept;
 mod layer;
+mod order;
 pub mod passes;
 mod pattern;
 mod task;
@@ -16,8 +18,10 @@ mod testing;
 mod topology;
 
 pub use draft::{Draft, LayerRef};
+pub use explain::{Estimate, ExplainOptions};
 pub use explicit::{Call, Csr, Tasks};
 pub use kept::Kept;
 pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+pub use order::depth_first;
 pub use pattern::Pattern;
 pub use task::{Inputs, Outputs, Scope, TaskContext};

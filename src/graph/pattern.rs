@@ -159,18 +159,6 @@ impl Pattern {
             _ => extent.above > 0,
         }
     }
-
-    /// Whether a task can run as soon as tasks at the same place below have, so that both layers advance together.
-    pub(super) fn advances_together(self) -> bool {
-        match self {
-            Pattern::OneToOne
-            | Pattern::Stencil { .. }
-            | Pattern::Tree { .. }
-            | Pattern::Product { .. }
-            | Pattern::Slice { .. } => true,
-            Pattern::Broadcast | Pattern::AllToAll | Pattern::All => false,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,9 @@
-//! The graph as the scheduler sees it, and the static order.
-//!
-//! The order keeps little in memory: what belongs together goes through all layers before the next begins, depth
-//! first. In a regular layer a task's place is its share of the layer, so that task 500 of 1000 blocks, its map and
-//! the reduction that eats it follow each other. A barrier (an exchange, a broadcast result) starts a new phase: what
-//! follows comes after all that must be done before. Tasks of an explicit layer are numbered by the order already
-//! (see `delayed::lower`). So a position is (phase, share, depth), and nothing is stored per task.
+//! The graph as the scheduler sees it.
 
 use std::ops::Range;
 
 use super::layer::{Body, Graph};
+use super::order;
 use super::pattern::Pattern;
 use crate::schedule::{Expansion, Topology};
 
@@ -136,12 +131,8 @@ impl Topology for Graph {
     }
 
     fn position(&self, task: u32) -> u64 {
-        let at = self.layer_at(task);
-        let layer = &self.layers[at];
-        let index = u64::from(task - layer.tasks.start);
-        // The end of its share, so that what reads several tasks comes after the last of them.
-        let share = ((index + 1) << 40) / u64::from(layer.len());
-        u64::from(layer.phase.min(0xfff)) << 52 | share << 11 | u64::from(layer.depth.min(0x7ff))
+        let layer = &self.layers[self.layer_at(task)];
+        order::position(layer, task - layer.tasks.start)
     }
 
     fn need(&self, task: u32) -> u64 {

@@ -126,8 +126,8 @@ fn needed(graph: &Graph) -> Vec<Needed> {
                 Needed::All if layer.kept.is_none() && input.pattern.covers(extent) => below.all = true,
                 Needed::All if layer.is_empty() => {}
                 Needed::All => {
-                    let whole = [0..layer.len()];
-                    let ranges = layer.kept.as_ref().map_or(&whole[..], |kept| kept.ranges());
+                    let whole = 0..layer.original_len();
+                    let ranges = layer.kept.as_ref().map_or(std::slice::from_ref(&whole), |kept| kept.ranges());
                     ranges
                         .iter()
                         .for_each(|range| input.pattern.tasks_below(range.clone(), extent, &mut below.indices));
