@@ -10,6 +10,8 @@ mod explicit;
 mod kept;
 mod layer;
 mod order;
+#[cfg(test)]
+mod order_tests;
 pub mod passes;
 mod pattern;
 mod task;

@@ -43,7 +43,9 @@ pub(super) fn position(layer: &Layer, place: u32) -> u64 {
     let Placing { phase, rank, .. } = layer.order;
     // Times lie between 0 and 1, or before 0 where a reader looks ahead.
     let time = (layer.order.at(f64::from(layer.index(place))) + 1.0) / 2.0;
-    let time = (time.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u64;
+    // Rounded, so that equal times stay equal however they were computed. The scale has many factors of two, so that
+    // what is computed inexactly lies between two marks only if a layer has a multiple of 65 536 tasks.
+    let time = (time.clamp(0.0, 1.0) * f64::from(0xffff_0000_u32)).round() as u64;
     u64::from(phase.min(0xffff)) << 48 | time << 16 | u64::from(rank.min(0xffff))
 }
 
@@ -213,17 +215,17 @@ fn line(graph: &Graph, at: usize) -> (f64, f64) {
 
 /// An order of tasks that reads little ahead of what is used: depth first from the outputs, of several children the
 /// one that needs the most values at a time first, so that the fewest results wait for it (Sethi and Ullman). Among equal
-/// ones the order of the row stays, and outputs stay in their order.
+/// ones the order of the row stays; outputs count as children of one more task.
 ///
 /// `children` holds for each task the tasks whose results it reads, which must not lead back to it (an edge that does is
 /// passed over). Gives all tasks once: those that no output needs come last. In time O(V + E log degree), without
 /// recursion.
 pub fn depth_first(children: &Csr, outputs: &[u32]) -> Vec<u32> {
     let tasks = children.rows();
-    let roots = || outputs.iter().copied().chain(0..tasks);
+    let mut roots: Vec<u32> = outputs.iter().copied().filter(|output| *output < tasks).collect();
     let mut below: Vec<u32> = children.rows_flat().to_vec();
     let mut order = Vec::with_capacity(tasks as usize);
-    walk(children, &below, roots(), &mut order);
+    walk(children, &below, roots.iter().copied().chain(0..tasks), &mut order);
     // How many values are held at a time while a task and all it needs are made.
     let mut needs = vec![1u32; tasks as usize];
     let mut row: Vec<u32> = Vec::new();
@@ -246,8 +248,10 @@ pub fn depth_first(children: &Csr, outputs: &[u32]) -> Vec<u32> {
         below[range.start..range.start + row.len()].copy_from_slice(&row);
         below[range.start + row.len()..range.end].fill(u32::MAX);
     }
+    // The outputs are as the children of one task that reads them all.
+    roots.sort_by_key(|output| std::cmp::Reverse(needs[*output as usize]));
     order.clear();
-    walk(children, &below, roots(), &mut order);
+    walk(children, &below, roots.into_iter().chain(0..tasks), &mut order);
     order
 }
 
@@ -257,7 +261,7 @@ fn walk(rows: &Csr, below: &[u32], roots: impl Iterator<Item = u32>, order: &mut
     let mut seen = vec![false; tasks as usize];
     // Tasks begun, with the next child to look at.
     let mut open: Vec<(u32, usize)> = Vec::new();
-    for root in roots.filter(|root| *root < tasks) {
+    for root in roots {
         if !std::mem::replace(&mut seen[root as usize], true) {
             open.push((root, rows.range(root).start));
         }
