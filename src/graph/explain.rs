@@ -126,6 +126,9 @@ impl Graph {
         if self.outputs.len() > 9 {
             let _ = write!(text, ", … {} ranges in all", self.outputs.len());
         }
+        if text.is_empty() {
+            text.push_str("none");
+        }
         if let Some(results) = &self.results {
             let _ = write!(text, " (for {})", counted(results.len() as u32, "result"));
         }
@@ -291,4 +294,63 @@ fn runs_of_calls<'a>(names: impl Iterator<Item = (&'a str, usize)>, most: usize)
         let _ = write!(text, ", … {total} in all");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::testing::{Mix, add, add_layer, arc, meta, pieces, text};
+    use crate::graph::{Draft, Tasks};
+
+    fn sums(need: u64) -> Graph {
+        let mut draft = Draft::new();
+        let load = add_layer(&mut draft, "load", 8, Vec::new(), Mix { need, ..Mix::default() });
+        let input = vec![Input { layer: load, pattern: Pattern::Tree { fan: 4 } }];
+        let sum = add_layer(&mut draft, "sum", 2, input, Mix { need: 8, ..Mix::default() });
+        let outputs = vec![pieces(&draft, sum)];
+        draft.finish(outputs)
+    }
+
+    #[test]
+    fn all_there_is_to_tell() {
+        let mut draft = Draft::new();
+        let cut = add_layer(&mut draft, "cut", 3, Vec::new(), Mix { pieces: 2, barrier: true, ..Mix::default() });
+        let dealt = add(&mut draft, "dealt", 2, &[(cut, Pattern::AllToAll), (cut, Pattern::All)]);
+        let mut tasks = Tasks::with_capacity(0, 0);
+        for task in 0..20u32 {
+            let name = ["a", "b", "c"][task as usize / 3 % 3].to_string();
+            tasks.push(arc(Mix { name, ..Mix::default() }), [task % 3], 1);
+        }
+        draft.explicit(meta("calls"), tasks).unwrap();
+        let from = pieces(&draft, dealt).start;
+        let graph = draft.finish(vec![0..6, from..from + 1, 0..1]);
+        insta::assert_snapshot!(text(&graph), @"
+        0 cut   3 tasks, 6 pieces, barrier
+        1 dealt 2 tasks <- 0 all-to-all, 0 all
+        2 calls 20 tasks, 20 edges: a ×3, b ×3, c ×3, a ×3, b ×3, c ×3, … 20 in all
+        results: 0[0..7] (for 8 results)
+        ");
+        insta::assert_snapshot!(text(&sums(8 << 20)), @"
+        0 load 8 tasks, 8 MiB each
+        1 sum  2 tasks <- 0 tree of 4, 8 B each
+        results: 1
+        ");
+    }
+
+    #[test]
+    fn estimates() {
+        let estimate = sums(100).estimate();
+        // Four blocks and their sum while the other sum is there already.
+        let expected = Estimate { layers: 2, tasks: 10, known_bytes: 16, peak_bytes: Some(416) };
+        assert_eq!(estimate, expected);
+        assert_eq!(sums(0).estimate(), Estimate { peak_bytes: None, ..expected });
+    }
+
+    #[test]
+    fn names_in_runs() {
+        let names = |names: &[&'static str], most| runs(names.iter().copied(), most);
+        assert_eq!(names(&["a", "a", "b", "a"], 6), "a ×2, b, a");
+        assert_eq!(names(&["a", "b", "c"], 2), "a, b, … 3 in all");
+        assert_eq!(names(&[], 2), "");
+    }
 }

@@ -5,6 +5,7 @@
 //! task, for differently typed tasks in any shape.
 
 mod draft;
+mod draw;
 mod explain;
 mod explicit;
 mod kept;

@@ -5,6 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::explicit::Call;
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+use super::explain::ExplainOptions;
+use super::passes::Pass;
 use super::pattern::{Extent, Pattern};
 use super::task::{Inputs, Outputs, Scope, TaskContext};
 use super::{Draft, LayerRef};
@@ -167,7 +169,24 @@ pub(super) fn evaluate(graph: &Graph) -> Result<Vec<u64>> {
     }
 }
 
-#[allow(dead_code)]
+/// The graph as text without origins; before and after a pass.
+pub(super) fn text(graph: &Graph) -> String {
+    graph.explain(ExplainOptions { origins: false, ..ExplainOptions::default() })
+}
+
+/// Runs one pass alone. The results must stay, and so must the graph at a second run.
+pub(super) fn before_after(pass: &dyn Pass, graph: Graph) -> String {
+    let before = (text(&graph), evaluate(&graph).unwrap());
+    let graph = pass.run(graph).unwrap();
+    assert_eq!(evaluate(&graph).unwrap(), before.1);
+    let after = text(&graph);
+    assert_eq!(text(&pass.run(graph).unwrap()), after, "a second run finds more to do");
+    match after == before.0 {
+        true => format!("{after}\n(untouched)"),
+        false => format!("{}\n--\n{after}", before.0),
+    }
+}
+
 pub(super) fn arc(call: Mix) -> Arc<dyn Call> {
     Arc::new(call)
 }

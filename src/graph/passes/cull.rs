@@ -251,3 +251,149 @@ fn compact(rebuild: &mut Rebuild, layer: Layer, keep: &[bool]) -> Result<()> {
     }
     rebuild.replace_tasks(meta, tasks, places)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::pattern::Pattern;
+    use crate::graph::testing::{Mix, add, add_layer, arc, before_after, meta, pieces};
+    use crate::graph::{Draft, Tasks};
+    use crate::schedule::Topology;
+
+    #[test]
+    fn layers_that_no_result_needs() {
+        let mut draft = Draft::new();
+        let load = add(&mut draft, "load", 1000, &[]);
+        let half = add(&mut draft, "half", 1000, &[(load, Pattern::OneToOne)]);
+        add(&mut draft, "other", 1000, &[(load, Pattern::OneToOne)]);
+        let from = pieces(&draft, half).start;
+        let graph = draft.finish(vec![from..from + 10]);
+        insta::assert_snapshot!(before_after(&Cull, graph), @"
+        0 load  1000 tasks
+        1 half  1000 tasks <- 0 one-to-one
+        2 other 1000 tasks <- 0 one-to-one
+        results: 1[0..10]
+        --
+        0 load 10 tasks of 1000
+        1 half 10 tasks of 1000 <- 0 one-to-one
+        results: 1
+        ");
+    }
+
+    #[test]
+    fn nothing_to_do() {
+        let mut draft = Draft::new();
+        let load = add(&mut draft, "load", 9, &[]);
+        let sum = add(&mut draft, "sum", 3, &[(load, Pattern::Tree { fan: 3 })]);
+        let outputs = vec![pieces(&draft, sum)];
+        insta::assert_snapshot!(before_after(&Cull, draft.finish(outputs)), @"
+        0 load 9 tasks
+        1 sum  3 tasks <- 0 tree of 3
+        results: 1
+        (untouched)
+        ");
+    }
+
+    /// Two readers want different parts: the shared layer keeps both.
+    #[test]
+    fn a_shared_layer_keeps_what_each_reader_needs() {
+        let mut draft = Draft::new();
+        let load = add(&mut draft, "load", 100, &[]);
+        let first = add(&mut draft, "first", 3, &[(load, Pattern::Slice { start: 10, step: 1 })]);
+        let each = add(&mut draft, "each", 5, &[(load, Pattern::Slice { start: 50, step: 10 })]);
+        let outputs = vec![pieces(&draft, first), pieces(&draft, each)];
+        insta::assert_snapshot!(before_after(&Cull, draft.finish(outputs)), @"
+        0 load  100 tasks
+        1 first 3 tasks <- 0 slice from 10
+        2 each  5 tasks <- 0 slice from 50 by 10
+        results: 1, 2
+        --
+        0 load  8 tasks of 100
+        1 first 3 tasks <- 0 slice from 10
+        2 each  5 tasks <- 0 slice from 50 by 10
+        results: 1, 2
+        ");
+    }
+
+    /// Every pattern passes on what it needs; names and errors keep the original index.
+    #[test]
+    fn through_all_patterns() {
+        let mut draft = Draft::new();
+        let one = add(&mut draft, "one", 1, &[]);
+        let rows = add(&mut draft, "rows", 20, &[(one, Pattern::Broadcast)]);
+        let grid = add(&mut draft, "grid", 60, &[(rows, Pattern::Product { stride: 3, extent: 20 })]);
+        let blur = add(&mut draft, "blur", 60, &[(grid, Pattern::Stencil { before: 1, after: 2 })]);
+        let sum = add(&mut draft, "sum", 15, &[(blur, Pattern::Tree { fan: 4 })]);
+        let cut = {
+            let read = crate::graph::Input { layer: sum, pattern: Pattern::OneToOne };
+            add_layer(&mut draft, "cut", 15, vec![read], Mix { pieces: 4, ..Mix::default() })
+        };
+        add(&mut draft, "dealt", 4, &[(cut, Pattern::AllToAll)]);
+        let from = pieces(&draft, cut).start;
+        // The last piece of task 6, and the first of task 7.
+        let graph = draft.finish(vec![from + 27..from + 29]);
+        insta::assert_snapshot!(before_after(&Cull, graph.clone()), @"
+        0 one   1 task
+        1 rows  20 tasks <- 0 broadcast
+        2 grid  60 tasks <- 1 product 20 by 3
+        3 blur  60 tasks <- 2 stencil -1+2
+        4 sum   15 tasks <- 3 tree of 4
+        5 cut   15 tasks, 60 pieces <- 4 one-to-one
+        6 dealt 4 tasks <- 5 all-to-all
+        results: 5[27..29]
+        --
+        0 one  1 task
+        1 rows 5 tasks of 20 <- 0 broadcast
+        2 grid 11 tasks of 60 <- 1 product 20 by 3
+        3 blur 8 tasks of 60 <- 2 stencil -1+2
+        4 sum  2 tasks of 15 <- 3 tree of 4
+        5 cut  2 tasks of 15, 8 pieces <- 4 one-to-one
+        results: 5[3..5]
+        ");
+        let culled = Cull.run(graph).unwrap();
+        let name = |task: u32| culled.describe(task).1;
+        assert_eq!((name(0), name(1)), (None, Some(7)));
+        assert_eq!(culled.describe(culled.task_count() - 1).1, Some(7));
+    }
+
+    #[test]
+    fn tasks_of_an_explicit_layer() {
+        let mut draft = Draft::new();
+        let load = add(&mut draft, "load", 10, &[]);
+        let mut tasks = Tasks::with_capacity(0, 0);
+        let call = |name: &str, pieces: u32| arc(Mix { name: name.to_string(), pieces, ..Mix::default() });
+        tasks.push(call("a", 1), [3], 1);
+        tasks.push(call("lost", 2), [10, 5], 2);
+        tasks.push(call("b", 2), [10, 7], 2);
+        tasks.push(call("lost too", 1), [12], 1);
+        tasks.push(call("c", 1), [14, 10], 1);
+        draft.explicit(meta("calls"), tasks).unwrap();
+        let unused = add(&mut draft, "unused", 2, &[(load, Pattern::Slice { start: 0, step: 1 })]);
+        assert_eq!(unused, 2);
+        let graph = draft.finish(vec![16..17]);
+        insta::assert_snapshot!(before_after(&Cull, graph.clone()), @"
+        0 load   10 tasks
+        1 calls  5 tasks, 7 pieces, 8 edges: a, lost, b, lost too, c
+        2 unused 2 tasks <- 0 slice from 0
+        results: 1[6..7]
+        --
+        0 load  2 tasks of 10
+        1 calls 3 tasks, 4 pieces, 5 edges: a, b, c
+        results: 1[3..4]
+        ");
+        let culled = Cull.run(graph).unwrap();
+        assert_eq!(culled.dependencies(4, &mut Vec::new()), [4, 2]);
+    }
+
+    #[test]
+    fn without_results_nothing_is_left() {
+        let mut draft = Draft::new();
+        add(&mut draft, "load", 10, &[]);
+        insta::assert_snapshot!(before_after(&Cull, draft.finish(vec![3..3])), @"
+        0 load 10 tasks
+        results: none
+        --
+        results: none
+        ");
+    }
+}

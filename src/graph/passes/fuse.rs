@@ -7,13 +7,14 @@
 //! ```
 //!
 //! A regular layer goes into the one that reads it if that one reads it one-to-one, nobody else does, it gives one piece
-//! per task and none of them is a result. The reader may read other layers too, and several that go into it: what is
-//! fused is a tree. What the lower layer reads takes the place of what was read of it. A layer that is a barrier
+//! per task and none of them is a result. The reader may read other layers too, and several may go into it; a layer with
+//! several readers goes with them if all of them go into the same one. What the lower layer reads takes the place of what was read of it. A layer that is a barrier
 //! ([`LayerOp::is_barrier`](crate::graph::LayerOp::is_barrier)) or reads one stays alone.
 //!
 //! In an explicit layer a task goes into its reader if it has one reader, gives one piece that is no result, and the
 //! reader reads nothing else.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,16 +38,17 @@ impl Pass for Fuse {
         let outputs = sorted_outputs(&graph);
         let into = fused_into(&graph, &outputs);
         let chains: Vec<Option<Chains>> = graph.layers.iter().map(|layer| Chains::find(layer, &outputs)).collect();
-        if into.iter().all(Option::is_none) && chains.iter().all(Option::is_none) {
+        let stays = |at: usize| into[at] == at as u32;
+        if (0..into.len()).all(stays) && chains.iter().all(Option::is_none) {
             return Ok(graph);
         }
 
-        let trees: Vec<Option<Tree>> = (0..graph.layers.len()).map(|at| Tree::collect(&graph, at, &into)).collect();
+        let trees: Vec<Option<Region>> = (0..graph.layers.len()).map(|at| Region::collect(&graph, at, &into)).collect();
         let (mut rebuild, layers) = Rebuild::new(graph);
         for (at, ((layer, tree), chains)) in layers.into_iter().zip(trees).zip(chains).enumerate() {
-            if into[at].is_some() {
+            if into[at] != at as u32 {
                 rebuild.drop_layer();
-            } else if let Some(Tree { op, outer }) = tree {
+            } else if let Some(Region { op, outer }) = tree {
                 let inputs = rebuild.inputs(&outer)?;
                 rebuild.replace(layer, Body::Regular { op: Arc::new(op), inputs })?;
             } else if let Some(chains) = chains {
@@ -73,8 +75,8 @@ fn any_output(outputs: &[Range<u32>], pieces: &Range<u32>) -> bool {
     outputs[at..].iter().take_while(|range| range.start < pieces.end).any(|range| !range.is_empty())
 }
 
-/// Per layer the reader it goes into.
-fn fused_into(graph: &Graph, outputs: &[Range<u32>]) -> Vec<Option<u32>> {
+/// Per layer the one it goes into; itself where it stays.
+fn fused_into(graph: &Graph, outputs: &[Range<u32>]) -> Vec<u32> {
     let barrier = |layer: &Layer| matches!(&layer.body, Body::Regular { op, .. } if op.is_barrier());
     let alone: Vec<bool> = graph
         .layers
@@ -86,28 +88,35 @@ fn fused_into(graph: &Graph, outputs: &[Range<u32>]) -> Vec<Option<u32>> {
             }
         })
         .collect();
-    let reader = |(at, layer): (usize, &Layer)| {
-        let (first, _) = layer.readers.first()?;
-        let above = &graph.layers[*first as usize];
-        let one_to_one = layer.readers.iter().all(|(reader, slot)| match &above.body {
-            Body::Regular { inputs, .. } => reader == first && inputs[*slot as usize].pattern == Pattern::OneToOne,
+    // From the readers down: a layer goes where all its readers went, so that a fork that joins again is fused as well.
+    let mut root: Vec<u32> = (0..graph.layers.len() as u32).collect();
+    for (at, layer) in graph.layers.iter().enumerate().rev() {
+        let Some((first, _)) = layer.readers.first() else { continue };
+        let into = root[*first as usize];
+        let above = &graph.layers[into as usize];
+        let one_to_one = layer.readers.iter().all(|(reader, slot)| match &graph.layers[*reader as usize].body {
+            Body::Regular { inputs, .. } => {
+                root[*reader as usize] == into && inputs[*slot as usize].pattern == Pattern::OneToOne
+            }
             Body::Explicit(_) => false,
         });
         let fits = one_to_one
             && !alone[at]
-            && !alone[*first as usize]
+            && !alone[into as usize]
             && layer.explicit_readers.is_empty()
             && layer.pieces_per_task == 1
             && !layer.is_empty()
             && layer.kept == above.kept
             && !any_output(outputs, &layer.pieces);
-        fits.then_some(*first)
-    };
-    graph.layers.iter().enumerate().map(reader).collect()
+        if fits {
+            root[at] = into;
+        }
+    }
+    root
 }
 
 /// A layer with all that goes into it.
-struct Tree {
+struct Region {
     op: FusedOp,
     /// What it reads, by layers of the old graph.
     outer: Vec<Input>,
@@ -120,31 +129,29 @@ struct Open {
     arguments: Vec<Argument>,
 }
 
-impl Tree {
-    /// The tree that ends in layer `root`, if anything goes into it. From the inputs up, those of each layer in order.
-    fn collect(graph: &Graph, root: usize, into: &[Option<u32>]) -> Option<Tree> {
+impl Region {
+    /// What ends in layer `root`, if anything goes into it. From the inputs up, those of each layer in order.
+    fn collect(graph: &Graph, root: usize, into: &[u32]) -> Option<Region> {
         let inputs_of = |layer: u32| match &graph.layers[layer as usize].body {
             Body::Regular { inputs, .. } => &inputs[..],
             Body::Explicit(_) => &[],
         };
-        let inside = |layer: u32| into[layer as usize].is_some();
-        if into[root].is_some() || !inputs_of(root as u32).iter().any(|input| inside(input.layer)) {
+        let inside = |layer: u32| into[layer as usize] == root as u32;
+        if !inside(root as u32) || !inputs_of(root as u32).iter().any(|input| inside(input.layer)) {
             return None;
         }
         let mut outer: Vec<Input> = Vec::new();
         let mut extents: Vec<(Pattern, Extent)> = Vec::new();
         let mut members: Vec<Member> = Vec::new();
+        // Members by layer; what goes into this one goes nowhere else, so that each is met here only.
+        let mut made: HashMap<u32, u32> = HashMap::new();
         let mut open = vec![Open { layer: root as u32, slot: 0, arguments: Vec::new() }];
         while let Some(top) = open.last_mut() {
             let layer = &graph.layers[top.layer as usize];
             if let Some(input) = inputs_of(top.layer).get(top.slot) {
                 top.slot += 1;
-                let again = inputs_of(top.layer)[..top.slot - 1].iter().position(|other| other.layer == input.layer);
-                match again.filter(|_| inside(input.layer)) {
-                    Some(before) => {
-                        let same = top.arguments[before];
-                        top.arguments.push(same);
-                    }
+                match made.get(&input.layer) {
+                    Some(member) => top.arguments.push(Argument::Member(*member)),
                     None if inside(input.layer) => {
                         open.push(Open { layer: input.layer, slot: 0, arguments: Vec::new() });
                     }
@@ -156,15 +163,16 @@ impl Tree {
                 }
                 continue;
             }
-            let Some(Open { arguments, .. }) = open.pop() else { break };
+            let Some(Open { layer: number, arguments, .. }) = open.pop() else { break };
             let Body::Regular { op, .. } = &layer.body else { return None };
             let many = layer.original_len() > 1;
-            members.push(Member::new(op.clone(), layer.meta.clone(), many, arguments));
+            made.insert(number, members.len() as u32);
             if let Some(reader) = open.last_mut() {
-                reader.arguments.push(Argument::Member(members.len() as u32 - 1));
+                reader.arguments.push(Argument::Member(members.len() as u32));
             }
+            members.push(Member { op: op.clone(), meta: layer.meta.clone(), many, arguments });
         }
-        Some(Tree { op: FusedOp::new(members, extents)?, outer })
+        Some(Region { op: FusedOp::new(members, extents)?, outer })
     }
 }
 
@@ -230,5 +238,170 @@ impl Chains {
             }
         }
         rebuild.replace_tasks(meta, tasks, places)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::graph::testing::{Mix, add, add_layer, arc, before_after, evaluate, meta, pieces, text};
+    use crate::graph::Draft;
+    use crate::schedule::Topology;
+
+    const SAME: Pattern = Pattern::OneToOne;
+
+    #[test]
+    fn a_chain() {
+        let mut draft = Draft::new();
+        let load = add(&mut draft, "load", 9, &[]);
+        let half = add(&mut draft, "half", 9, &[(load, SAME)]);
+        let sum = add(&mut draft, "sum", 9, &[(half, SAME)]);
+        let total = add(&mut draft, "total", 3, &[(sum, Pattern::Tree { fan: 3 })]);
+        let outputs = vec![pieces(&draft, total)];
+        insta::assert_snapshot!(before_after(&Fuse, draft.finish(outputs)), @"
+        0 load  9 tasks
+        1 half  9 tasks <- 0 one-to-one
+        2 sum   9 tasks <- 1 one-to-one
+        3 total 3 tasks <- 2 tree of 3
+        results: 3
+        --
+        0 sum   9 tasks = load, half, sum
+        1 total 3 tasks <- 0 tree of 3
+        results: 1
+        ");
+    }
+
+    /// Operands go into what reads them, in the place of the slot; what is read by another pattern does not.
+    #[test]
+    fn a_fork_that_joins() {
+        let mut draft = Draft::new();
+        let shared = add(&mut draft, "shared", 4, &[]);
+        let wide = add(&mut draft, "wide", 4, &[]);
+        let blur = add(&mut draft, "blur", 4, &[(wide, Pattern::Stencil { before: 1, after: 1 }), (shared, SAME)]);
+        let one = add(&mut draft, "one", 1, &[]);
+        let scale = add(&mut draft, "scale", 4, &[(one, Pattern::Broadcast), (shared, SAME)]);
+        let square = add(&mut draft, "square", 4, &[(scale, SAME), (scale, SAME)]);
+        let add_up = add(&mut draft, "add", 4, &[(shared, SAME), (blur, SAME), (square, SAME), (one, Pattern::All)]);
+        let outputs = vec![pieces(&draft, add_up)];
+        insta::assert_snapshot!(before_after(&Fuse, draft.finish(outputs)), @"");
+    }
+
+    /// Shared layers, results, exchanges and layers of several pieces stay.
+    #[test]
+    fn nothing_to_do() {
+        let mut draft = Draft::new();
+        let shared = add(&mut draft, "shared", 2, &[]);
+        let left = add(&mut draft, "left", 2, &[(shared, SAME)]);
+        let right = add(&mut draft, "right", 2, &[(shared, SAME)]);
+        let after = add(&mut draft, "after", 2, &[(right, SAME)]);
+        let source = add(&mut draft, "source", 1, &[]);
+        let input = vec![Input { layer: source, pattern: SAME }];
+        let seal = add_layer(&mut draft, "seal", 1, input, Mix { barrier: true, ..Mix::default() });
+        let split = add(&mut draft, "split", 1, &[(seal, SAME)]);
+        let end = add(&mut draft, "end", 1, &[(split, SAME)]);
+        let two = add_layer(&mut draft, "two", 1, Vec::new(), Mix { pieces: 2, ..Mix::default() });
+        let all = add(&mut draft, "all", 1, &[(two, Pattern::All)]);
+        let outputs = [left, right, after, end, all].map(|layer| pieces(&draft, layer)).to_vec();
+        insta::assert_snapshot!(before_after(&Fuse, draft.finish(outputs)), @"
+        0 shared 2 tasks
+        1 left   2 tasks <- 0 one-to-one
+        2 right  2 tasks <- 0 one-to-one
+        3 after  2 tasks <- 2 one-to-one
+        4 source 1 task
+        5 seal   1 task <- 4 one-to-one, barrier
+        6 split  1 task <- 5 one-to-one
+        7 end    1 task <- 6 one-to-one
+        8 two    1 task, 2 pieces
+        9 all    1 task <- 8 all
+        results: 1, 2, 3, 7, 9
+        (untouched)
+        ");
+    }
+
+    #[test]
+    fn calls() {
+        let mut draft = Draft::new();
+        let mut tasks = Tasks::with_capacity(0, 0);
+        let call = |name: &str, pieces: u32| arc(Mix { name: name.to_string(), pieces, ..Mix::default() });
+        tasks.push(call("load", 1), [], 1);
+        tasks.push(call("parse", 1), [0], 1);
+        tasks.push(call("split", 2), [1], 2);
+        tasks.push(call("left", 1), [2], 1);
+        tasks.push(call("right", 1), [3], 1);
+        tasks.push(call("twice", 1), [4, 4], 1);
+        tasks.push(call("result", 1), [5], 1);
+        tasks.push(call("end", 1), [7], 1);
+        tasks.push(call("join", 1), [8, 6], 1);
+        draft.explicit(meta("calls"), tasks).unwrap();
+        let graph = draft.finish(vec![7..8, 9..10]);
+        insta::assert_snapshot!(before_after(&Fuse, graph), @"");
+    }
+
+    /// The error of a member names the member, in regular and in explicit layers.
+    #[test]
+    fn errors_and_panics_name_the_member() {
+        for panics in [false, true] {
+            let kind = if panics { ErrorKind::Panic } else { ErrorKind::Task };
+            let mut draft = Draft::new();
+            let load = add(&mut draft, "load", 5, &[]);
+            let input = |layer| vec![Input { layer, pattern: SAME }];
+            let bad = add_layer(&mut draft, "bad", 5, input(load), Mix { fails: Some(3), panics, ..Mix::default() });
+            let end = add(&mut draft, "end", 5, &[(bad, SAME)]);
+            let outputs = vec![pieces(&draft, end)];
+            let fused = Fuse.run(draft.finish(outputs)).unwrap();
+            assert_eq!(fused.layers().len(), 1);
+            let error = evaluate(&fused).unwrap_err();
+            assert_eq!((error.kind(), error.task().unwrap().to_string().as_str()), (kind, "bad #3"));
+            assert_eq!(error.frames()[0].verb, "map");
+
+            let mut draft = Draft::new();
+            let mut tasks = Tasks::with_capacity(0, 0);
+            tasks.push(arc(Mix { name: "first".to_string(), fails: Some(0), panics, ..Mix::default() }), [], 1);
+            tasks.push(arc(Mix::default()), [0], 1);
+            draft.explicit(meta("calls"), tasks).unwrap();
+            #[allow(clippy::single_range_in_vec_init, reason = "a list of ranges is meant")]
+            let fused = Fuse.run(draft.finish(vec![1..2])).unwrap();
+            let error = evaluate(&fused).unwrap_err();
+            assert_eq!((error.kind(), error.task().unwrap().to_string().as_str()), (kind, "first"));
+            assert_eq!(error.frames()[0].verb, "delayed");
+        }
+    }
+
+    /// Of a chain the pieces of two members are held at a time.
+    #[test]
+    fn needs_and_keys() {
+        let mut draft = Draft::new();
+        let mut last = None;
+        for (seed, need) in [5, 100, 20, 90].into_iter().enumerate() {
+            let input = last.map(|layer| Input { layer, pattern: SAME }).into_iter().collect();
+            let op = Mix { need, seed: seed as u64, key: true, ..Mix::default() };
+            last = Some(add_layer(&mut draft, "step", 2, input, op));
+        }
+        let outputs = vec![pieces(&draft, 3)];
+        let fused = Fuse.run(draft.finish(outputs)).unwrap();
+        assert_eq!(fused.need(0), 120);
+        let Body::Regular { op, .. } = &fused.layers()[0].body else { panic!("it is regular") };
+        let key = op.content_key().unwrap();
+        assert!(key.contains("mix 0 ") && key.contains("mix 3 "), "{key}");
+        assert!(text(&fused).contains("= step ×4"), "{}", text(&fused));
+    }
+
+    /// A chain of a million calls is one task; running and dropping it does not recurse.
+    #[test]
+    fn a_long_chain() {
+        let n = 1_000_000u32;
+        let mut draft = Draft::new();
+        let mut tasks = Tasks::with_capacity(n as usize, n as usize);
+        let call = arc(Mix::default());
+        (0..n).for_each(|task| {
+            tasks.push(call.clone(), task.checked_sub(1), 1);
+        });
+        draft.explicit(meta("calls"), tasks).unwrap();
+        #[allow(clippy::single_range_in_vec_init, reason = "a list of ranges is meant")]
+        let fused = Fuse.run(draft.finish(vec![n - 1..n])).unwrap();
+        assert_eq!(fused.task_count(), 1);
+        assert!(text(&fused).contains("mix (1000000 fused)"));
+        assert_eq!(evaluate(&fused).unwrap().len(), 1);
     }
 }

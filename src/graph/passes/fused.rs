@@ -1,6 +1,5 @@
 //! Operations and calls that run others one after the other.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,35 +19,20 @@ pub(super) enum Argument {
     Outer(u32),
     /// The piece of an earlier member, for the last time.
     Member(u32),
-    /// The piece of an earlier member that a later argument of the same member is too.
+    /// The piece of an earlier member that is read again later.
     Again(u32),
 }
 
 /// One operation of a fused layer.
 pub(super) struct Member {
-    op: Arc<dyn LayerOp>,
-    meta: Meta,
+    pub op: Arc<dyn LayerOp>,
+    pub meta: Meta,
     /// Its layer has more than one task, so that errors tell the index.
-    many: bool,
-    arguments: Vec<Argument>,
+    pub many: bool,
+    pub arguments: Vec<Argument>,
 }
 
-impl Member {
-    /// A member with its arguments, of which none is [`Argument::Again`] yet.
-    pub fn new(op: Arc<dyn LayerOp>, meta: Meta, many: bool, mut arguments: Vec<Argument>) -> Member {
-        let mut later = HashSet::new();
-        for argument in arguments.iter_mut().rev() {
-            if let Argument::Member(earlier) = *argument
-                && !later.insert(earlier)
-            {
-                *argument = Argument::Again(earlier);
-            }
-        }
-        Member { op, meta, many, arguments }
-    }
-}
-
-/// Operations of which each, but the last, is read by one later one.
+/// Operations of which each, but the last, is read by later ones only.
 pub(super) struct FusedOp {
     kind: &'static dyn Kind,
     members: Vec<Member>,
@@ -62,9 +46,18 @@ pub(super) struct FusedOp {
 }
 
 impl FusedOp {
-    /// Members in the order in which they run; none of no members.
-    pub fn new(members: Vec<Member>, outer: Vec<(Pattern, Extent)>) -> Option<FusedOp> {
+    /// Members in the order in which they run, whose arguments are not yet told apart by whether they are read again;
+    /// none of no members.
+    pub fn new(mut members: Vec<Member>, outer: Vec<(Pattern, Extent)>) -> Option<FusedOp> {
         let kind = members.last()?.op.kind();
+        let mut later = vec![false; members.len()];
+        for argument in members.iter_mut().rev().flat_map(|member| member.arguments.iter_mut().rev()) {
+            if let Argument::Member(earlier) = *argument
+                && std::mem::replace(&mut later[earlier as usize], true)
+            {
+                *argument = Argument::Again(earlier);
+            }
+        }
         let plain = outer.iter().all(|(pattern, _)| {
             matches!(pattern, Pattern::OneToOne | Pattern::Broadcast | Pattern::Product { .. } | Pattern::Slice { .. })
         });
