@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::explicit::Tasks;
 use super::kept::Kept;
-use super::order::{self, Placing};
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+use super::order::{self, Placing};
 use super::pattern::{Extent, Pattern};
 use crate::error::{Error, Result};
 

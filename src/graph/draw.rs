@@ -49,7 +49,8 @@ impl Graph {
         for (at, drawn) in picture.boxes.iter().enumerate() {
             let (label, tooltip) = (quoted(&drawn.label), quoted(&drawn.tooltip));
             let frame = if drawn.result { ", penwidth=3" } else { "" };
-            let _ = writeln!(dot, "  n{at} [label={label}, tooltip={tooltip}, fillcolor=\"#{:06x}\"{frame}];", drawn.fill);
+            let _ =
+                writeln!(dot, "  n{at} [label={label}, tooltip={tooltip}, fillcolor=\"#{:06x}\"{frame}];", drawn.fill);
         }
         for (from, to, text) in &picture.arrows {
             let label = if text.is_empty() { String::new() } else { format!(" [label={}]", quoted(text)) };
@@ -136,7 +137,8 @@ impl Graph {
             if layer.meta.origin.is_known() {
                 let _ = write!(label, "\n{}", layer.meta.origin);
             }
-            let result = self.outputs.iter().any(|range| range.start < layer.pieces.end && layer.pieces.start < range.end);
+            let result =
+                self.outputs.iter().any(|range| range.start < layer.pieces.end && layer.pieces.start < range.end);
             let tooltip = tooltip(layer.meta.verb, layer.meta.origin, "");
             boxes.push(Drawn { label, tooltip, fill: FILLS[at % FILLS.len()], result });
             let reader = at as u32;
@@ -147,7 +149,8 @@ impl Graph {
                 Body::Explicit(tasks) => {
                     let below: HashSet<usize> =
                         tasks.reads.rows_flat().iter().map(|piece| self.layer_at_piece(*piece)).collect();
-                    let mut below: Vec<u32> = below.into_iter().filter(|below| *below != at).map(|at| at as u32).collect();
+                    let mut below: Vec<u32> =
+                        below.into_iter().filter(|below| *below != at).map(|at| at as u32).collect();
                     below.sort_unstable();
                     arrows.extend(below.into_iter().map(|below| (below, reader, String::new())));
                 }
@@ -216,8 +219,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         return Err(Error::new(ErrorKind::Io, format!("{}: names no file", path.display())));
     };
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let temporary =
-        path.with_file_name(format!(".{}.{}.{number}.tmp", name.to_string_lossy(), std::process::id()));
+    let temporary = path.with_file_name(format!(".{}.{}.{number}.tmp", name.to_string_lossy(), std::process::id()));
     let written = std::fs::File::create_new(&temporary)
         .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| std::fs::rename(&temporary, path));
@@ -238,8 +240,16 @@ fn svg(_: &Picture) -> Result<String> {
 fn svg(picture: &Picture) -> Result<String> {
     // The layout library gives up by a panic.
     let drawn = std::panic::catch_unwind(|| lay_out(picture));
-    drawn.map_err(|panic| Error::new(ErrorKind::Unsupported, format!("the graph cannot be drawn as SVG: {}; draw it \
-                                     as DOT", Error::from_panic(panic).message())))
+    drawn.map_err(|panic| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the graph cannot be drawn as SVG: {}; draw it \
+                                     as DOT",
+                Error::from_panic(panic).message()
+            ),
+        )
+    })
 }
 
 #[cfg(feature = "visualize")]
@@ -264,7 +274,8 @@ fn lay_out(picture: &Picture) -> String {
         let frame = if drawn.result { 3 } else { 1 };
         let look = StyleAttr::new(opaque(0x333333), frame, Some(opaque(drawn.fill)), 4, FONT);
         let shape = ShapeKind::new_box(&drawn.label);
-        let (longest, lines) = (drawn.label.lines().map(|line| line.chars().count()).max(), drawn.label.lines().count());
+        let (longest, lines) =
+            (drawn.label.lines().map(|line| line.chars().count()).max(), drawn.label.lines().count());
         // As wide as the letters of the font are on average.
         let size = Point::new(longest.unwrap_or(1) as f64 * FONT as f64 * 0.6 + 16.0, (lines * FONT) as f64 + 14.0);
         handles.push(graph.add_node(Element::create(shape, look, orientation, size)));
@@ -300,7 +311,7 @@ mod tests {
 
     #[test]
     fn by_task() {
-        insta::assert_snapshot!(tree(2).to_dot(), @r#"
+        insta::assert_snapshot!(tree(2).to_dot(), @r##"
         digraph graph_ {
           rankdir=TB;
           node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11];
@@ -317,12 +328,12 @@ mod tests {
           n3 -> n4;
           n4 -> n5;
         }
-        "#);
+        "##);
     }
 
     #[test]
     fn by_layer() {
-        insta::assert_snapshot!(tree(1000).to_dot(), @r#"
+        insta::assert_snapshot!(tree(1000).to_dot(), @r##"
         digraph graph_ {
           rankdir=TB;
           node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11];
@@ -335,7 +346,7 @@ mod tests {
           n1 -> n2 [label="tree of 4"];
           n2 -> n3 [label="all"];
         }
-        "#);
+        "##);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A graph as text, and what is known of it before it runs.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt::Write;
 
 use super::layer::{Body, Graph, Input, Layer};

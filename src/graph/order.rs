@@ -95,8 +95,7 @@ fn phases(graph: &Graph) -> Vec<u32> {
     let mut edges: Vec<Vec<(usize, u32)>> = vec![Vec::new(); layers.len()];
     for (at, layer) in layers.iter().enumerate() {
         if let Body::Regular { inputs, .. } = &layer.body {
-            edges[at]
-                .extend(inputs.iter().map(|input| (input.layer as usize, u32::from(waits(graph, layer, *input)))));
+            edges[at].extend(inputs.iter().map(|input| (input.layer as usize, u32::from(waits(graph, layer, *input)))));
         }
         for readers in explicit_readers(graph, at) {
             edges[readers.0].push((at, 0));

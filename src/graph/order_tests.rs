@@ -4,13 +4,13 @@
 
 use proptest::prelude::*;
 
+use super::Draft;
 use super::explain::run_by_position;
 use super::explicit::{Csr, Tasks};
 use super::layer::Graph;
 use super::order::depth_first;
 use super::pattern::Pattern;
 use super::testing::{Mix, add, arc, meta, pieces};
-use super::Draft;
 use crate::schedule::Topology;
 
 /// Runs a graph on one worker. Gives the order, as `name index`, and the most values held at a time, results included.
@@ -365,11 +365,9 @@ fn near_the_optimum() {
     for _ in 0..2000 {
         let n = 3 + random(7) as u32;
         let sparse = 1 + random(4);
-        let children: Vec<Vec<u32>> = (0..n)
-            .map(|task| (0..task).filter(|_| random(u64::from(n)) < sparse).collect::<Vec<u32>>())
-            .collect();
-        let outputs: Vec<u32> =
-            (0..n).filter(|task| children.iter().all(|row| !row.contains(task))).collect();
+        let children: Vec<Vec<u32>> =
+            (0..n).map(|task| (0..task).filter(|_| random(u64::from(n)) < sparse).collect::<Vec<u32>>()).collect();
+        let outputs: Vec<u32> = (0..n).filter(|task| children.iter().all(|row| !row.contains(task))).collect();
         let (graph, _) = ordered(&children, &outputs);
         let (_, peak) = check(&graph);
         let best = optimum(&children, &outputs);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::explain::ExplainOptions;
 use super::explicit::Call;
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
-use super::explain::ExplainOptions;
 use super::passes::Pass;
 use super::pattern::{Extent, Pattern};
 use super::task::{Inputs, Outputs, Scope, TaskContext};

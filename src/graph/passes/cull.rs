@@ -253,6 +253,7 @@ fn compact(rebuild: &mut Rebuild, layer: Layer, keep: &[bool]) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges are meant")]
 mod tests {
     use super::*;
     use crate::graph::pattern::Pattern;

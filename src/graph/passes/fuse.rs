@@ -242,11 +242,12 @@ impl Chains {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "lists of ranges are meant")]
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::graph::testing::{Mix, add, add_layer, arc, before_after, evaluate, meta, pieces, text};
     use crate::graph::Draft;
+    use crate::graph::testing::{Mix, add, add_layer, arc, before_after, evaluate, meta, pieces, text};
     use crate::schedule::Topology;
 
     const SAME: Pattern = Pattern::OneToOne;
@@ -284,7 +285,21 @@ mod tests {
         let square = add(&mut draft, "square", 4, &[(scale, SAME), (scale, SAME)]);
         let add_up = add(&mut draft, "add", 4, &[(shared, SAME), (blur, SAME), (square, SAME), (one, Pattern::All)]);
         let outputs = vec![pieces(&draft, add_up)];
-        insta::assert_snapshot!(before_after(&Fuse, draft.finish(outputs)), @"");
+        insta::assert_snapshot!(before_after(&Fuse, draft.finish(outputs)), @"
+        0 shared 4 tasks
+        1 wide   4 tasks
+        2 blur   4 tasks <- 1 stencil -1+1, 0 one-to-one
+        3 one    1 task
+        4 scale  4 tasks <- 3 broadcast, 0 one-to-one
+        5 square 4 tasks <- 4 one-to-one, 4 one-to-one
+        6 add    4 tasks <- 0 one-to-one, 2 one-to-one, 5 one-to-one, 3 all
+        results: 6
+        --
+        0 wide 4 tasks
+        1 one  1 task
+        2 add  4 tasks <- 0 stencil -1+1, 1 broadcast, 1 all = shared, blur, scale, square, add
+        results: 2
+        ");
     }
 
     /// Shared layers, results, exchanges and layers of several pieces stay.
@@ -335,7 +350,13 @@ mod tests {
         tasks.push(call("join", 1), [8, 6], 1);
         draft.explicit(meta("calls"), tasks).unwrap();
         let graph = draft.finish(vec![7..8, 9..10]);
-        insta::assert_snapshot!(before_after(&Fuse, graph), @"");
+        insta::assert_snapshot!(before_after(&Fuse, graph), @"
+        0 calls 9 tasks, 10 pieces, 10 edges: load, parse, split, left, right, twice, … 9 in all
+        results: 0[7..8], 0[9..10]
+        --
+        0 calls 6 tasks, 7 pieces, 7 edges: split (3 fused), left, twice, result (2 fused), end, join
+        results: 0[4..5], 0[6..7]
+        ");
     }
 
     /// The error of a member names the member, in regular and in explicit layers.
@@ -360,7 +381,6 @@ mod tests {
             tasks.push(arc(Mix { name: "first".to_string(), fails: Some(0), panics, ..Mix::default() }), [], 1);
             tasks.push(arc(Mix::default()), [0], 1);
             draft.explicit(meta("calls"), tasks).unwrap();
-            #[allow(clippy::single_range_in_vec_init, reason = "a list of ranges is meant")]
             let fused = Fuse.run(draft.finish(vec![1..2])).unwrap();
             let error = evaluate(&fused).unwrap_err();
             assert_eq!((error.kind(), error.task().unwrap().to_string().as_str()), (kind, "first"));
@@ -398,7 +418,6 @@ mod tests {
             tasks.push(call.clone(), task.checked_sub(1), 1);
         });
         draft.explicit(meta("calls"), tasks).unwrap();
-        #[allow(clippy::single_range_in_vec_init, reason = "a list of ranges is meant")]
         let fused = Fuse.run(draft.finish(vec![n - 1..n])).unwrap();
         assert_eq!(fused.task_count(), 1);
         assert!(text(&fused).contains("mix (1000000 fused)"));

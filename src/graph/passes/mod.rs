@@ -8,6 +8,8 @@ mod share;
 mod verify;
 
 #[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod random_tests;
 
 use super::layer::Graph;
