@@ -2,4 +2,4 @@
 
 pub use crate::delayed::{Delayed, DelayedVec, GraphBuilder, delayed, delayed_with, try_delayed, try_delayed_with};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::runtime::{Compute, Persist, Runtime, compute, persist};
+pub use crate::runtime::{Compute, Inspect, Persist, Runtime, compute, persist};

@@ -165,7 +165,7 @@ impl Shared {
         deliveries: &mut Vec<(u32, Chunk)>,
         scratch: &mut Vec<u32>,
     ) {
-        for timing in &finished.timings {
+        for timing in finished.timings.iter().filter(|_| run.counts) {
             self.watch(run, |watch| watch.progress(timing.layer, u64::from(timing.tasks), run.started.elapsed()));
         }
         let (OutputMode::Collect, Some(receiver)) = (run.mode, &run.receiver) else { return };

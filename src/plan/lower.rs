@@ -30,10 +30,10 @@ struct Wanted {
 
 /// A request as a graph.
 pub struct Lowered {
-    /// The graph; its results are the distinct pieces that are wanted.
+    /// The graph; its results are the wanted pieces, in the order in which they were asked for.
     pub graph: Graph,
-    /// For each wanted node the numbers of its values among the graph's results, and where they go.
-    pub routes: Vec<(Vec<Range<u32>>, Arc<dyn Sink>)>,
+    /// For each wanted node the number of values, and where they go.
+    pub sinks: Vec<(u32, Arc<dyn Sink>)>,
 }
 
 impl Request {
@@ -67,42 +67,10 @@ impl Request {
                 Some(piece) => all.start + piece..all.start + piece + 1,
             });
         }
-        let (outputs, routes) = distinct(&pieces);
-        let graph = lowering.draft.finish(outputs);
-        let sinks = self.wanted.into_iter().map(|wanted| wanted.sink);
-        Ok(Lowered { graph, routes: routes.into_iter().zip(sinks).collect() })
+        let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
+        let sinks = sinks.collect();
+        Ok(Lowered { graph: lowering.draft.finish(pieces), sinks })
     }
-}
-
-/// The wanted pieces without repetition, and for each wanted range where its pieces stand among them.
-fn distinct(wanted: &[Range<u32>]) -> (Vec<Range<u32>>, Vec<Vec<Range<u32>>>) {
-    let mut cuts: Vec<u32> = wanted.iter().flat_map(|range| [range.start, range.end]).collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    // Pieces between two cuts belong to the same wanted ranges.
-    let mut outputs: Vec<Range<u32>> = Vec::new();
-    let mut numbers = std::collections::HashMap::new();
-    let mut next = 0;
-    let mut routes = Vec::with_capacity(wanted.len());
-    for range in wanted {
-        let first = cuts.partition_point(|cut| *cut < range.start);
-        let mut route: Vec<Range<u32>> = Vec::new();
-        for pair in cuts[first..].windows(2).take_while(|pair| pair[0] < range.end) {
-            let number = *numbers.entry(pair[0]).or_insert_with(|| {
-                let number = next;
-                next += pair[1] - pair[0];
-                outputs.push(pair[0]..pair[1]);
-                number
-            });
-            let len = pair[1] - pair[0];
-            match route.last_mut() {
-                Some(last) if last.end == number => last.end += len,
-                _ => route.push(number..number + len),
-            }
-        }
-        routes.push(route);
-    }
-    (outputs, routes)
 }
 
 /// A sink for one value.
@@ -202,12 +170,22 @@ impl Builder {
     fn lower_layers(&mut self, flat: &mut Flat<'_>, at: u32) -> Result<()> {
         let mut below = Vec::new();
         flat.inputs(at, |input, piece| below.push((input, piece)));
-        let inputs = below.into_iter().map(|(input, piece)| {
+        let mut inputs = Vec::with_capacity(below.len());
+        for (input, piece) in below {
             let layer = self.layers[input as usize];
-            let first = self.draft.graph().layers()[layer as usize].pieces.start;
-            (layer, self.pieces[input as usize].start - first + piece)
-        });
-        let inputs = inputs.collect();
+            let of = &self.draft.graph().layers()[layer as usize];
+            let piece = self.pieces[input as usize].start + piece;
+            if of.pieces_per_task > 0 {
+                inputs.push((layer, piece - of.pieces.start));
+                continue;
+            }
+            // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
+            let kind = self.draft.graph().kind(piece);
+            let mut tasks = Tasks::with_capacity(1, 1);
+            tasks.push(Arc::new(PassPiece { kind, meta: of.meta.clone() }), [piece], 1);
+            let meta = of.meta.clone();
+            inputs.push((self.draft.explicit(meta, tasks)?, 0));
+        }
         let node = flat.places[at as usize].node;
         let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
         self.layers[at as usize] = layer;
@@ -275,5 +253,34 @@ impl Call for Named {
 
     fn need(&self) -> u64 {
         self.call.need()
+    }
+}
+
+/// Hands one piece on.
+struct PassPiece {
+    kind: &'static dyn Kind,
+    meta: Meta,
+}
+
+impl Call for PassPiece {
+    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push_chunk(inputs.take_chunk(0)?);
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    fn verb(&self) -> &'static str {
+        self.meta.verb
+    }
+
+    fn origin(&self) -> Origin {
+        self.meta.origin
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        self.kind
     }
 }
