@@ -110,9 +110,13 @@ impl Shared {
         }
     }
 
-    /// After a defect nothing can be trusted: all runs end at once.
-    fn break_down(&self, error: Error) {
-        let states: Vec<Arc<RunState>> = lock(&self.core).runs.iter().map(|live| live.state.clone()).collect();
+    /// After a defect nothing can be trusted: all runs end at once, and no other one is begun.
+    pub(super) fn break_down(&self, error: Error) {
+        let states: Vec<Arc<RunState>> = {
+            let mut core = lock(&self.core);
+            core.broken.get_or_insert(error.clone());
+            core.runs.iter().map(|live| live.state.clone()).collect()
+        };
         for state in states {
             state.fail(error.clone());
             state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());

@@ -208,6 +208,12 @@ impl Engine {
             }
             let id = core.next_run();
             let state = Arc::new(RunState::new(id, graph, mode, receiver, options));
+            if let Some(error) = &core.broken {
+                state.fail(error.clone());
+                state.settle(Outcome::Stopped, shared.budget.limit(), shared.seats.len());
+                state.announce();
+                return RunHandle { shared: shared.clone(), state, detached: true };
+            }
             core.submit(state.clone(), &mut effects);
             shared.publish(core);
             state
@@ -261,6 +267,10 @@ impl Shared {
         {
             let mut core = lock(&self.core);
             let core = &mut *core;
+            if core.broken.is_some() {
+                // Its account is not to be asked any more.
+                return;
+            }
             self.note_outside(core);
             what(core);
             core.decide(None, effects);

@@ -9,6 +9,7 @@ use super::core::Effects;
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
 use super::run::{RunState, lock};
+use super::values::drop_each;
 use crate::error::{Error, Result};
 use crate::graph::{Inputs, Outputs};
 use crate::schedule::{Event, OutputMode, Topology, Worker};
@@ -128,6 +129,9 @@ impl Shared {
         let active = {
             let mut core = lock(&self.core);
             let core = &mut *core;
+            if core.broken.is_some() {
+                return false;
+            }
             if let Some(run) = &run {
                 core.take_in(worker, run, &mut local.finished, &mut local.effects);
             }
@@ -200,7 +204,7 @@ impl Shared {
         if let Err(error) = put.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             run.fail(error);
         }
-        deliveries.clear();
+        let _ = drop_each(deliveries);
     }
 
     /// Runs the tasks of the worker's lease, or some of them where they make so much that the brain is to know of it first;
@@ -250,7 +254,7 @@ impl Shared {
     fn run_task(&self, worker: Worker, run: &RunState, todo: &Todo, local: &mut Local) -> Record {
         let mut record = Record { task: todo.task, ending: Ending::Skipped, pieces: 0, counted: 0 };
         if run.is_ending() {
-            local.inputs.clear();
+            let _ = drop_each(&mut local.inputs);
             return record;
         }
         let owner = todo.part.map_or(todo.task, |part| part.owner);
@@ -279,8 +283,7 @@ impl Shared {
                 bytes.push(kind.bytes(chunk));
             }
             // Inputs that the task did not take go before it is reported, so that their memory is free by then.
-            inputs.clear();
-            Ok(())
+            drop_each(inputs).map_err(Error::from_panic)
         }));
         match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             Ok(()) => {
@@ -291,10 +294,8 @@ impl Shared {
             Err(error) => {
                 run.fail(run.task_error(owner, error));
                 record.ending = Ending::Failed;
-                let _ = catch_unwind(AssertUnwindSafe(|| inputs.clear()));
-                inputs.clear();
-                let _ = catch_unwind(AssertUnwindSafe(|| chunks.clear()));
-                chunks.clear();
+                let _ = drop_each(inputs);
+                let _ = drop_each(chunks);
                 bytes.clear();
                 counted.clear();
             }

@@ -1,5 +1,6 @@
 //! Integration tests: what a program that depends on the crate sees.
 
 mod delayed;
+mod faults;
 mod spill;
 mod support;
