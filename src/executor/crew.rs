@@ -122,8 +122,17 @@ impl Shared {
             state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());
             state.announce();
         }
+        // Whoever waits has looked at its run under the core lock, so it is waiting by now or sees the end.
+        drop(lock(&self.core));
         self.made.notify_all();
         self.unpark_callers();
+    }
+
+    /// What a service thread does; a defect of the engine ends all runs, not the thread alone.
+    fn serve_guarded(&self, work: impl FnOnce()) {
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            self.break_down(Error::internal(Error::from_panic(panic).message().to_string()));
+        }
     }
 
     fn unpark(&self, caller: Worker) {
@@ -233,7 +242,7 @@ impl Shared {
                 loop {
                     let Some(shared) = shared.upgrade() else { return };
                     let Some(job) = shared.disk.next_or_timeout() else { continue };
-                    shared.do_disk_job(job);
+                    shared.serve_guarded(|| shared.do_disk_job(job));
                 }
             });
             if started.is_err() {
@@ -270,12 +279,14 @@ fn keep_time(shared: &Weak<Shared>) {
         };
         if !asleep {
             let mut effects = Effects::default();
-            shared.tell(&mut effects, |core| {
-                let missed = std::mem::take(&mut core.missed);
-                core.brain.note(&Event::Missed(missed), &mut core.actions);
-                core.brain.note(&Event::Tick, &mut core.actions);
+            shared.serve_guarded(|| {
+                shared.tell(&mut effects, |core| {
+                    let missed = std::mem::take(&mut core.missed);
+                    core.brain.note(&Event::Missed(missed), &mut core.actions);
+                    core.brain.note(&Event::Tick, &mut core.actions);
+                });
+                shared.check_deadlines();
             });
-            shared.check_deadlines();
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(SAMPLE_EVERY) {
                 shared.watch_memory();

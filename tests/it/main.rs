@@ -2,5 +2,6 @@
 
 mod delayed;
 mod faults;
+mod runtime;
 mod spill;
 mod support;

@@ -194,14 +194,14 @@ fn values_that_cannot_be_spilled_go_over_the_limit() {
 fn a_value_with_many_readers_under_pressure() {
     let build = || {
         let shared = delayed(|| noise_block(1, 4096));
-        let row = DelayedVec::from_fn(20_000, |at| at);
+        let row = DelayedVec::from_fn(4_000, |at| at);
         let read = row.map_with(&shared, |at, block| block[*at as usize % 4096] ^ u64::from(*at));
         let blocks = DelayedVec::from_fn(40, |seed| noise_block(seed, 1024));
         let all = blocks.map(|block| block[0]).tree_reduce(u64::wrapping_add);
         (read.tree_reduce(u64::wrapping_add), blocks.map_with(&all, |block, all| block[1] ^ all.unwrap_or(0)))
     };
     let shared = noise_block(1, 4096);
-    let read = (0..20_000u64).fold(0u64, |sum, at| sum.wrapping_add(shared[at as usize % 4096] ^ at));
+    let read = (0..4_000u64).fold(0u64, |sum, at| sum.wrapping_add(shared[at as usize % 4096] ^ at));
     let place = |seed: u64, at: u64| noise(seed << 32 | at);
     let all = (0..40).fold(0u64, |sum, seed| sum.wrapping_add(place(seed, 0)));
     assert_same(256 * KIB, build, (Some(read), (0..40).map(|seed| place(seed, 1) ^ all).collect::<Vec<_>>()));
