@@ -9,7 +9,7 @@ use super::core::{Core, Effects};
 use super::engine::{Engine, Shared, Threads};
 use super::lease::Lease;
 use super::run::{RunState, lock};
-use super::worker::Local;
+use super::worker::{Local, is_at_work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{Event, Worker};
 
@@ -149,12 +149,37 @@ impl Shared {
     }
 
     /// Waits for the end of a run, working for it where this thread is one of the workers.
-    pub fn drive(self: &Arc<Shared>, state: &RunState) {
-        self.drive_until(state, |_| false);
+    ///
+    /// # Errors
+    /// Inside a task of this engine, where no thread would be left to do what is waited for.
+    pub fn drive(self: &Arc<Shared>, state: &RunState) -> Result<()> {
+        self.drive_until(state, |_| false)
     }
 
     /// As [`Shared::drive`], until something is there.
-    pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+    pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) -> Result<()> {
+        if state.is_over() || there(&mut lock(&self.core)) {
+            return Ok(());
+        }
+        if !is_at_work(self) {
+            self.drive_outside(state, there);
+            return Ok(());
+        }
+        // The thread keeps its seat, so it cannot help.
+        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
+        let result = if waiting < self.seats.len() {
+            self.drive_outside(state, there);
+            Ok(())
+        } else {
+            let text = "a task waits for a run of its own runtime and no thread is left to work on it: use `compute` \
+                        inside tasks, or make the run an input of the task";
+            Err(Error::new(ErrorKind::Unsupported, text))
+        };
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
+
+    fn drive_outside(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
         match &self.crew {
             Crew::Synchronous => self.drive_synchronously(state, there),
             Crew::Pool { pool, .. } => {

@@ -77,6 +77,11 @@ pub(super) fn current_engine() -> Option<Arc<Shared>> {
     AT_WORK.with_borrow(|stack| stack.last().cloned())
 }
 
+/// Whether this thread is inside a task of the engine, or of one nested in such a task.
+pub(super) fn is_at_work(shared: &Arc<Shared>) -> bool {
+    AT_WORK.with_borrow(|stack| stack.iter().any(|other| Arc::ptr_eq(other, shared)))
+}
+
 /// What a worker says when it comes to the brain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
