@@ -8,7 +8,7 @@ use super::core::{Core, Effects};
 use super::crew::{Crew, Seat, Service};
 use super::disk::DiskQueue;
 use super::run::{Receiver, RunHandle, RunState, RunStats, lock};
-use super::worker::{TaskTimes, current_engine};
+use super::worker::{TaskTimes, current_engine, engine_at_work, lineage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use crate::schedule::{Brain, BrainConfig, Event, Outcome, OutputMode};
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     /// RssAnon + RssShmem when the first of the live runs began.
     pub resident_base: AtomicU64,
     /// The same number in an engine and those nested in it.
-    family: u64,
+    pub(super) family: u64,
     /// It works inside a task of another engine, whose pool it uses.
     is_nested: bool,
 }
@@ -133,12 +133,15 @@ impl Engine {
         Engine { shared, owner }
     }
 
-    /// The engine for a compute on this thread: this one, or, inside one of its tasks, a synchronous one under a child
-    /// of its budget, which runs the work on this thread.
+    /// The engine for a compute on this thread: this one, or a synchronous one under a child of its budget, which runs
+    /// the work on this thread, where a task of this one waits for what this thread does: inside one of its tasks, and
+    /// inside a task of another engine whose run was started there. Its own threads might all be waiting.
     pub fn here(&self) -> Engine {
-        match current_engine() {
-            Some(current) if current.is_same_family(&self.shared) => Engine::nested(&current),
-            _ => self.clone(),
+        let family = self.shared.family;
+        match engine_at_work(family) {
+            Some(at_work) => Engine::nested(&at_work),
+            None if Engine::inside_task() && lineage().contains(&family) => Engine::nested(&self.shared),
+            None => self.clone(),
         }
     }
 
@@ -244,10 +247,6 @@ impl Drop for Owner {
 impl Shared {
     pub fn is_synchronous(&self) -> bool {
         matches!(self.crew, Crew::Synchronous)
-    }
-
-    fn is_same_family(&self, other: &Shared) -> bool {
-        self.family == other.family
     }
 
     /// Tells the brain what is held beside its own account.

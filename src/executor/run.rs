@@ -56,6 +56,8 @@ pub struct RunStats {
 pub(crate) struct RunState {
     pub id: RunId,
     pub graph: Arc<Graph>,
+    /// Families of engines inside whose tasks it was started.
+    pub lineage: Vec<u64>,
     pub mode: OutputMode,
     pub scope: Scope,
     pub receiver: Option<Arc<dyn Receiver>>,
@@ -110,6 +112,7 @@ impl RunState {
         RunState {
             id,
             graph,
+            lineage: super::worker::lineage(),
             mode,
             scope: Scope::default(),
             receiver,

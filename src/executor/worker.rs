@@ -54,6 +54,8 @@ pub struct TaskTimes {
 thread_local! {
     /// The engines whose workers stand on this thread's stack, the innermost last.
     static AT_WORK: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
+    /// The runs whose tasks stand on this thread's stack.
+    static RUNS: RefCell<Vec<Arc<RunState>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Marks this thread as working for an engine.
@@ -75,6 +77,39 @@ impl Drop for AtWork {
 /// The engine of the task that runs on this thread.
 pub(super) fn current_engine() -> Option<Arc<Shared>> {
     AT_WORK.with_borrow(|stack| stack.last().cloned())
+}
+
+/// The innermost engine of a family on this thread's stack.
+pub(super) fn engine_at_work(family: u64) -> Option<Arc<Shared>> {
+    AT_WORK.with_borrow(|stack| stack.iter().rfind(|shared| shared.family == family).cloned())
+}
+
+/// The families of the engines whose tasks wait for what this thread does: those on its stack, and those inside whose
+/// tasks the run of its task was started.
+pub(super) fn lineage() -> Vec<u64> {
+    let mut families: Vec<u64> = AT_WORK.with_borrow(|stack| stack.iter().map(|shared| shared.family).collect());
+    RUNS.with_borrow(|runs| runs.iter().for_each(|run| families.extend(&run.lineage)));
+    families.sort_unstable();
+    families.dedup();
+    families
+}
+
+/// Marks this thread as working for a run.
+struct ForRun;
+
+impl ForRun {
+    fn enter(run: &Arc<RunState>) -> ForRun {
+        RUNS.with_borrow_mut(|runs| runs.push(run.clone()));
+        ForRun
+    }
+}
+
+impl Drop for ForRun {
+    fn drop(&mut self) {
+        // Dropped outside the borrow.
+        let run = RUNS.with_borrow_mut(|runs| runs.pop());
+        drop(run);
+    }
 }
 
 /// Whether this thread is inside a task of the engine, or of one nested in such a task.
@@ -217,6 +252,7 @@ impl Shared {
     fn run_lease(&self, worker: Worker, local: &mut Local) -> bool {
         let seat = &self.seats[worker as usize];
         let Some(run) = lock(&seat.lease).run.clone() else { return false };
+        let _for_run = ForRun::enter(&run);
         let enough = self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64);
         let mut unreported = 0;
         let mut since = Instant::now();

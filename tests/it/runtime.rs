@@ -286,8 +286,8 @@ fn kept_values_are_spilled_read_again_and_let_go() {
         assert_eq!(first.compute_on(&runtime).unwrap()[4], noise_block(4, 10)[9]);
         assert_eq!(made.load(Ordering::Relaxed), 16, "{on:?}: nothing runs again");
         drop((first, kept));
-        assert_nothing_held(&runtime, &format!("{on:?}"));
-        assert!(disk.paths().is_empty(), "{on:?}: {:?}", disk.paths());
+        // A worker may still be letting go of the plan that read them.
+        eventually("the end", || runtime.memory_held() == 0 && runtime.spilled() == 0 && disk.paths().is_empty());
         assert_eq!(sum_to(10).compute_on(&runtime).unwrap(), 45);
     }
 }
