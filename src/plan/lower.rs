@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::flatten::Flat;
-use super::node::{NodeRef, Role};
+use super::node::NodeRef;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -56,7 +56,7 @@ impl Request {
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
         let mut lowering = Builder::new(&flat);
-        lowering.build(&mut flat)?;
+        lowering.build(&flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
         for wanted in &self.wanted {
@@ -137,41 +137,35 @@ impl Builder {
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
-    fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
-        let count = flat.places.len() as u32;
+    fn build(&mut self, flat: &Flat<'_>) -> Result<()> {
         let mut most = 0;
-        let mut tasks = Vec::new();
-        for at in 0..count {
-            let is_task = matches!(flat.places[at as usize].node.role(), Role::Task { .. });
+        for (at, place) in flat.places.iter().enumerate() {
+            let is_task = place.pieces.is_some();
             let mut level = 0;
             if most > 0 || !is_task {
-                let mut below = Vec::new();
-                flat.inputs(at, |input, _| below.push(input));
-                for input in below {
-                    let reads_task = matches!(flat.places[input as usize].node.role(), Role::Task { .. });
-                    level = level.max(self.levels[input as usize] + u32::from(!is_task && reads_task));
+                for read in flat.reads(at as u32) {
+                    let reads_task = flat.places[read.place() as usize].pieces.is_some();
+                    level = level.max(self.levels[read.place() as usize] + u32::from(!is_task && reads_task));
                 }
             }
             most = most.max(level);
-            self.levels[at as usize] = level;
-            tasks.push(is_task);
+            self.levels[at] = level;
         }
         for level in 0..=most {
-            for at in
-                (0..count).filter(|at| !tasks[*at as usize] && self.levels[*at as usize] == level).collect::<Vec<_>>()
-            {
-                self.lower_layers(flat, at)?;
+            for at in 0..flat.places.len() as u32 {
+                if flat.places[at as usize].pieces.is_none() && self.levels[at as usize] == level {
+                    self.lower_layers(flat, at)?;
+                }
             }
-            self.lower_tasks(flat, level, &tasks)?;
+            self.lower_tasks(flat, level)?;
         }
         Ok(())
     }
 
-    fn lower_layers(&mut self, flat: &mut Flat<'_>, at: u32) -> Result<()> {
-        let mut below = Vec::new();
-        flat.inputs(at, |input, piece| below.push((input, piece)));
-        let mut inputs = Vec::with_capacity(below.len());
-        for (input, piece) in below {
+    fn lower_layers(&mut self, flat: &Flat<'_>, at: u32) -> Result<()> {
+        let mut inputs = Vec::new();
+        for read in flat.reads(at) {
+            let (input, piece) = (read.place(), read.piece);
             let layer = self.layers[input as usize];
             let of = &self.draft.graph().layers()[layer as usize];
             let piece = self.pieces[input as usize].start + piece;
@@ -193,29 +187,30 @@ impl Builder {
         Ok(())
     }
 
-    fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32, is_task: &[bool]) -> Result<()> {
-        let count = is_task.iter().zip(&self.levels).filter(|(task, of)| **task && **of == level).count();
+    fn lower_tasks(&mut self, flat: &Flat<'_>, level: u32) -> Result<()> {
+        let mine = |at: usize, levels: &[u32]| flat.places[at].pieces.filter(|_| levels[at] == level);
+        let count = (0..flat.places.len()).filter(|at| mine(*at, &self.levels).is_some()).count();
         if count == 0 {
             return Ok(());
         }
         let first = self.draft.next_piece();
         let layer = self.draft.graph().layers().len() as u32;
-        let mut tasks = Tasks::with_capacity(count, 0);
-        for at in 0..is_task.len() as u32 {
-            if !is_task[at as usize] || self.levels[at as usize] != level {
-                continue;
+        let all = count == flat.places.len();
+        let mut tasks = Tasks::with_capacity(count, if all { flat.read_count() } else { 0 });
+        for (at, place) in flat.places.iter().enumerate() {
+            let Some(pieces) = mine(at, &self.levels) else { continue };
+            let mut call = place.node.clone().call()?;
+            if !flat.naming.is_empty() {
+                if let Some(naming) = flat.naming.get(&(at as u32)) {
+                    call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
+                }
             }
-            let node = flat.places[at as usize].node.clone();
-            let Role::Task { pieces } = node.role() else { continue };
-            let mut call = node.clone().call()?;
-            if let Some(naming) = flat.naming.get(&at) {
-                call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
+            for read in flat.reads(at as u32) {
+                tasks.push_read(self.pieces[read.place() as usize].start + read.piece);
             }
-            let known = &self.pieces;
-            flat.inputs(at, |input, piece| tasks.push_read(known[input as usize].start + piece));
             let own = first + tasks.end_row(call, pieces);
-            self.pieces[at as usize] = own..own + pieces;
-            self.layers[at as usize] = layer;
+            self.pieces[at] = own..own + pieces;
+            self.layers[at] = layer;
         }
         let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
         self.draft.explicit(meta, tasks)?;
