@@ -183,7 +183,7 @@ impl Core {
             }
             let inputs = (lease.inputs.len() - before) as u32;
             let part = self.brain.sub_task(start.run, start.task);
-            lease.todo.push_back(Todo { task: start.task, part, inputs });
+            lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });
         }
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
