@@ -30,7 +30,6 @@ pub(super) struct Core {
     pub callers: Vec<Worker>,
     /// Told by the brain, to be carried out by the worker that asked: from, to.
     pub steals: Vec<(Worker, Worker)>,
-    scratch: Vec<(u32, bool)>,
 }
 
 /// What is to be done once the core lock is given back.
@@ -56,7 +55,6 @@ impl Core {
             missed: 0,
             callers: Vec::new(),
             steals: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -176,11 +174,10 @@ impl Core {
                 lease.run = Some(live.state.clone());
             }
             let before = lease.inputs.len();
-            self.brain.inputs(start.run, start.task, &mut self.scratch);
-            for (piece, last) in self.scratch.drain(..) {
-                let value = if last { live.values.take(piece) } else { live.values.get(piece) };
-                lease.inputs.push_back(value);
-            }
+            let (values, inputs) = (&mut live.values, &mut lease.inputs);
+            self.brain.each_input(start.run, start.task, |piece, last| {
+                inputs.push_back(if last { values.take(piece) } else { values.get(piece) });
+            });
             let inputs = (lease.inputs.len() - before) as u32;
             let part = self.brain.sub_task(start.run, start.task);
             lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });

@@ -72,9 +72,14 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes the next task, its inputs going to `inputs`.
-    pub fn next(&mut self, inputs: &mut Vec<Option<Chunk>>) -> Option<Todo> {
+    pub fn next(&mut self, inputs: &mut VecDeque<Option<Chunk>>) -> Option<Todo> {
         let todo = self.todo.pop_front()?;
-        inputs.extend(self.inputs.drain(..todo.inputs as usize));
+        if todo.inputs as usize == self.inputs.len() && inputs.is_empty() {
+            // All of them, perhaps a million: not one by one.
+            std::mem::swap(inputs, &mut self.inputs);
+        } else {
+            inputs.extend(self.inputs.drain(..todo.inputs as usize));
+        }
         if todo.behind {
             // Where that task failed there is none, and this one will be skipped.
             let missing = inputs.iter_mut().find(|input| input.is_none());

@@ -1,6 +1,7 @@
 //! A worker: takes leases from the brain, runs their tasks, reports.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,10 +18,13 @@ use crate::store::Chunk;
 /// A worker on a pool that was handed over lets other jobs run this often.
 const YIELD_EVERY: Duration = Duration::from_millis(2);
 
+/// Places for inputs that a worker keeps after a task with more.
+const MOST_KEPT: usize = 1024;
+
 /// A worker's buffers, kept from one time at work to the next.
 #[derive(Default)]
 pub(super) struct Local {
-    inputs: Vec<Option<Chunk>>,
+    inputs: VecDeque<Option<Chunk>>,
     chunks: Vec<Chunk>,
     bytes: Vec<u64>,
     counted: Vec<u64>,
@@ -242,7 +246,7 @@ impl Shared {
         let ran = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
             let context = run.context(&self.budget);
             let mut out = Outputs::new(chunks, counted);
-            let mut given = Inputs::new(inputs);
+            let mut given = Inputs::new(inputs.make_contiguous());
             match todo.part {
                 None => run.graph.run(todo.task, &context, &mut given, &mut out)?,
                 Some(part) => run.graph.run_part(part.owner, part.part, &context, &mut given, &mut out)?,
@@ -263,6 +267,9 @@ impl Shared {
             }
             // Inputs that the task did not take go before it is reported, so that their memory is free by then.
             inputs.clear();
+            if inputs.capacity() > MOST_KEPT {
+                inputs.shrink_to(MOST_KEPT);
+            }
             Ok(())
         }));
         match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {

@@ -437,23 +437,24 @@ impl Brain {
         Some(SubTask { owner: dynamic.owner, part: dynamic.part })
     }
 
-    /// The pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the value
-    /// can be handed over. Of a piece that is read twice the last reading is the last use.
-    pub fn inputs(&mut self, run: RunId, task: u32, out: &mut Vec<(u32, bool)>) {
-        out.clear();
+    /// Tells of the pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the
+    /// value can be handed over. Of a piece that is read twice the last reading is the last use; a task with many inputs
+    /// that reads one twice does not get it handed over.
+    pub fn each_input(&mut self, run: RunId, task: u32, mut tell: impl FnMut(u32, bool)) {
         let Some(at) = self.find(run) else { return };
         let run = &self.runs[at];
         let dependencies = run.shape.dependencies(task, &mut self.scratch.dependencies);
+        let few = dependencies.len() <= 64;
         for (index, piece) in dependencies.iter().enumerate() {
             let left = run.ledger.left[*piece as usize];
             let movable = matches!(run.ledger.place[*piece as usize], Place::Memory | Place::Both);
             // All readings still open are this task's, and none of them comes later.
             let last = movable
                 && (left == 1
-                    || (left as usize <= dependencies.len()
+                    || (few
                         && !dependencies[index + 1..].contains(piece)
                         && dependencies.iter().filter(|other| *other == piece).count() == left as usize));
-            out.push((*piece, last));
+            tell(*piece, last);
         }
     }
 
