@@ -69,7 +69,7 @@ impl<T> Delayed<T> {
     }
 
     pub(super) fn poisoned(error: Error) -> Delayed<T> {
-        Delayed::of(super::task::Poisoned::new(error))
+        Delayed::of(crate::plan::Poisoned::new(error))
     }
 
     /// The node of the plan, and which of its pieces the value is: for conversions to other collections.

@@ -457,31 +457,3 @@ impl<H: Held> Node for AliasNode<H> {
         self.node.node().clone_value(value)
     }
 }
-
-/// A step that was wrong when it was made.
-pub(super) struct Poisoned {
-    id: u64,
-    error: Error,
-}
-
-impl Poisoned {
-    pub fn new(error: Error) -> Poisoned {
-        Poisoned { id: next_id(), error }
-    }
-}
-
-impl Node for Poisoned {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
-
-    fn role(&self) -> Role<'_> {
-        Role::Poison(&self.error)
-    }
-
-    fn label(&self) -> String {
-        "error".to_string()
-    }
-}

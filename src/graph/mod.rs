@@ -5,6 +5,8 @@
 //! task, for differently typed tasks in any shape.
 
 mod draft;
+mod each;
+mod exchange;
 mod explicit;
 mod layer;
 mod pattern;
@@ -12,6 +14,8 @@ mod task;
 mod topology;
 
 pub use draft::{Draft, LayerRef};
+pub use each::Each;
+pub use exchange::{Exchange, exchange};
 pub use explicit::{Call, Csr, Tasks};
 pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 pub use pattern::Pattern;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::columns::{self, Columns};
 use super::flatten::Flat;
 use super::node::{NodeRef, Role};
 use crate::error::{Error, Result};
@@ -55,12 +56,13 @@ impl Request {
     /// The graph that computes what is wanted.
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
-        let mut lowering = Builder::new(&flat);
+        let roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
+        let used = columns::used(&mut flat, &roots);
+        let mut lowering = Builder::new(&flat, used);
         lowering.build(&mut flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
-        for wanted in &self.wanted {
-            let at = flat.root(&wanted.node);
+        for (wanted, at) in self.wanted.iter().zip(roots) {
             let all = lowering.pieces[at as usize].clone();
             pieces.push(match wanted.piece {
                 None => all,
@@ -130,12 +132,18 @@ impl Sink for OneValue {
 pub struct LayerLowering<'a> {
     draft: &'a mut Draft,
     inputs: Vec<(u32, u32)>,
+    used: Columns,
 }
 
 impl LayerLowering<'_> {
     /// The graph being built.
     pub fn draft(&mut self) -> &mut Draft {
         self.draft
+    }
+
+    /// The columns of the node's value that are used.
+    pub fn used(&self) -> &Columns {
+        &self.used
     }
 
     /// The layer of an input of the node, by its place among the inputs, and which piece of that layer is read.
@@ -158,12 +166,20 @@ struct Builder {
     layers: Vec<u32>,
     /// Per place the level at which it is emitted; see [`Builder::build`].
     levels: Vec<u32>,
+    /// Per place the columns that are used of it; empty where none narrows.
+    used: Vec<Columns>,
 }
 
 impl Builder {
-    fn new(flat: &Flat<'_>) -> Builder {
+    fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
         let places = flat.places.len();
-        Builder { draft: Draft::new(), pieces: vec![0..0; places], layers: vec![0; places], levels: vec![0; places] }
+        Builder {
+            draft: Draft::new(),
+            pieces: vec![0..0; places],
+            layers: vec![0; places],
+            levels: vec![0; places],
+            used,
+        }
     }
 
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
@@ -209,7 +225,8 @@ impl Builder {
         });
         let inputs = inputs.collect();
         let node = flat.places[at as usize].node;
-        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
+        let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
+        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
         self.layers[at as usize] = layer;
         self.pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.clone();
         Ok(())

@@ -13,6 +13,7 @@ mod persist;
 mod quantity;
 mod router;
 mod run;
+mod scalar;
 mod stream;
 mod watching;
 
@@ -21,4 +22,5 @@ pub use self::byte_size::IntoBytes;
 pub use self::compute::{Computable, Compute, compute};
 pub use self::persist::{Kept, Persist, persist};
 pub use self::run::{Canceller, Progress, Run};
+pub use self::scalar::Scalar;
 pub use self::stream::Stream;

@@ -404,6 +404,11 @@ impl Brain {
         self.used
     }
 
+    /// Bytes counted now, with those that are held outside under reservations.
+    pub fn counted(&self) -> u64 {
+        self.used + self.outside
+    }
+
     /// Largest number of bytes counted at once, with those outside, since the last call.
     pub fn take_peak(&mut self) -> u64 {
         std::mem::replace(&mut self.peak, self.used + self.outside)
