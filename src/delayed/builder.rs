@@ -170,7 +170,7 @@ impl GraphBuilder {
             target: OnceLock::new(),
         });
         self.forward.push(forward.clone());
-        let alias = Alias { forward: true, ..Alias::default() };
+        let alias = Alias::default();
         Key { value: Delayed::of(ForwardNode { id: next_id(), forward, alias }) }
     }
 

@@ -55,7 +55,7 @@ impl<T: Any + Send + Sync> Inputs for Delayed<T> {
     }
 }
 
-impl<'d, T: Any + Send + Sync> Inputs for &'d Delayed<T> {
+impl<T: Any + Send + Sync> Inputs for &Delayed<T> {
     type Held = Delayed<T>;
 
     fn hold(self) -> Delayed<T> {

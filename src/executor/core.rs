@@ -200,7 +200,7 @@ impl Core {
         }
         actions.clear();
         self.actions = actions;
-        let used = self.brain.counted();
+        let used = self.brain.used();
         for live in &mut self.runs {
             live.peak_accounted = live.peak_accounted.max(used);
         }

@@ -39,7 +39,9 @@ pub struct EngineOptions {
 pub trait Watch: Send + Sync {
     /// Whether every task is to be reported, which costs two looks at the clock for each.
     fn wants_tasks(&self) -> bool;
-    /// So many tasks of a layer have run.
+    /// Whether to be told how many tasks have run.
+    fn wants_progress(&self) -> bool;
+    /// So many tasks of a layer have run; only if [`Watch::wants_progress`].
     fn progress(&self, layer: u32, done: u64, at: Duration);
     /// A task has run; only if [`Watch::wants_tasks`].
     fn task(&self, graph: &Graph, times: &TaskTimes);

@@ -66,6 +66,8 @@ pub(crate) struct RunState {
     /// Times of each task are wanted.
     pub trace: bool,
     pub watch: Option<Arc<dyn Watch>>,
+    /// Counts of tasks are wanted as they run.
+    pub counts: bool,
     pub started: Instant,
     pub deadline: Option<Instant>,
     pub faults_before: Option<(u64, u64)>,
@@ -113,6 +115,7 @@ impl RunState {
             receiver,
             outputs,
             ending: AtomicBool::new(false),
+            counts: watch.as_ref().is_some_and(|watch| watch.wants_progress()),
             trace: watch.as_ref().is_some_and(|watch| watch.wants_tasks()),
             watch,
             started,
@@ -153,7 +156,8 @@ impl RunState {
     /// The error of a task, with its provenance.
     pub fn task_error(&self, task: u32, error: Error) -> Error {
         let (name, index, verb, origin) = self.graph.describe(task);
-        error.in_task(name, index).frame(Role::From, verb, origin)
+        // A member of a fused task has put its own name and line on the error.
+        if error.task().is_some() { error } else { error.in_task(name, index).frame(Role::From, verb, origin) }
     }
 
     /// Notes how the run ended; those that wait are told by [`RunState::announce`]. Called when nothing of it is under
@@ -323,14 +327,19 @@ impl RunHandle {
         self.shared.demand(&self.state, outputs);
     }
 
-    /// Waits for an output of a run that keeps them and takes it out for good.
-    pub fn take(&self, output: u32) -> Result<Chunk> {
-        self.shared.take_output(&self.state, output, true)
+    /// Waits for a result of a run that keeps them and takes it out for good.
+    pub fn take(&self, result: u32) -> Result<Chunk> {
+        self.shared.take_output(&self.state, self.output(result), true)
     }
 
-    /// Waits for an output of a run that keeps them and leaves it there, where it may be spilled.
-    pub fn get(&self, output: u32) -> Result<Chunk> {
-        self.shared.take_output(&self.state, output, false)
+    /// Waits for a result of a run that keeps them and leaves it there, where it may be spilled.
+    pub fn get(&self, result: u32) -> Result<Chunk> {
+        self.shared.take_output(&self.state, self.output(result), false)
+    }
+
+    /// Several results may be one output.
+    fn output(&self, result: u32) -> u32 {
+        self.state.graph.results().map_or(result, |results| results[result as usize])
     }
 }
 

@@ -131,7 +131,8 @@ impl Shared {
             core.brain.note(&event, &mut core.actions);
             let mut lease = lock(&seat.lease);
             core.decide(Some(&mut lease), &mut local.effects);
-            for (from, to) in std::mem::take(&mut core.steals) {
+            // One that was in vain may be followed by another.
+            while let Some((from, to)) = core.steals.pop() {
                 // Only the worker that asks is told to steal.
                 debug_assert_eq!(to, worker);
                 let mut victim = lock(&self.seats[from as usize].lease);
@@ -164,7 +165,7 @@ impl Shared {
         deliveries: &mut Vec<(u32, Chunk)>,
         scratch: &mut Vec<u32>,
     ) {
-        for timing in &finished.timings {
+        for timing in finished.timings.iter().filter(|_| run.counts) {
             self.watch(run, |watch| watch.progress(timing.layer, u64::from(timing.tasks), run.started.elapsed()));
         }
         let (OutputMode::Collect, Some(receiver)) = (run.mode, &run.receiver) else { return };

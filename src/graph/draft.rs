@@ -1,11 +1,14 @@
 //! Building a graph: layers are added from the sources up, their inputs are typed handles.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::explicit::Tasks;
+use super::kept::Kept;
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+use super::order::{self, Placing};
 use super::pattern::{Extent, Pattern};
 use crate::error::{Error, Result};
 
@@ -83,7 +86,7 @@ impl Draft {
         inputs: Vec<Input>,
         op: impl LayerOp + 'static,
     ) -> Result<LayerRef<T>> {
-        self.layer(meta, tasks, pieces, Body::Regular { op: Arc::new(op), inputs })
+        self.layer(meta, tasks, None, pieces, Body::Regular { op: Arc::new(op), inputs })
     }
 
     /// Adds a regular layer whose operation others hold too; gives its place.
@@ -95,17 +98,26 @@ impl Draft {
         inputs: Vec<Input>,
         op: Arc<dyn LayerOp>,
     ) -> Result<u32> {
-        Ok(self.layer::<()>(meta, tasks, pieces, Body::Regular { op, inputs })?.layer)
+        Ok(self.layer::<()>(meta, tasks, None, pieces, Body::Regular { op, inputs })?.layer)
     }
 
     /// Adds an explicit layer.
     pub fn explicit(&mut self, meta: Meta, tasks: Tasks) -> Result<u32> {
         let pieces = if tasks.piece_starts.is_empty() { 1 } else { 0 };
-        let layer: LayerRef<()> = self.layer(meta, tasks.len(), pieces, Body::Explicit(tasks))?;
+        let layer: LayerRef<()> = self.layer(meta, tasks.len(), None, pieces, Body::Explicit(tasks))?;
         Ok(layer.layer)
     }
 
-    pub(super) fn layer<T>(&mut self, meta: Meta, tasks: u32, pieces: u32, body: Body) -> Result<LayerRef<T>> {
+    /// Adds a layer of `original` tasks, or of those of them that are kept.
+    pub(super) fn layer<T>(
+        &mut self,
+        meta: Meta,
+        original: u32,
+        kept: Option<Arc<Kept>>,
+        pieces: u32,
+        body: Body,
+    ) -> Result<LayerRef<T>> {
+        let tasks = kept.as_ref().map_or(original, |kept| kept.len());
         let number = self.graph.layers.len() as u32;
         let first_task = self.graph.task_count();
         let first_piece = self.graph.piece_count();
@@ -127,10 +139,10 @@ impl Draft {
             tasks: first_task..first_task + tasks,
             pieces: first_piece..first_piece + made as u32,
             pieces_per_task: pieces,
+            kept,
             readers: Vec::new(),
             explicit_readers: Vec::new(),
-            phase: 0,
-            depth: 0,
+            order: Placing::default(),
         };
         match &layer.body {
             Body::Regular { inputs, .. } => {
@@ -138,8 +150,7 @@ impl Draft {
                     let Some(below) = self.graph.layers.get(input.layer as usize) else {
                         return Err(Error::internal(format!("layer `{}` reads a later one", layer.meta.name)));
                     };
-                    let (below_tasks, below_pieces) = below.grid();
-                    let extent = Extent { below: below_tasks, pieces: below_pieces, above: tasks };
+                    let extent = Extent { below: below.original_len(), pieces: below.pieces_per_task, above: original };
                     if !input.pattern.fits(extent) {
                         let (name, lower) = (&layer.meta.name, &below.meta.name);
                         let pattern = input.pattern;
@@ -147,11 +158,6 @@ impl Draft {
                             "`{name}` reads `{lower}` by {pattern:?} over {extent:?}"
                         )));
                     }
-                    let together = input.pattern.advances_together()
-                        || (input.pattern == Pattern::All && tasks == 1)
-                        || (input.pattern == Pattern::Broadcast && is_source(below));
-                    layer.phase = layer.phase.max(below.phase + u32::from(!together));
-                    layer.depth = layer.depth.max(below.depth + 1);
                     self.graph.layers[input.layer as usize].readers.push((number, slot as u32));
                 }
             }
@@ -169,8 +175,6 @@ impl Draft {
                 }
                 for (at, _) in below.iter().enumerate().filter(|(_, read)| **read) {
                     let lower = &mut self.graph.layers[at];
-                    layer.phase = layer.phase.max(lower.phase + 1);
-                    layer.depth = layer.depth.max(lower.depth + 1);
                     let count = lower.pieces.end - lower.pieces.start;
                     lower.explicit_readers.push(calls.reads.invert(lower.pieces.start, count, first_task));
                 }
@@ -183,15 +187,40 @@ impl Draft {
         Ok(LayerRef { layer: number, tasks, type_of: PhantomData })
     }
 
-    /// The finished graph, with the pieces that are its results.
+    /// The finished graph, with the pieces that are its results. A piece may be named more than once: see
+    /// [`Graph::results`].
     pub fn finish(self, outputs: Vec<Range<u32>>) -> Graph {
-        Graph { outputs, ..self.graph }
+        let (outputs, results) = distinct(outputs);
+        let mut graph = Graph { outputs, results, ..self.graph };
+        order::arrange(&mut graph);
+        graph
     }
 }
 
-fn is_source(layer: &Layer) -> bool {
-    match &layer.body {
-        Body::Regular { inputs, .. } => inputs.is_empty(),
-        Body::Explicit(tasks) => tasks.reads.is_empty(),
+/// Names each piece once; where some were named twice, also says which piece each result is.
+pub(super) fn distinct(outputs: Vec<Range<u32>>) -> (Vec<Range<u32>>, Option<Arc<[u32]>>) {
+    let apart = |ranges: &[Range<u32>]| ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    if apart(&outputs) {
+        return (outputs, None);
     }
+    let mut sorted: Vec<Range<u32>> = outputs.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_unstable_by_key(|range| range.start);
+    if apart(&sorted) {
+        return (outputs, None);
+    }
+    let mut places: HashMap<u32, u32> = HashMap::new();
+    let mut pieces: Vec<Range<u32>> = Vec::new();
+    let mut results = Vec::new();
+    for piece in outputs.into_iter().flatten() {
+        let next = places.len() as u32;
+        let place = *places.entry(piece).or_insert(next);
+        results.push(place);
+        if place == next {
+            match pieces.last_mut() {
+                Some(last) if last.end == piece => last.end += 1,
+                _ => pieces.push(piece..piece + 1),
+            }
+        }
+    }
+    (pieces, Some(results.into()))
 }

@@ -27,6 +27,11 @@ pub trait Exchange: Send + Sync + 'static {
     /// A state to which `producers` tasks will append; it holds nothing yet.
     fn open(&self, producers: u32, budget: &Budget) -> Self::State;
 
+    /// A key that is equal for exchanges that are equal as plain data; see [`LayerOp::content_key`].
+    fn content_key(&self) -> Option<String> {
+        None
+    }
+
     /// Bytes that a producer needs beside its inputs, with what it appends.
     fn append_need(&self) -> u64;
 
@@ -114,6 +119,10 @@ impl<E: Exchange> Shared<E> {
         Arc::as_ptr(self) as usize
     }
 
+    fn content_key(&self, role: &str) -> Option<String> {
+        self.exchange.content_key().map(|key| format!("{role} {key}"))
+    }
+
     fn live(self: &Arc<Self>, context: &TaskContext<'_>) -> Result<Arc<Live<E::State>>> {
         context.scope().state(self.key(), || Live {
             state: self.exchange.open(self.producers, context.budget()),
@@ -139,6 +148,10 @@ impl<E: Exchange> LayerOp for Append<E> {
     fn need(&self, _: u32) -> u64 {
         self.0.exchange.append_need()
     }
+
+    fn content_key(&self) -> Option<String> {
+        self.0.content_key("append")
+    }
 }
 
 struct Seal<E>(Arc<Shared<E>>);
@@ -161,6 +174,14 @@ impl<E: Exchange> LayerOp for Seal<E> {
 
     fn expand(&self, counted: &[u64]) -> Vec<(u32, u32)> {
         self.0.exchange.expand(counted)
+    }
+
+    fn content_key(&self) -> Option<String> {
+        self.0.content_key("seal")
+    }
+
+    fn is_barrier(&self) -> bool {
+        true
     }
 }
 
@@ -197,5 +218,9 @@ impl<E: Exchange> LayerOp for Part<E> {
 
     fn part_kind(&self) -> &'static dyn Kind {
         self.0.exchange.piece_kind()
+    }
+
+    fn content_key(&self) -> Option<String> {
+        self.0.content_key("parts")
     }
 }

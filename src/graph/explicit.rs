@@ -92,9 +92,14 @@ impl Csr {
         &self.items
     }
 
+    /// Where a row lies in [`Csr::rows_flat`].
+    pub fn range(&self, row: u32) -> std::ops::Range<usize> {
+        self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize
+    }
+
     /// One row.
     pub fn row(&self, row: u32) -> &[u32] {
-        &self.items[self.starts[row as usize] as usize..self.starts[row as usize + 1] as usize]
+        &self.items[self.range(row)]
     }
 
     /// For each number of `base..base + count` the rows that hold it, ascending and as often as they do, plus `first`;

@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::explicit::{Call, Csr, Tasks};
+use super::kept::Kept;
+use super::order::Placing;
 use super::pattern::{Extent, Pattern};
 use super::task::{Inputs, Outputs, TaskContext};
 use crate::error::Result;
@@ -51,9 +53,15 @@ pub trait LayerOp: Send + Sync {
     }
 
     /// A key that is equal for operations that are equal as plain data, so that two layers doing the same are merged.
-    /// Closures and sources in memory have none.
+    /// Closures and sources in memory have none. Operations that share a state of the run give a key all or none.
     fn content_key(&self) -> Option<String> {
         None
+    }
+
+    /// Whether the layer has to stay as it is, because it seals an exchange or belongs to one: neither it nor a layer
+    /// that reads it is fused with another.
+    fn is_barrier(&self) -> bool {
+        false
     }
 
     /// What was fused into this operation, in the order in which it runs.
@@ -109,13 +117,14 @@ pub struct Layer {
     pub pieces: Range<u32>,
     /// Pieces per task; in an explicit layer 1, or 0 where the tasks differ.
     pub pieces_per_task: u32,
+    /// What is left of a regular layer that was culled.
+    pub(super) kept: Option<Arc<Kept>>,
     /// Layers that read this one by a pattern: layer, and which of its inputs.
     pub(super) readers: Vec<(u32, u32)>,
     /// Explicit layers that read this one: per piece the tasks, by their numbers in the graph.
     pub(super) explicit_readers: Vec<Csr>,
-    /// How many barriers stand before the layer, and how many layers: see [`super::topology`].
-    pub(super) phase: u32,
-    pub(super) depth: u32,
+    /// Where it stands in the static order.
+    pub(super) order: Placing,
 }
 
 impl Layer {
@@ -124,17 +133,32 @@ impl Layer {
         self.tasks.end - self.tasks.start
     }
 
-    /// Tasks and pieces per task as patterns see them: of an explicit layer, whose tasks differ, each piece by itself.
-    pub(super) fn grid(&self) -> (u32, u32) {
-        match self.pieces_per_task {
-            0 => (self.pieces.end - self.pieces.start, 1),
-            each => (self.len(), each),
-        }
-    }
-
     /// Whether it has no tasks.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+
+    /// Number of tasks before culling: the index space its operation and patterns speak of.
+    pub fn original_len(&self) -> u32 {
+        self.kept.as_ref().map_or(self.len(), |kept| kept.of())
+    }
+
+    /// What culling left of a regular layer; `None` where that is all.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_deref()
+    }
+
+    /// The index by which the operation knows the task at a place in the layer.
+    pub fn index(&self, place: u32) -> u32 {
+        self.kept.as_ref().map_or(place, |kept| kept.index(place))
+    }
+
+    /// The place of the task that the operation knows by an index, if it was not culled.
+    pub fn place(&self, index: u32) -> Option<u32> {
+        match &self.kept {
+            None => (index < self.len()).then_some(index),
+            Some(kept) => kept.place(index),
+        }
     }
 }
 
@@ -144,6 +168,8 @@ pub struct Graph {
     pub(super) layers: Vec<Layer>,
     /// The pieces that are the results.
     pub(super) outputs: Vec<Range<u32>>,
+    /// Per result its place among the output pieces; none where result `n` is output piece `n`.
+    pub(super) results: Option<Arc<[u32]>>,
 }
 
 impl Graph {
@@ -152,9 +178,23 @@ impl Graph {
         &self.layers
     }
 
-    /// The pieces that are the results, in the order in which they were asked for.
+    /// The pieces that are results, each once, in the order in which they were first asked for.
     pub fn outputs(&self) -> &[Range<u32>] {
         &self.outputs
+    }
+
+    /// Per result its place among the output pieces, where results share pieces; `None` where result number `n` simply
+    /// is output piece number `n`.
+    pub fn results(&self) -> Option<&[u32]> {
+        self.results.as_deref()
+    }
+
+    /// Number of results.
+    pub fn result_count(&self) -> u32 {
+        match &self.results {
+            Some(results) => results.len() as u32,
+            None => self.outputs.iter().map(|range| range.len() as u32).sum(),
+        }
     }
 
     /// Number of tasks.
@@ -179,8 +219,7 @@ impl Graph {
 
     pub(super) fn extent(&self, above: &Layer, input: Input) -> Extent {
         let below = &self.layers[input.layer as usize];
-        let (tasks, pieces) = below.grid();
-        Extent { below: tasks, pieces, above: above.len() }
+        Extent { below: below.original_len(), pieces: below.pieces_per_task, above: above.original_len() }
     }
 
     /// Runs a task.
@@ -194,7 +233,7 @@ impl Graph {
         let layer = &self.layers[self.layer_at(task)];
         let index = task - layer.tasks.start;
         match &layer.body {
-            Body::Regular { op, .. } => op.run(context, index, inputs, out),
+            Body::Regular { op, .. } => op.run(context, layer.index(index), inputs, out),
             Body::Explicit(tasks) => tasks.calls[index as usize].call(context, inputs, out),
         }
     }
@@ -210,7 +249,7 @@ impl Graph {
     ) -> Result<()> {
         let layer = &self.layers[self.layer_at(owner)];
         match &layer.body {
-            Body::Regular { op, .. } => op.run_part(context, owner - layer.tasks.start, part, inputs, out),
+            Body::Regular { op, .. } => op.run_part(context, layer.index(owner - layer.tasks.start), part, inputs, out),
             Body::Explicit(_) => Err(crate::error::Error::internal("a task of an explicit layer was split")),
         }
     }
@@ -252,7 +291,7 @@ impl Graph {
         let index = task - layer.tasks.start;
         match &layer.body {
             Body::Regular { .. } => {
-                let index = (layer.len() > 1).then_some(u64::from(index));
+                let index = (layer.original_len() > 1).then(|| u64::from(layer.index(index)));
                 (layer.meta.name.clone(), index, layer.meta.verb, layer.meta.origin)
             }
             Body::Explicit(tasks) => {
@@ -267,7 +306,8 @@ impl Graph {
         let Body::Regular { op, .. } = &self.layers[at].body else { return };
         for (index, parts) in op.expand(counted) {
             let reader = self.layers[at].readers.first().map(|(layer, _)| &self.layers[*layer as usize]);
-            out.extend(reader.map(|layer| Expansion { task: layer.tasks.start + index, parts }));
+            let place = reader.and_then(|layer| Some(layer.tasks.start + layer.place(index)?));
+            out.extend(place.map(|task| Expansion { task, parts }));
         }
     }
 }

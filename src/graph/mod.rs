@@ -5,19 +5,31 @@
 //! task, for differently typed tasks in any shape.
 
 mod draft;
+mod draw;
 mod each;
 mod exchange;
+mod explain;
 mod explicit;
+mod kept;
 mod layer;
+mod order;
+#[cfg(test)]
+mod order_tests;
+pub mod passes;
 mod pattern;
 mod task;
+#[cfg(test)]
+mod testing;
 mod topology;
 
 pub use draft::{Draft, LayerRef};
 pub use each::Each;
 pub use exchange::{Exchange, exchange};
+pub use explain::{Estimate, ExplainOptions};
 pub use explicit::{Call, Csr, Tasks};
+pub use kept::Kept;
 pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+pub use order::depth_first;
 pub use pattern::Pattern;
 pub use task::{Inputs, Outputs, Scope, TaskContext};
 

@@ -1,14 +1,10 @@
-//! The graph as the scheduler sees it, and the static order.
-//!
-//! The order keeps little in memory: what belongs together goes through all layers before the next begins, depth
-//! first. In a regular layer a task's place is its share of the layer, so that task 500 of 1000 blocks, its map and
-//! the reduction that eats it follow each other. A barrier (an exchange, a broadcast result) starts a new phase: what
-//! follows comes after all that must be done before. Tasks of an explicit layer are numbered by the order already
-//! (see `delayed::lower`). So a position is (phase, share, depth), and nothing is stored per task.
+//! The graph as the scheduler sees it.
 
 use std::ops::Range;
 
 use super::layer::{Body, Graph};
+use super::order;
+use super::pattern::Pattern;
 use crate::schedule::{Expansion, Topology};
 
 impl Topology for Graph {
@@ -56,9 +52,21 @@ impl Topology for Graph {
             Body::Explicit(tasks) => tasks.reads.row(index),
             Body::Regular { inputs, .. } => {
                 scratch.clear();
+                let index = layer.index(index);
                 for input in inputs {
-                    let base = self.layers[input.layer as usize].pieces.start;
-                    input.pattern.sources(index, self.extent(layer, *input), base, scratch);
+                    let below = &self.layers[input.layer as usize];
+                    let extent = self.extent(layer, *input);
+                    match &below.kept {
+                        None => input.pattern.sources(index, extent, below.pieces.start, scratch),
+                        Some(kept) => {
+                            let from = scratch.len();
+                            input.pattern.sources(index, extent, 0, scratch);
+                            retain_from(scratch, from, |piece| {
+                                let place = kept.place(piece / extent.pieces)?;
+                                Some(below.pieces.start + place * extent.pieces + piece % extent.pieces)
+                            });
+                        }
+                    }
                 }
                 scratch
             }
@@ -78,8 +86,8 @@ impl Topology for Graph {
                 Body::Regular { inputs, .. } => {
                     for input in inputs {
                         let extent = self.extent(layer, *input);
-                        for (index, count) in counts.iter_mut().enumerate() {
-                            *count += input.pattern.count(index as u32, extent);
+                        for (place, count) in counts.iter_mut().enumerate() {
+                            *count += input.pattern.count(layer.index(place as u32), extent);
                         }
                     }
                 }
@@ -98,7 +106,23 @@ impl Topology for Graph {
             let above = &self.layers[*reader as usize];
             let Body::Regular { inputs, .. } = &above.body else { continue };
             let input = inputs[*slot as usize];
-            input.pattern.readers(index, self.extent(above, input), above.tasks.start, scratch);
+            let extent = self.extent(above, input);
+            let original = match &layer.kept {
+                None => index,
+                Some(kept) => kept.index(index / extent.pieces) * extent.pieces + index % extent.pieces,
+            };
+            match &above.kept {
+                None => input.pattern.readers(original, extent, above.tasks.start, scratch),
+                // All of what is left, however much there was.
+                Some(_) if matches!(input.pattern, Pattern::All | Pattern::Broadcast) => {
+                    scratch.extend(above.tasks.clone());
+                }
+                Some(kept) => {
+                    let from = scratch.len();
+                    input.pattern.readers(original, extent, 0, scratch);
+                    retain_from(scratch, from, |index| Some(above.tasks.start + kept.place(index)?));
+                }
+            }
         }
         for readers in &layer.explicit_readers {
             scratch.extend_from_slice(readers.row(index));
@@ -107,19 +131,15 @@ impl Topology for Graph {
     }
 
     fn position(&self, task: u32) -> u64 {
-        let at = self.layer_at(task);
-        let layer = &self.layers[at];
-        let index = u64::from(task - layer.tasks.start);
-        // The end of its share, so that what reads several tasks comes after the last of them.
-        let share = ((index + 1) << 40) / u64::from(layer.len());
-        u64::from(layer.phase.min(0xfff)) << 52 | share << 11 | u64::from(layer.depth.min(0x7ff))
+        let layer = &self.layers[self.layer_at(task)];
+        order::position(layer, task - layer.tasks.start)
     }
 
     fn need(&self, task: u32) -> u64 {
         let layer = &self.layers[self.layer_at(task)];
         let index = task - layer.tasks.start;
         match &layer.body {
-            Body::Regular { op, .. } => op.need(index),
+            Body::Regular { op, .. } => op.need(layer.index(index)),
             Body::Explicit(tasks) => tasks.calls[index as usize].need(),
         }
     }
@@ -139,4 +159,16 @@ impl Topology for Graph {
     fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
         self.expansions(task, counted, out);
     }
+}
+
+/// Maps the items from place `from` on and drops those that map to nothing.
+fn retain_from(items: &mut Vec<u32>, from: usize, map: impl Fn(u32) -> Option<u32>) {
+    let mut kept = from;
+    for at in from..items.len() {
+        if let Some(item) = map(items[at]) {
+            items[kept] = item;
+            kept += 1;
+        }
+    }
+    items.truncate(kept);
 }

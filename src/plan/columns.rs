@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::flatten::Flat;
-use super::node::Role;
 
 /// The columns of a node's value that its readers use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,23 +46,18 @@ impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
 
 /// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
 /// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
-pub(super) fn used(flat: &mut Flat<'_>, wanted: &[u32]) -> Vec<Columns> {
-    let narrows = |role: Role<'_>| matches!(role, Role::Layers);
-    if !flat.places.iter().any(|place| narrows(place.node.role())) {
+pub(super) fn used(flat: &Flat<'_>, wanted: &[u32]) -> Vec<Columns> {
+    if flat.places.iter().all(|place| place.pieces.is_some()) {
         return Vec::new();
     }
-    let count = flat.places.len();
-    let mut used = vec![Columns::none(); count];
+    let mut used = vec![Columns::none(); flat.places.len()];
     wanted.iter().for_each(|at| used[*at as usize] = Columns::All);
     // Readers stand behind what they read.
-    for at in (0..count).rev() {
-        let node = flat.places[at].node;
+    for (at, place) in flat.places.iter().enumerate().rev() {
         let own = std::mem::replace(&mut used[at], Columns::none());
-        let mut input = 0;
-        flat.inputs(at as u32, |below, _| {
-            used[below as usize].extend(node.columns(input, &own));
-            input += 1;
-        });
+        for (input, read) in flat.reads(at as u32).iter().enumerate() {
+            used[read.place() as usize].extend(place.node.columns(input, &own));
+        }
         used[at] = own;
     }
     used

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{self, Columns};
 use super::flatten::Flat;
-use super::node::{NodeRef, Role};
+use super::node::NodeRef;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -31,10 +31,10 @@ struct Wanted {
 
 /// A request as a graph.
 pub struct Lowered {
-    /// The graph; its results are the distinct pieces that are wanted.
+    /// The graph; its results are the wanted pieces, in the order in which they were asked for.
     pub graph: Graph,
-    /// For each wanted node the numbers of its values among the graph's results, and where they go.
-    pub routes: Vec<(Vec<Range<u32>>, Arc<dyn Sink>)>,
+    /// For each wanted node the number of values, and where they go.
+    pub sinks: Vec<(u32, Arc<dyn Sink>)>,
 }
 
 impl Request {
@@ -57,9 +57,9 @@ impl Request {
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
         let roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
-        let used = columns::used(&mut flat, &roots);
+        let used = columns::used(&flat, &roots);
         let mut lowering = Builder::new(&flat, used);
-        lowering.build(&mut flat)?;
+        lowering.build(&flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
         for (wanted, at) in self.wanted.iter().zip(roots) {
@@ -69,42 +69,10 @@ impl Request {
                 Some(piece) => all.start + piece..all.start + piece + 1,
             });
         }
-        let (outputs, routes) = distinct(&pieces);
-        let graph = lowering.draft.finish(outputs);
-        let sinks = self.wanted.into_iter().map(|wanted| wanted.sink);
-        Ok(Lowered { graph, routes: routes.into_iter().zip(sinks).collect() })
+        let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
+        let sinks = sinks.collect();
+        Ok(Lowered { graph: lowering.draft.finish(pieces), sinks })
     }
-}
-
-/// The wanted pieces without repetition, and for each wanted range where its pieces stand among them.
-fn distinct(wanted: &[Range<u32>]) -> (Vec<Range<u32>>, Vec<Vec<Range<u32>>>) {
-    let mut cuts: Vec<u32> = wanted.iter().flat_map(|range| [range.start, range.end]).collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    // Pieces between two cuts belong to the same wanted ranges.
-    let mut outputs: Vec<Range<u32>> = Vec::new();
-    let mut numbers = std::collections::HashMap::new();
-    let mut next = 0;
-    let mut routes = Vec::with_capacity(wanted.len());
-    for range in wanted {
-        let first = cuts.partition_point(|cut| *cut < range.start);
-        let mut route: Vec<Range<u32>> = Vec::new();
-        for pair in cuts[first..].windows(2).take_while(|pair| pair[0] < range.end) {
-            let number = *numbers.entry(pair[0]).or_insert_with(|| {
-                let number = next;
-                next += pair[1] - pair[0];
-                outputs.push(pair[0]..pair[1]);
-                number
-            });
-            let len = pair[1] - pair[0];
-            match route.last_mut() {
-                Some(last) if last.end == number => last.end += len,
-                _ => route.push(number..number + len),
-            }
-        }
-        routes.push(route);
-    }
-    (outputs, routes)
 }
 
 /// A sink for one value.
@@ -185,45 +153,49 @@ impl Builder {
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
-    fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
-        let count = flat.places.len() as u32;
+    fn build(&mut self, flat: &Flat<'_>) -> Result<()> {
         let mut most = 0;
-        let mut tasks = Vec::new();
-        for at in 0..count {
-            let is_task = matches!(flat.places[at as usize].node.role(), Role::Task { .. });
+        for (at, place) in flat.places.iter().enumerate() {
+            let is_task = place.pieces.is_some();
             let mut level = 0;
             if most > 0 || !is_task {
-                let mut below = Vec::new();
-                flat.inputs(at, |input, _| below.push(input));
-                for input in below {
-                    let reads_task = matches!(flat.places[input as usize].node.role(), Role::Task { .. });
-                    level = level.max(self.levels[input as usize] + u32::from(!is_task && reads_task));
+                for read in flat.reads(at as u32) {
+                    let reads_task = flat.places[read.place() as usize].pieces.is_some();
+                    level = level.max(self.levels[read.place() as usize] + u32::from(!is_task && reads_task));
                 }
             }
             most = most.max(level);
-            self.levels[at as usize] = level;
-            tasks.push(is_task);
+            self.levels[at] = level;
         }
         for level in 0..=most {
-            for at in
-                (0..count).filter(|at| !tasks[*at as usize] && self.levels[*at as usize] == level).collect::<Vec<_>>()
-            {
-                self.lower_layers(flat, at)?;
+            for at in 0..flat.places.len() as u32 {
+                if flat.places[at as usize].pieces.is_none() && self.levels[at as usize] == level {
+                    self.lower_layers(flat, at)?;
+                }
             }
-            self.lower_tasks(flat, level, &tasks)?;
+            self.lower_tasks(flat, level)?;
         }
         Ok(())
     }
 
-    fn lower_layers(&mut self, flat: &mut Flat<'_>, at: u32) -> Result<()> {
-        let mut below = Vec::new();
-        flat.inputs(at, |input, piece| below.push((input, piece)));
-        let inputs = below.into_iter().map(|(input, piece)| {
+    fn lower_layers(&mut self, flat: &Flat<'_>, at: u32) -> Result<()> {
+        let mut inputs = Vec::new();
+        for read in flat.reads(at) {
+            let (input, piece) = (read.place(), read.piece);
             let layer = self.layers[input as usize];
-            let first = self.draft.graph().layers()[layer as usize].pieces.start;
-            (layer, self.pieces[input as usize].start - first + piece)
-        });
-        let inputs = inputs.collect();
+            let of = &self.draft.graph().layers()[layer as usize];
+            let piece = self.pieces[input as usize].start + piece;
+            if of.pieces_per_task > 0 {
+                inputs.push((layer, piece - of.pieces.start));
+                continue;
+            }
+            // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
+            let kind = self.draft.graph().kind(piece);
+            let mut tasks = Tasks::with_capacity(1, 1);
+            tasks.push(Arc::new(PassPiece { kind, meta: of.meta.clone() }), [piece], 1);
+            let meta = of.meta.clone();
+            inputs.push((self.draft.explicit(meta, tasks)?, 0));
+        }
         let node = flat.places[at as usize].node;
         let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
         let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
@@ -232,29 +204,30 @@ impl Builder {
         Ok(())
     }
 
-    fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32, is_task: &[bool]) -> Result<()> {
-        let count = is_task.iter().zip(&self.levels).filter(|(task, of)| **task && **of == level).count();
+    fn lower_tasks(&mut self, flat: &Flat<'_>, level: u32) -> Result<()> {
+        let mine = |at: usize, levels: &[u32]| flat.places[at].pieces.filter(|_| levels[at] == level);
+        let count = (0..flat.places.len()).filter(|at| mine(*at, &self.levels).is_some()).count();
         if count == 0 {
             return Ok(());
         }
         let first = self.draft.next_piece();
         let layer = self.draft.graph().layers().len() as u32;
-        let mut tasks = Tasks::with_capacity(count, 0);
-        for at in 0..is_task.len() as u32 {
-            if !is_task[at as usize] || self.levels[at as usize] != level {
-                continue;
+        let all = count == flat.places.len();
+        let mut tasks = Tasks::with_capacity(count, if all { flat.read_count() } else { 0 });
+        for (at, place) in flat.places.iter().enumerate() {
+            let Some(pieces) = mine(at, &self.levels) else { continue };
+            let mut call = place.node.clone().call()?;
+            if !flat.naming.is_empty() {
+                if let Some(naming) = flat.naming.get(&(at as u32)) {
+                    call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
+                }
             }
-            let node = flat.places[at as usize].node.clone();
-            let Role::Task { pieces } = node.role() else { continue };
-            let mut call = node.clone().call()?;
-            if let Some(naming) = flat.naming.get(&at) {
-                call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
+            for read in flat.reads(at as u32) {
+                tasks.push_read(self.pieces[read.place() as usize].start + read.piece);
             }
-            let known = &self.pieces;
-            flat.inputs(at, |input, piece| tasks.push_read(known[input as usize].start + piece));
             let own = first + tasks.end_row(call, pieces);
-            self.pieces[at as usize] = own..own + pieces;
-            self.layers[at as usize] = layer;
+            self.pieces[at] = own..own + pieces;
+            self.layers[at] = layer;
         }
         let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
         self.draft.explicit(meta, tasks)?;
@@ -292,5 +265,34 @@ impl Call for Named {
 
     fn need(&self) -> u64 {
         self.call.need()
+    }
+}
+
+/// Hands one piece on.
+struct PassPiece {
+    kind: &'static dyn Kind,
+    meta: Meta,
+}
+
+impl Call for PassPiece {
+    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push_chunk(inputs.take_chunk(0)?);
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    fn verb(&self) -> &'static str {
+        self.meta.verb
+    }
+
+    fn origin(&self) -> Origin {
+        self.meta.origin
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        self.kind
     }
 }

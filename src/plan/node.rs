@@ -40,8 +40,6 @@ pub struct Alias {
     pub key: Option<String>,
     /// Whether everything below is to be run again for this view, and only after the node's further inputs have run.
     pub copies: bool,
-    /// Whether the node below may have been made later, so that its number says nothing about the order.
-    pub forward: bool,
 }
 
 /// A node of a plan.

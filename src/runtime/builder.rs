@@ -61,7 +61,7 @@ impl Runtime {
     /// A bad setting in the environment is an error of the first `compute` with it.
     pub fn synchronous() -> Runtime {
         let made = Runtime::builder().scheduler(Scheduler::Synchronous).build();
-        made.unwrap_or_else(|error| Runtime::broken(error))
+        made.unwrap_or_else(Runtime::broken)
     }
 
     /// A runtime every run of which gives the error that kept it from being what it was to be.

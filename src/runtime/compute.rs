@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Runtime;
+use super::config::Optimize;
 use super::router::Router;
 use super::run::Run;
 use super::watching::{Plan, Watching, layers};
 use crate::error::{Error, ErrorKind, Result, Role, human_bytes};
 use crate::executor::{Receiver, RunHandle, RunOptions, Watch};
 use crate::graph::Graph;
+use crate::graph::passes::{Switches, optimize};
 use crate::origin::Origin;
-use crate::plan::{Lowered, Request};
+use crate::plan::Request;
 
 /// Something lazy that can be computed: a collection, or any mix of them in tuples, arrays, `Vec`, `Option` and maps.
 ///
@@ -123,14 +125,15 @@ pub(super) fn prepare(request: Request, runtime: &Runtime) -> Result<Prepared> {
     let mut lowered = request.lower()?;
     let graph = std::mem::take(&mut lowered.graph);
     let (layers_before, tasks_before) = (graph.layers().len() as u64, u64::from(graph.task_count()));
-    let receiver = Arc::new(receiver_of(&lowered, None));
+    let graph = optimize(graph, switches(runtime.0.optimize))?.graph;
+    let receiver = Arc::new(Router::new(&lowered, graph.results()));
     let limit = runtime.memory_limit();
     check_needs(&graph, limit, runtime.threads())?;
     Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before })
 }
 
-fn receiver_of(lowered: &Lowered, results: Option<&[u32]>) -> Router {
-    Router::new(lowered, results)
+pub(super) fn switches(optimize: Optimize) -> Switches {
+    Switches { cull: optimize.cull, share: optimize.share, fuse: optimize.fuse }
 }
 
 /// What is known to be too large before anything runs.

@@ -24,23 +24,22 @@ impl Router {
     /// `results` tells, where passes merged outputs, which distinct output stands for each result.
     pub fn new(lowered: &Lowered, results: Option<&[u32]>) -> Router {
         let mut routes = Vec::new();
-        for (sink, (ranges, _)) in lowered.routes.iter().enumerate() {
-            let mut offset = 0;
-            for range in ranges {
-                match results {
-                    None => routes.push(Route { outputs: range.clone(), sink, offset }),
-                    Some(results) => {
-                        for (step, result) in range.clone().enumerate() {
-                            let output = results[result as usize];
-                            routes.push(Route { outputs: output..output + 1, sink, offset: offset + step as u32 });
-                        }
+        let mut first = 0;
+        for (sink, (count, _)) in lowered.sinks.iter().enumerate() {
+            match results {
+                None => routes.push(Route { outputs: first..first + count, sink, offset: 0 }),
+                Some(results) => {
+                    for step in 0..*count {
+                        let output = results[(first + step) as usize];
+                        routes.push(Route { outputs: output..output + 1, sink, offset: step });
                     }
                 }
-                offset += range.end - range.start;
             }
+            first += count;
         }
+        routes.retain(|route| !route.outputs.is_empty());
         routes.sort_by_key(|route| route.outputs.start);
-        Router { routes, sinks: lowered.routes.iter().map(|(_, sink)| sink.clone()).collect() }
+        Router { routes, sinks: lowered.sinks.iter().map(|(_, sink)| sink.clone()).collect() }
     }
 }
 

@@ -40,22 +40,24 @@ pub(super) fn layers(graph: &Graph) -> Vec<LayerInfo> {
 
 impl Watching {
     fn report(&self, graph: &Graph, stats: &RunStats, error: Option<&Error>) -> RunReport {
-        let mut report = RunReport::default();
-        report.run = self.plan.run;
-        report.outcome = Outcome::of(error);
-        report.elapsed = stats.elapsed;
-        report.threads = self.plan.threads;
-        report.tasks = stats.done;
-        report.layers_before = self.plan.layers_before;
-        report.tasks_before = self.plan.tasks_before;
-        report.layers_after = graph.layers().len() as u64;
-        report.tasks_after = stats.tasks;
-        report.limit_bytes = self.plan.limit_bytes;
-        report.peak_accounted_bytes = stats.peak_accounted;
-        report.peak_resident_growth_bytes = stats.peak_resident;
-        report.source_bytes = stats.bytes_read;
-        report.minor_faults = stats.page_faults.map(|(minor, _)| minor);
-        report.major_faults = stats.page_faults.map(|(_, major)| major);
+        let mut report = RunReport {
+            run: self.plan.run,
+            outcome: Outcome::of(error),
+            elapsed: stats.elapsed,
+            threads: self.plan.threads,
+            tasks: stats.done,
+            layers_before: self.plan.layers_before,
+            tasks_before: self.plan.tasks_before,
+            layers_after: graph.layers().len() as u64,
+            tasks_after: stats.tasks,
+            limit_bytes: self.plan.limit_bytes,
+            peak_accounted_bytes: stats.peak_accounted,
+            peak_resident_growth_bytes: stats.peak_resident,
+            source_bytes: stats.bytes_read,
+            minor_faults: stats.page_faults.map(|(minor, _)| minor),
+            major_faults: stats.page_faults.map(|(_, major)| major),
+            ..RunReport::default()
+        };
         for (info, layer) in layers(graph).iter().zip(&stats.layers) {
             report.spilled_bytes += layer.spilled;
             report.read_back_bytes += layer.read_back;
@@ -76,10 +78,12 @@ impl Watch for Watching {
         self.observers.wants_tasks()
     }
 
+    fn wants_progress(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
     fn progress(&self, layer: u32, done: u64, at: Duration) {
-        if !self.observers.is_empty() {
-            self.observers.notify(&RunEvent::Progress { run: self.plan.run, layer, done, at: self.since + at });
-        }
+        self.observers.notify(&RunEvent::Progress { run: self.plan.run, layer, done, at: self.since + at });
     }
 
     fn task(&self, graph: &Graph, times: &TaskTimes) {

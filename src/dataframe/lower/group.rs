@@ -78,6 +78,11 @@ impl Exchange for GroupExchange {
         State::open("group_by", producers, budget)
     }
 
+    fn content_key(&self) -> Option<String> {
+        let GroupExchange { keys, values, aggregation, schema, .. } = self;
+        Some(format!("group_by {keys:?} {values:?} {aggregation:?} {schema:?}"))
+    }
+
     fn append_need(&self) -> u64 {
         self.need
     }
