@@ -1,3 +1,5 @@
 //! Integration tests: what a program that depends on the crate sees.
 
 mod delayed;
+mod spill;
+mod support;
