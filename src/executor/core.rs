@@ -203,7 +203,7 @@ impl Core {
         }
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
-        let used = self.brain.used();
+        let used = self.brain.counted();
         for live in &mut self.runs {
             live.peak_accounted = live.peak_accounted.max(used);
         }
