@@ -10,7 +10,7 @@
 use chunkwise::array::Ix0;
 use chunkwise::prelude::*;
 
-/// Below the 11 MiB that the decoded columns take together.
+/// Below the 10.3 MiB that the decoded columns take together.
 const MEMORY_LIMIT: &str = "8 MiB";
 
 fn main() -> Result<()> {
@@ -19,8 +19,7 @@ fn main() -> Result<()> {
     let runtime = Runtime::builder().memory_limit(MEMORY_LIMIT).progress(true).build()?;
 
     // A table: one partition per file.
-    let flights =
-        dataframe::read_csv(format!("{directory}/flights-2013-*.csv.gz")).null_values(["", "NA"]).open()?;
+    let flights = dataframe::read_csv(format!("{directory}/flights-2013-*.csv.gz")).null_values(["", "NA"]).open()?;
     let departed = flights.filter(col("dep_delay").is_not_null());
     let carriers = departed
         .group_by(["carrier"])
@@ -36,9 +35,10 @@ fn main() -> Result<()> {
 
     // A plain function of all of them.
     let counts = (flights.count_rows(), departed.count_rows());
-    let report = try_delayed_with((counts, &carriers, (&n, &mean, &std), &tails), |(counts, carriers, ratio, tails)| {
-        write_report(counts, carriers, ratio, tails)
-    });
+    let report =
+        try_delayed_with((counts, &carriers, (&n, &mean, &std), &tails), |(counts, carriers, ratio, tails)| {
+            write_report(counts, carriers, ratio, tails)
+        });
 
     // One run.
     let report = report.compute_on(&runtime)?;

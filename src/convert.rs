@@ -164,7 +164,8 @@ impl Series {
         });
         Array::of(column.map(|frame| {
             let need = 2 * frame.used_bytes(&Columns::All);
-            let op = |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
+            let op =
+                |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
             let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
             let node = each("to_array", origin, &frame.node, frame.partitions, op);
             Blocks { node, count: frame.partitions, len: None }
@@ -237,7 +238,10 @@ impl DataFrame {
     /// The whole table as one value of a task.
     #[track_caller]
     pub fn to_delayed(&self) -> Delayed<Table> {
-        let origin = Origin::caller();
+        self.delayed_at(Origin::caller())
+    }
+
+    fn delayed_at(&self, origin: Origin) -> Delayed<Table> {
         let frame = self.frame().cloned();
         let schema = frame.as_ref().map_or_else(|_| Arc::new(arrow::datatypes::Schema::empty()), |f| f.schema.clone());
         let node = frame.map(|Frame { node, .. }| node);
@@ -249,8 +253,12 @@ impl<T: Any + Send + Sync + Clone> Bag<T> {
     /// All items as one value of a task.
     #[track_caller]
     pub fn to_delayed(&self) -> Delayed<Vec<T>> {
+        self.delayed_at(Origin::caller())
+    }
+
+    fn delayed_at(&self, origin: Origin) -> Delayed<Vec<T>> {
         let node = self.items().map(|items| items.node.clone());
-        gather(Origin::caller(), node, |parts: Vec<Vec<T>>| {
+        gather(origin, node, |parts: Vec<Vec<T>>| {
             let mut parts = parts.into_iter();
             let mut all = parts.next().unwrap_or_default();
             parts.for_each(|part| all.extend(part));
@@ -264,6 +272,10 @@ impl<A: Any + Send + Sync> Array<A, Ix0> {
     pub fn to_delayed(&self) -> Delayed<A> {
         Delayed::piece_of(self.node(), 0)
     }
+
+    fn delayed_at(&self, _: Origin) -> Delayed<A> {
+        self.to_delayed()
+    }
 }
 
 impl<T: Any + Send + Sync> Scalar<T> {
@@ -271,15 +283,20 @@ impl<T: Any + Send + Sync> Scalar<T> {
     pub fn to_delayed(&self) -> Delayed<T> {
         Delayed::piece_of(self.node().clone(), 0)
     }
+
+    fn delayed_at(&self, _: Origin) -> Delayed<T> {
+        self.to_delayed()
+    }
 }
 
+// An input has no line of its own: it belongs to the call that takes it.
 macro_rules! inputs {
     ($([$($bounds:tt)*] $collection:ty => $value:ty;)+) => {$(
         impl<$($bounds)*> Inputs for $collection {
             type Held = Delayed<$value>;
 
             fn hold(self) -> Delayed<$value> {
-                self.to_delayed()
+                self.delayed_at(Origin::UNKNOWN)
             }
         }
 
@@ -287,7 +304,7 @@ macro_rules! inputs {
             type Held = Delayed<$value>;
 
             fn hold(self) -> Delayed<$value> {
-                self.to_delayed()
+                self.delayed_at(Origin::UNKNOWN)
             }
         }
     )+};

@@ -65,9 +65,8 @@ impl ReadCsv {
 
     fn source(&self) -> Result<CsvSource> {
         let delimiter = u8::try_from(self.delimiter).ok().filter(|byte| byte.is_ascii() && !b"\"\r\n".contains(byte));
-        let delimiter = delimiter.ok_or_else(|| {
-            Error::new(ErrorKind::Plan, format!("{:?} cannot stand between fields", self.delimiter))
-        })?;
+        let delimiter = delimiter
+            .ok_or_else(|| Error::new(ErrorKind::Plan, format!("{:?} cannot stand between fields", self.delimiter)))?;
         for (column, data_type) in &self.options.dtypes {
             if data_type.is_nested() || matches!(data_type, arrow::datatypes::DataType::Null) {
                 let text = format!("column `{column}`: a CSV file cannot hold a {data_type}");

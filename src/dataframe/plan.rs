@@ -92,7 +92,10 @@ impl Step {
                 match condition.data_type(&input.schema)? {
                     DataType::Boolean => (input.schema.clone(), input.partitions, input.bytes.clone()),
                     other => {
-                        return Err(Error::new(ErrorKind::Plan, format!("`{condition}` is a {other} and no condition")));
+                        return Err(Error::new(
+                            ErrorKind::Plan,
+                            format!("`{condition}` is a {other} and no condition"),
+                        ));
                     }
                 }
             }
@@ -109,7 +112,8 @@ impl Step {
                     match expr.as_aggregate() {
                         Some((_, of)) if !of.has_aggregate() => {}
                         Some(_) | None => {
-                            let text = format!("`{expr}` is no aggregate: `agg` takes count, sum or mean of an expression");
+                            let text =
+                                format!("`{expr}` is no aggregate: `agg` takes count, sum or mean of an expression");
                             return Err(Error::new(ErrorKind::Plan, text));
                         }
                     }
@@ -119,8 +123,7 @@ impl Step {
                 (schema, 1, bytes)
             }
             (Op::CountRows, Some(_)) => (Arc::new(Schema::empty()), 1, Arc::new([])),
-            (Op::ReadCsv(_), Some(_))
-            | (Op::Filter(_) | Op::Select(_) | Op::GroupBy { .. } | Op::CountRows, None) => {
+            (Op::ReadCsv(_), Some(_)) | (Op::Filter(_) | Op::Select(_) | Op::GroupBy { .. } | Op::CountRows, None) => {
                 return Err(Error::internal("an operation on tables with a wrong number of inputs"));
             }
         };

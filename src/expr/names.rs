@@ -53,7 +53,10 @@ mod tests {
             unknown_column("catgory", &schema).message(),
             "column `catgory` not found; columns are id, value, category (did you mean `category`?)"
         );
-        assert_eq!(unknown_column("zebra", &schema).message(), "column `zebra` not found; columns are id, value, category");
+        assert_eq!(
+            unknown_column("zebra", &schema).message(),
+            "column `zebra` not found; columns are id, value, category"
+        );
         assert_eq!((distance("kitten", "Sitting"), distance("", "abc")), (3, 3));
     }
 }

@@ -103,7 +103,8 @@ impl Aggregation {
         let mut parts = parts.into_iter();
         let Some(mut all) = parts.next() else { return self.groups() };
         for part in parts {
-            let group_of: Vec<u32> = (0..part.len()).map(|group| all.group(part.key(group), part.rows[group])).collect();
+            let group_of: Vec<u32> =
+                (0..part.len()).map(|group| all.group(part.key(group), part.rows[group])).collect();
             for (column, other) in all.columns.iter_mut().zip(part.columns) {
                 column.merge(&group_of, other);
             }
@@ -149,8 +150,11 @@ impl Groups {
     pub fn bytes(&self) -> u64 {
         let columns: usize = self.columns.iter().map(Column::bytes).sum();
         let table = self.table.capacity() * 8;
-        (size_of::<Groups>() + table + self.keys.capacity() + 8 * (self.ends.capacity() + self.rows.capacity()) + columns)
-            as u64
+        (size_of::<Groups>()
+            + table
+            + self.keys.capacity()
+            + 8 * (self.ends.capacity() + self.rows.capacity())
+            + columns) as u64
     }
 
     fn key(&self, group: usize) -> &[u8] {

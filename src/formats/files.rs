@@ -207,7 +207,8 @@ mod tests {
         }
         let at = |pattern: &str| find(dir.path().join(pattern).to_str().unwrap());
         let names = |files: Vec<SourceFile>| -> Vec<String> {
-            let relative = |file: SourceFile| file.path.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned();
+            let relative =
+                |file: SourceFile| file.path.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned();
             files.into_iter().map(relative).collect()
         };
         assert_eq!(names(at("?/x-*.csv").unwrap()), ["b/x-9.csv", "b/x-10.csv", "c/x-1.csv"]);

@@ -62,13 +62,8 @@ pub trait Exchange: Send + Sync + 'static {
     fn kind(&self) -> &'static dyn Kind;
 
     /// Part `part` of the sealed state. Of a part that was split, `pieces` are what its pieces gave.
-    fn part(
-        &self,
-        context: &TaskContext<'_>,
-        state: &Self::State,
-        part: u32,
-        pieces: &mut Inputs<'_>,
-    ) -> Result<Chunk>;
+    fn part(&self, context: &TaskContext<'_>, state: &Self::State, part: u32, pieces: &mut Inputs<'_>)
+    -> Result<Chunk>;
 
     /// Piece `piece` of a part that was split.
     fn piece(&self, context: &TaskContext<'_>, state: &Self::State, part: u32, piece: u32) -> Result<Chunk> {
@@ -95,8 +90,7 @@ pub fn exchange<T>(
     let shared = Arc::new(Shared { exchange, producers, parts });
     let named = |what: &str| Meta { name: format!("{} {what}", meta.name), ..meta.clone() };
     let append: LayerRef<()> = draft.regular(meta.clone(), producers, inputs, Append(shared.clone()))?;
-    let seal: LayerRef<()> =
-        draft.regular(named("seal"), 1, vec![append.read(Pattern::All)], Seal(shared.clone()))?;
+    let seal: LayerRef<()> = draft.regular(named("seal"), 1, vec![append.read(Pattern::All)], Seal(shared.clone()))?;
     draft.regular(named("parts"), parts, vec![seal.read(Pattern::Broadcast)], Part(shared))
 }
 

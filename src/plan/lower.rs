@@ -217,10 +217,8 @@ impl Builder {
         for (at, place) in flat.places.iter().enumerate() {
             let Some(pieces) = mine(at, &self.levels) else { continue };
             let mut call = place.node.clone().call()?;
-            if !flat.naming.is_empty() {
-                if let Some(naming) = flat.naming.get(&(at as u32)) {
-                    call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
-                }
+            if let Some(naming) = flat.naming.get(&(at as u32)) {
+                call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
             }
             for read in flat.reads(at as u32) {
                 tasks.push_read(self.pieces[read.place() as usize].start + read.piece);

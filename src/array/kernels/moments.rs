@@ -99,7 +99,8 @@ mod tests {
         assert_eq!((moments.count, moments.mean()), (10_000, 1e9 + 0.5));
         assert!((moments.std(0.0) - 0.5).abs() < 1e-12, "{}", moments.std(0.0));
         let parts = numbers.chunks(777).map(of).fold(Moments::default(), |all, part| all.merge(&part));
-        assert!((parts.std(1.0) / moments.std(1.0) - 1.0).abs() < 1e-12);
+        // Means of parts are rounded to a ten-millionth at this size.
+        assert!((parts.std(1.0) / moments.std(1.0) - 1.0).abs() < 1e-9);
     }
 
     #[test]

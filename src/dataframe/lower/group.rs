@@ -48,8 +48,7 @@ impl GroupExchange {
         }
         // The keys of one batch as bytes, its values as numbers, and the groups. All of it at most once more than the
         // columns themselves.
-        let columns: Columns =
-            keys.iter().cloned().chain(values.iter().flat_map(Expr::columns)).collect();
+        let columns: Columns = keys.iter().cloned().chain(values.iter().flat_map(Expr::columns)).collect();
         let need = input.used_bytes(&columns) + (64 << 10);
         let aggregation = Aggregation { keys: key_types, functions };
         Ok(GroupExchange { keys: keys.to_vec(), values, aggregation, schema: schema.clone(), need })

@@ -108,9 +108,11 @@ fn bad_value(source: &CsvSource, layout: &Layout, line: u64, row: &[u8], error: 
         let (name, data_type) = (field.name(), field.data_type());
         let as_text = Arc::new(unnamed_types(names.iter().cloned(), &DataType::Utf8));
         let value = match read(as_text, *column) {
-            Ok(Some(batch)) => batch.column(0).as_any().downcast_ref::<StringArray>().and_then(|texts| {
-                (texts.len() == 1 && texts.is_valid(0)).then(|| texts.value(0).to_string())
-            }),
+            Ok(Some(batch)) => batch
+                .column(0)
+                .as_any()
+                .downcast_ref::<StringArray>()
+                .and_then(|texts| (texts.len() == 1 && texts.is_valid(0)).then(|| texts.value(0).to_string())),
             Ok(None) | Err(_) => None,
         };
         let Some(value) = value else { return Ok(format!("line {line}, column `{name}`: {error}")) };

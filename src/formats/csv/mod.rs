@@ -75,7 +75,9 @@ impl CsvSource {
 
     /// About how many bytes the text of a file has.
     fn text_bytes(&self, file: usize) -> u64 {
-        self.files.get(file).map_or(0, |file| if files::is_gzip(&file.path) { file.bytes * GZIP_RATIO } else { file.bytes })
+        self.files
+            .get(file)
+            .map_or(0, |file| if files::is_gzip(&file.path) { file.bytes * GZIP_RATIO } else { file.bytes })
     }
 
     /// About how many bytes the columns of one file take in memory.
