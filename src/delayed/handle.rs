@@ -75,7 +75,7 @@ impl<T> Delayed<T> {
     }
 
     pub(super) fn poisoned(error: Error) -> Delayed<T> {
-        Delayed::of(super::task::Poisoned::new(error))
+        Delayed::of(crate::plan::Poisoned::new(error))
     }
 
     /// The node of the plan, for conversions to other collections.

@@ -364,7 +364,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     fn poisoned(error: Error, len: u32) -> DelayedVec<T> {
-        DelayedVec { node: NodeRef::new(super::task::Poisoned::new(error)), len, type_of: PhantomData }
+        DelayedVec { node: NodeRef::new(crate::plan::Poisoned::new(error)), len, type_of: PhantomData }
     }
 }
 

@@ -441,26 +441,3 @@ impl<H: Held> Node for AliasNode<H> {
         self.node.node().clone_value(value)
     }
 }
-
-/// A step that was wrong when it was made.
-pub(super) struct Poisoned {
-    error: Error,
-}
-
-impl Poisoned {
-    pub fn new(error: Error) -> Poisoned {
-        Poisoned { error }
-    }
-}
-
-impl Node for Poisoned {
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
-
-    fn role(&self) -> Role<'_> {
-        Role::Poison(&self.error)
-    }
-
-    fn label(&self) -> String {
-        "error".to_string()
-    }
-}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::disk::DiskJob;
 use super::lease::{Ending, Finished, Lease, Todo};
-use super::run::{LayerStats, RunState};
+use super::run::{LayerStats, RunState, RunStats};
 use super::values::{Garbage, Values};
 use crate::graph::Graph;
 use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
@@ -17,6 +17,22 @@ pub(super) struct Live {
     pub done: u64,
     pub peak_accounted: u64,
     pub peak_resident: Option<u64>,
+}
+
+impl Live {
+    /// What has happened so far, without what the system tells.
+    pub fn stats(&self) -> RunStats {
+        RunStats {
+            elapsed: self.state.started.elapsed(),
+            layers: self.layers.clone(),
+            done: self.done,
+            tasks: u64::from(self.state.graph.task_count()),
+            peak_accounted: self.peak_accounted,
+            peak_resident: self.peak_resident,
+            bytes_read: self.state.scope.bytes_read(),
+            page_faults: None,
+        }
+    }
 }
 
 pub(super) struct Core {
@@ -184,8 +200,14 @@ impl Core {
         }
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
+        let used = self.brain.counted();
+        for live in &mut self.runs {
+            live.peak_accounted = live.peak_accounted.max(used);
+        }
         for (run, outcome) in actions.ended.drain(..) {
             if let Some(live) = self.live(run) {
+                // It may be gone in the same call.
+                live.state.keep_stats(live.stats());
                 effects.ended.push((live.state.clone(), outcome));
             }
         }
@@ -197,9 +219,5 @@ impl Core {
         }
         actions.clear();
         self.actions = actions;
-        let used = self.brain.used();
-        for live in &mut self.runs {
-            live.peak_accounted = live.peak_accounted.max(used);
-        }
     }
 }

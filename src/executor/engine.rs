@@ -284,8 +284,9 @@ impl Shared {
 
     fn end_run(&self, state: &RunState, outcome: Outcome) {
         state.settle(outcome, self.budget.limit(), self.seats.len());
+        let stats = self.stats(state);
+        state.keep_stats(stats.clone());
         if let Some(watch) = &state.watch {
-            let stats = self.stats(state);
             let error = state.result().and_then(Result::err);
             let ended = || watch.ended(&state.graph, &stats, error.as_ref());
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ended));
@@ -360,30 +361,24 @@ impl Shared {
         result
     }
 
-    /// What has happened in a run so far. After it is gone, what was last known.
+    /// What has happened in a run so far. After its end, what was known then.
     pub fn stats(&self, state: &RunState) -> RunStats {
-        let resident = self.sample_resident();
-        let mut core = lock(&self.core);
-        if let Some(live) = core.live(state.id) {
-            live.peak_resident = live.peak_resident.max(resident);
-            let faults = match (state.faults_before, process::page_faults()) {
-                (Some(before), Some(after)) => Some((after.0 - before.0, after.1 - before.1)),
-                _ => None,
-            };
-            let stats = RunStats {
-                elapsed: state.started.elapsed(),
-                layers: live.layers.clone(),
-                done: live.done,
-                tasks: u64::from(state.graph.task_count()),
-                peak_accounted: live.peak_accounted,
-                peak_resident: live.peak_resident,
-                bytes_read: state.scope.bytes_read(),
-                page_faults: faults,
-            };
-            drop(core);
-            state.keep_stats(stats);
+        if state.is_over() {
+            return state.kept_stats();
         }
-        state.kept_stats()
+        let resident = self.sample_resident();
+        let live = lock(&self.core).live(state.id).map(|live| {
+            live.peak_resident = live.peak_resident.max(resident);
+            live.stats()
+        });
+        // A run that is gone kept its numbers.
+        let mut stats = live.unwrap_or_else(|| state.kept_stats());
+        stats.peak_resident = stats.peak_resident.max(resident);
+        stats.page_faults = match (state.faults_before, process::page_faults()) {
+            (Some(before), Some(after)) => Some((after.0 - before.0, after.1 - before.1)),
+            _ => None,
+        };
+        stats
     }
 
     /// How much the process's anonymous and shared memory has grown since the first live run began.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::columns::{self, Columns};
 use super::flatten::{Flat, Read};
 use super::node::{NodeRef, Role};
 use crate::error::{Error, Result};
@@ -63,7 +64,8 @@ impl Request {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
         let roots: Vec<Read> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
         flat.forget_addresses();
-        let mut lowering = Builder::new(&flat);
+        let used = columns::used(&flat, roots.iter().map(|root| root.place()));
+        let mut lowering = Builder::new(&flat, used);
         lowering.build(&flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
@@ -106,12 +108,18 @@ impl Sink for OneValue {
 pub struct LayerLowering<'a> {
     draft: &'a mut Draft,
     inputs: Vec<(u32, u32)>,
+    used: Columns,
 }
 
 impl LayerLowering<'_> {
     /// The graph being built.
     pub fn draft(&mut self) -> &mut Draft {
         self.draft
+    }
+
+    /// The columns of the node's value that are used.
+    pub fn used(&self) -> &Columns {
+        &self.used
     }
 
     /// The layer of an input of the node, by its place among the inputs, and which piece of that layer is read.
@@ -134,6 +142,8 @@ struct Builder {
     layers: HashMap<u32, u32>,
     /// Per place the level at which it is emitted; see [`Builder::build`].
     levels: Vec<u32>,
+    /// Per place the columns that are used of it; empty where none narrows.
+    used: Vec<Columns>,
 }
 
 fn task_pieces(flat: &Flat<'_>, place: u32) -> Option<u32> {
@@ -144,9 +154,9 @@ fn task_pieces(flat: &Flat<'_>, place: u32) -> Option<u32> {
 }
 
 impl Builder {
-    fn new(flat: &Flat<'_>) -> Builder {
+    fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
         let places = flat.places.len();
-        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), levels: Vec::new() }
+        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), levels: Vec::new(), used }
     }
 
     fn level(&self, place: u32) -> u32 {
@@ -214,7 +224,8 @@ impl Builder {
             inputs.push((self.draft.explicit(meta, tasks)?, 0));
         }
         let node = flat.places[at as usize].node;
-        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
+        let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
+        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
         self.layers.insert(at, layer);
         self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
         Ok(())

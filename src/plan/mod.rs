@@ -5,9 +5,13 @@
 //! dropped by a queue.
 
 mod address_map;
+mod columns;
 mod flatten;
 mod lower;
 mod node;
+mod poison;
 
+pub use columns::Columns;
 pub use lower::{LayerLowering, Lowered, OneValue, Request, Sink};
 pub use node::{Alias, Node, NodeRef, Role};
+pub use poison::Poisoned;

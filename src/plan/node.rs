@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use super::columns::Columns;
 use super::lower::LayerLowering;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Kind};
@@ -60,6 +61,12 @@ pub trait Node: Send + Sync {
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
         let _ = value;
         None
+    }
+
+    /// Which columns of its input number `input` it needs, where its readers use the columns `used` of its own value.
+    fn columns(&self, input: usize, used: &Columns) -> Columns {
+        let _ = (input, used);
+        Columns::All
     }
 
     /// For layers: adds them to the graph and says which one is read by others.

@@ -409,6 +409,11 @@ impl Brain {
         self.used
     }
 
+    /// Bytes counted now, with those that are held outside under reservations.
+    pub fn counted(&self) -> u64 {
+        self.used + self.outside
+    }
+
     /// Largest number of bytes counted at once, with those outside, since the last call.
     pub fn take_peak(&mut self) -> u64 {
         std::mem::replace(&mut self.peak, self.used + self.outside)
@@ -466,15 +471,6 @@ impl Brain {
     /// Bytes counted for a piece.
     pub fn bytes_of(&self, run: RunId, piece: u32) -> u64 {
         self.find(run).map_or(0, |at| self.runs[at].ledger.bytes(piece))
-    }
-
-    /// Whether the piece has one reader left, so that its value can be handed over to it.
-    #[cfg(test)]
-    pub(super) fn is_last_use(&self, run: RunId, piece: u32) -> bool {
-        self.find(run).is_some_and(|at| {
-            let ledger = &self.runs[at].ledger;
-            ledger.left[piece as usize] == 1 && ledger.place[piece as usize] == Place::Memory
-        })
     }
 
     /// Whether the piece is one of those to be written by the spill of its task.

@@ -143,7 +143,7 @@ fn a_chain_is_handed_over_one_by_one() {
     assert_eq!((heard.wake, heard.start.len()), (1, 0));
     assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0, behind: false }]);
     assert_eq!(talk.starts(&[done(1, 0, 100), Event::Ask(1)]), [1]);
-    assert!(talk.brain.is_last_use(RUN, 0), "its only reader gets the value itself");
+    assert!(talk.brain.is_last_use(RUN, 1, 0), "its only reader gets the value itself");
     assert_eq!(talk.starts(&[done(1, 1, 100), Event::Ask(1)]), [2]);
     assert_eq!(talk.heard.release, [pieces(0, 1)], "dropped with its last reader");
     let heard = talk.tell(&[done(1, 2, 100), Event::Ask(1)]);
@@ -357,8 +357,7 @@ fn a_seal_splits_what_follows() {
     let second = talk.starts(&[done(0, first, 64), Event::Ask(0)])[0];
     assert_eq!((first.min(second), first.max(second)), (3, 4));
     assert_eq!(talk.starts(&[done(0, second, 64), Event::Ask(0)]), [2]);
-    let at = talk.brain.find(RUN).unwrap();
-    assert_eq!(talk.brain.runs[at].shape.dependencies(2, &mut Vec::new()), [0, 3, 4]);
+    assert_eq!(talk.brain.dependencies(RUN, 2), [0, 3, 4]);
     assert_eq!(talk.tell(&[done(0, 2, 64), Event::Ask(0)]).ended, [(RUN, Outcome::Finished)]);
 }
 

@@ -1,3 +1,9 @@
 //! Integration tests: what a program that depends on the crate sees.
 
 mod delayed;
+mod exchange;
+#[cfg(feature = "gzip")]
+mod flights;
+mod spill;
+mod support;
+mod tables;

@@ -411,10 +411,12 @@ impl World {
             let known = &model.pieces[piece as usize];
             // What it stands behind was run by the same worker, and perhaps not reported yet.
             assert!(known.memory || behind, "run {run}: task {task} begins without piece {piece}: {known:?}");
-            if known.memory && self.brain.is_last_use(model.id, piece) {
+            if known.memory && self.brain.is_last_use(model.id, task, piece) {
                 self.seen.saw(Seen::HandedOver);
+                // A piece that the task reads twice is handed over with the last reading.
+                let readings = model.inputs(task).into_iter().filter(|read| *read == piece).count();
                 assert!(
-                    known.open == 1 && !model.is_kept(piece),
+                    known.open as usize <= readings && !model.is_kept(piece),
                     "run {run}: piece {piece} is handed over to task {task} while others need it: {known:?}"
                 );
             }
