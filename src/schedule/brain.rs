@@ -293,10 +293,13 @@ impl Brain {
 
             let total = bytes.iter().sum::<u64>();
             let layer = run.layer_of(task);
-            if run.uniform[layer as usize] {
-                let most = &mut run.layer_bytes[layer as usize];
-                *most = (*most).max(total);
-            }
+            let known = &mut run.layer_bytes[layer as usize];
+            *known = match run.uniform[layer as usize] {
+                true => (*known).max(total),
+                // What tasks that differ gave of late tells what the next one may give.
+                false if *known == 0 => total,
+                false => *known - *known / 8 + total / 8,
+            };
             if total >= Brain::WORTH_SPILLING && run.shape.topology.spillable(run.shape.owner_of(task)) {
                 let next = pieces.map(|piece| run.next_use(piece, &mut scratch.consumers)).min();
                 run.victims.extend(next.map(|next| (next, task)));

@@ -111,7 +111,7 @@ impl Brain {
                 let of = self.runs[at].layer_of(task);
                 if of != layer {
                     layer = of;
-                    let allowed = self.lease_size(at, layer, given);
+                    let allowed = self.lease_size(at, task, layer, given);
                     most = if given == 1 { allowed } else { most.min(allowed) };
                 }
                 let (tasks, bytes) = self.give_behind(worker, at, task, given, actions);
@@ -131,9 +131,11 @@ impl Brain {
     }
 
     /// How many tasks of a layer make a lease: by their time, and by what the other workers could do.
-    fn lease_size(&self, at: usize, layer: u32, given: u32) -> u32 {
+    fn lease_size(&self, at: usize, task: u32, layer: u32, given: u32) -> u32 {
         let run = &self.runs[at];
         let by_time = match run.layer_nanos[layer as usize] {
+            // Not even their size is known.
+            0 if run.need(task) == 0 => 1,
             0 => FIRST_LEASE,
             nanos => LEASE_NANOS / nanos,
         };

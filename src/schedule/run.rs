@@ -94,7 +94,7 @@ pub(super) struct Run {
     /// Candidates to be spilled: next use when last seen, task.
     pub victims: BinaryHeap<(u64, u32)>,
 
-    /// Per layer: the largest output so far in bytes, and the time of a task in nanoseconds (0: not known).
+    /// Per layer: what a task gives in bytes, see [`Run::need`], and the time of a task in nanoseconds (0: not known).
     pub layer_bytes: Vec<u64>,
     pub layer_nanos: Vec<u32>,
     pub uniform: Vec<bool>,
@@ -357,7 +357,8 @@ impl Run {
         Some(pieces.end - (end - output))
     }
 
-    /// Bytes to reserve for a task: what was declared, or the most its layer has given so far.
+    /// Bytes to reserve for a task: what was declared, or what its layer has given so far: the most where its tasks are
+    /// alike, else about as much as of late.
     #[inline]
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);

@@ -191,6 +191,7 @@ fn first_lease(workers: u32, limit: u64, need: u64, nanos: u64) -> usize {
 #[test]
 fn a_lease_is_as_long_as_time_readiness_and_bytes_allow() {
     assert_eq!(first_lease(2, 1 << 40, 64, 0), 4, "nothing is known of their time");
+    assert_eq!(first_lease(2, 1 << 40, 0, 0), 1, "nor of their size");
     assert_eq!(first_lease(2, 1 << 40, 64, 100), 64, "short tasks: as many as there may be");
     assert_eq!(first_lease(2, 1 << 40, 64, 2_000), 10, "20 microseconds of work");
     assert_eq!(first_lease(2, 1 << 40, 64, 25_000), 1, "long tasks");
@@ -218,7 +219,7 @@ fn workers_are_called_where_there_is_work_for_them() {
 #[test]
 fn long_waiting_tasks_are_taken_over() {
     let mut talk = talk(2, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[], &[], &[]]), &[0, 1, 2, 3], OutputMode::Collect);
+    talk.submit(RUN, graph(&[&[], &[], &[], &[]]).needs(64), &[0, 1, 2, 3], OutputMode::Collect);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     assert_eq!(talk.starts(&[Event::Arrived(1)]), [2]);
     assert_eq!(talk.starts(&[done(1, 2, 8), Event::Ask(1)]), [3]);
@@ -382,7 +383,7 @@ fn a_stream_starts_what_is_demanded() {
 #[test]
 fn kept_outputs_stay_until_they_are_taken_or_released() {
     let mut talk = talk(1, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[]]), &[0, 1], OutputMode::Keep);
+    talk.submit(RUN, graph(&[&[], &[]]).needs(64), &[0, 1], OutputMode::Keep);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     let heard = talk.tell(&[done(0, 0, 64), done(0, 1, 64), Event::Ask(0)]);
     assert_eq!((&heard.ended[..], heard.gone.len()), (&[(RUN, Outcome::Finished)][..], 0));
@@ -414,7 +415,7 @@ fn runs_share_memory_and_a_waiting_one_is_not_overtaken() {
 #[test]
 fn a_failed_task_ends_its_run_and_frees_everything() {
     let mut talk = talk(2, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[], &[], &[]]), &[0, 1, 2, 3], OutputMode::Collect);
+    talk.submit(RUN, graph(&[&[], &[], &[], &[]]).needs(64), &[0, 1, 2, 3], OutputMode::Collect);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     assert_eq!(talk.starts(&[Event::Arrived(1)]), [2]);
     let failed = Event::Failed { worker: 0, run: RUN, task: 0 };

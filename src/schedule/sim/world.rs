@@ -575,10 +575,12 @@ impl World {
                     model.pieces[piece as usize].open -= 1;
                 }
                 let layer = model.graph.layer_of(model.owner_of(task));
-                if model.graph.uniform(layer) {
-                    let most = &mut model.most[layer as usize];
-                    *most = (*most).max(total);
-                }
+                let known = model.most[layer as usize];
+                model.most[layer as usize] = match model.graph.uniform(layer) {
+                    true => known.max(total),
+                    false if known == 0 => total,
+                    false => known - known / 8 + total / 8,
+                };
             }
             Report::Failed { run, task, .. } | Report::Skipped { run, task, .. } => self.comes_back(run, task),
             Report::Spilled { run, task, ok } => {
