@@ -17,13 +17,12 @@ use crate::delayed::{Delayed, Inputs};
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Each, Inputs as TaskInputs, LayerOp, Meta, Pattern, TaskContext};
 use crate::origin::Origin;
-use crate::plan::{Columns, LayerLowering, Node, NodeRef, Poisoned, Role, next_id};
+use crate::plan::{Columns, LayerLowering, Node, NodeRef, Poisoned, Role};
 use crate::runtime::Scalar;
 use crate::store::{Block, Element};
 
 /// A layer that reads another collection's pieces.
 struct Conversion {
-    id: u64,
     verb: &'static str,
     origin: Origin,
     input: NodeRef,
@@ -33,12 +32,8 @@ struct Conversion {
 }
 
 impl Node for Conversion {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        visit(&self.input, 0);
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.input);
     }
 
     fn label(&self) -> String {
@@ -64,7 +59,7 @@ impl Node for Conversion {
 /// A node that makes one piece of each piece.
 fn each(verb: &'static str, origin: Origin, input: &NodeRef, tasks: u32, op: impl LayerOp + 'static) -> NodeRef {
     let (input, op) = (input.clone(), Arc::new(op));
-    NodeRef::new(Conversion { id: next_id(), verb, origin, input, pattern: Pattern::OneToOne, tasks, op })
+    NodeRef::new(Conversion { verb, origin, input, pattern: Pattern::OneToOne, tasks, op })
 }
 
 /// A value made of all pieces in their order.
@@ -83,9 +78,9 @@ where
     let verb = "to_delayed";
     let node = input.map_or_else(Poisoned::node, |input| {
         let op = Arc::new(op);
-        NodeRef::new(Conversion { id: next_id(), verb, origin, input, pattern: Pattern::All, tasks: 1, op })
+        NodeRef::new(Conversion { verb, origin, input, pattern: Pattern::All, tasks: 1, op })
     });
-    Delayed::piece_of(node, 0)
+    Delayed::from_node(node)
 }
 
 /// What an element of an [`Array`] can be made of: a number in a column.
@@ -270,7 +265,7 @@ impl<T: Any + Send + Sync + Clone> Bag<T> {
 impl<A: Any + Send + Sync> Array<A, Ix0> {
     /// The number as a value of a task.
     pub fn to_delayed(&self) -> Delayed<A> {
-        Delayed::piece_of(self.node(), 0)
+        Delayed::from_node(self.node())
     }
 
     fn delayed_at(&self, _: Origin) -> Delayed<A> {
@@ -281,7 +276,7 @@ impl<A: Any + Send + Sync> Array<A, Ix0> {
 impl<T: Any + Send + Sync> Scalar<T> {
     /// The value as one of a task.
     pub fn to_delayed(&self) -> Delayed<T> {
-        Delayed::piece_of(self.node().clone(), 0)
+        Delayed::from_node(self.node().clone())
     }
 
     fn delayed_at(&self, _: Origin) -> Delayed<T> {

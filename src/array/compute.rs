@@ -18,7 +18,7 @@ impl<A: Any + Send + Sync + Clone> Computable for Array<A, Ix0> {
 
     fn request(&self, request: &mut Request) -> Arc<OneValue> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node(), Some(0), value.clone());
+        request.want(&self.node(), value.clone());
         value
     }
 
@@ -53,7 +53,7 @@ impl<A: Element> Computable for Array<A, Ix1> {
     fn request(&self, request: &mut Request) -> Arc<Row<A>> {
         let count = self.blocks().map_or(0, |blocks| blocks.count as usize);
         let row = Arc::new(Row { blocks: Mutex::new(vec![None; count]) });
-        request.want(&self.node(), None, row.clone());
+        request.want_all(&self.node(), row.clone());
         row
     }
 

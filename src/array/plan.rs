@@ -3,7 +3,7 @@
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
-use crate::plan::{LayerLowering, Node, NodeRef, Role, next_id};
+use crate::plan::{LayerLowering, Node, NodeRef, Role};
 use crate::store::{Block, Element};
 
 /// An operation.
@@ -30,7 +30,6 @@ pub(crate) struct Blocks {
 
 /// A node.
 pub(super) struct Step<A: Element> {
-    id: u64,
     pub origin: Origin,
     pub op: Op<A>,
     pub input: Option<Blocks>,
@@ -42,13 +41,13 @@ impl Blocks {
         let Op::FromVec(blocks) = &op else { return Err(Error::internal("an array operation without an input")) };
         let count = u32::try_from(blocks.len());
         let count = count.map_err(|_| Error::new(ErrorKind::Plan, "too many blocks: make them larger"))?;
-        let node = NodeRef::new(Step { id: next_id(), origin, op, input: None });
+        let node = NodeRef::new(Step { origin, op, input: None });
         Ok(Blocks { node, count, len: Some(len) })
     }
 
     /// An array without axes, reduced from these blocks.
     pub(super) fn reduced<A: Element>(&self, op: Op<A>, origin: Origin) -> Blocks {
-        let node = NodeRef::new(Step { id: next_id(), origin, op, input: Some(self.clone()) });
+        let node = NodeRef::new(Step { origin, op, input: Some(self.clone()) });
         Blocks { node, count: 1, len: Some(1) }
     }
 }
@@ -65,12 +64,8 @@ impl<A: Element> Op<A> {
 }
 
 impl<A: Element> Node for Step<A> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        self.input.iter().for_each(|input| visit(&input.node, 0));
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        self.input.iter().for_each(|input| visit(&input.node));
     }
 
     fn label(&self) -> String {

@@ -34,7 +34,7 @@ impl<T: Any + Send + Sync + Clone> Computable for Bag<T> {
     fn request(&self, request: &mut Request) -> Arc<Partitions<T>> {
         let count = self.items().map_or(0, |items| items.partitions as usize);
         let pending = Arc::new(Partitions { parts: Mutex::new(vec![None; count]) });
-        request.want(&self.node(), None, pending.clone());
+        request.want_all(&self.node(), pending.clone());
         pending
     }
 

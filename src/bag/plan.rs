@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::lower;
 use crate::error::Result;
 use crate::origin::Origin;
-use crate::plan::{LayerLowering, Node, NodeRef, Role, next_id};
+use crate::plan::{LayerLowering, Node, NodeRef, Role};
 
 /// A built-in operation on a bag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,6 @@ impl Items {
 
 /// A node of an operation on items of type `T`.
 pub(super) struct Step<T> {
-    id: u64,
     pub origin: Origin,
     pub op: Op,
     pub input: Items,
@@ -43,7 +42,7 @@ pub(super) struct Step<T> {
 
 impl<T> Step<T> {
     pub fn new(op: Op, input: &Items, origin: Origin) -> Step<T> {
-        Step { id: next_id(), origin, op, input: input.clone(), type_of: PhantomData }
+        Step { origin, op, input: input.clone(), type_of: PhantomData }
     }
 }
 
@@ -60,12 +59,8 @@ impl Op {
 pub(super) struct Counted<T>(pub Step<T>);
 
 impl<T: Any + Send + Sync> Node for Counted<T> {
-    fn id(&self) -> u64 {
-        self.0.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        visit(&self.0.input.node, 0);
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.0.input.node);
     }
 
     fn label(&self) -> String {
@@ -82,12 +77,8 @@ impl<T: Any + Send + Sync> Node for Counted<T> {
 }
 
 impl<T: Any + Send + Sync + Clone + Ord + Hash> Node for Step<T> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        visit(&self.input.node, 0);
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.input.node);
     }
 
     fn label(&self) -> String {
@@ -108,23 +99,18 @@ impl<T: Any + Send + Sync + Clone + Ord + Hash> Node for Step<T> {
 
 /// Items in memory.
 pub(super) struct FromVec<T> {
-    id: u64,
     pub origin: Origin,
     pub parts: Vec<Arc<Vec<T>>>,
 }
 
 impl<T> FromVec<T> {
     pub fn new(parts: Vec<Arc<Vec<T>>>, origin: Origin) -> FromVec<T> {
-        FromVec { id: next_id(), origin, parts }
+        FromVec { origin, parts }
     }
 }
 
 impl<T: Any + Send + Sync + Clone> Node for FromVec<T> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
 
     fn label(&self) -> String {
         "from_vec".to_string()

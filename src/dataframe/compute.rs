@@ -40,7 +40,7 @@ impl Computable for DataFrame {
             Err(_) => (Arc::new(Schema::empty()), 0),
         };
         let pending = Arc::new(Partitions { schema, batches: Mutex::new(vec![None; count]) });
-        request.want(&self.node(), None, pending.clone());
+        request.want_all(&self.node(), pending.clone());
         pending
     }
 

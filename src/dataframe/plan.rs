@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Expr, unknown_column};
 use crate::formats::csv::CsvSource;
 use crate::origin::Origin;
-use crate::plan::{Columns, LayerLowering, Node, NodeRef, Role, next_id};
+use crate::plan::{Columns, LayerLowering, Node, NodeRef, Role};
 
 /// An operation.
 #[derive(Clone, Debug)]
@@ -38,7 +38,6 @@ pub(crate) struct Frame {
 
 /// A node.
 pub(super) struct Step {
-    id: u64,
     pub origin: Origin,
     pub op: Op,
     /// What it reads, if it is no source.
@@ -127,7 +126,7 @@ impl Step {
                 return Err(Error::internal("an operation on tables with a wrong number of inputs"));
             }
         };
-        Ok(Step { id: next_id(), origin, op, input: input.cloned(), schema, partitions, bytes })
+        Ok(Step { origin, op, input: input.cloned(), schema, partitions, bytes })
     }
 }
 
@@ -160,12 +159,8 @@ fn schema_of(exprs: &[Expr], keys: &[Arc<str>], input: &Schema) -> Result<Schema
 }
 
 impl Node for Step {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        self.input.iter().for_each(|input| visit(&input.node, 0));
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        self.input.iter().for_each(|input| visit(&input.node));
     }
 
     fn label(&self) -> String {

@@ -56,7 +56,7 @@ impl Series {
                 if let Some(error) = self.error.as_ref().or(series.error.as_ref()) {
                     return Series { error: Some(error.clone()), ..self.clone() };
                 }
-                if self.frame.node().node().id() != series.frame.node().node().id() {
+                if self.frame.node().address() != series.frame.node().address() {
                     let text = "columns of two tables have no common rows: take both from one table";
                     let error = Error::new(ErrorKind::Plan, text).frame(Role::In, verb, origin);
                     return Series { error: Some(error), ..self.clone() };

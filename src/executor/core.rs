@@ -15,6 +15,8 @@ pub(super) struct Live {
     pub values: Values,
     pub layers: Vec<LayerStats>,
     pub done: u64,
+    /// Bytes that were handed to the receiver.
+    pub delivered: u64,
     pub peak_accounted: u64,
     pub peak_resident: Option<u64>,
 }
@@ -46,7 +48,8 @@ pub(super) struct Core {
     pub callers: Vec<Worker>,
     /// Told by the brain, to be carried out by the worker that asked: from, to.
     pub steals: Vec<(Worker, Worker)>,
-    scratch: Vec<(u32, bool)>,
+    /// Bytes in slabs of the pool that belong to the user: results of runs that are gone.
+    pub foreign: u64,
 }
 
 /// What is to be done once the core lock is given back.
@@ -72,7 +75,7 @@ impl Core {
             missed: 0,
             callers: Vec::new(),
             steals: Vec::new(),
-            scratch: Vec::new(),
+            foreign: 0,
         }
     }
 
@@ -90,6 +93,7 @@ impl Core {
             values: Values::new(graph),
             state,
             done: 0,
+            delivered: 0,
             peak_accounted: 0,
             peak_resident: None,
         });
@@ -121,6 +125,10 @@ impl Core {
                 Ending::Done => {
                     live.done += 1;
                     let pieces = brain.pieces_of(id, task);
+                    if run.mode == OutputMode::Collect {
+                        let sizes = pieces.clone().zip(bytes).filter(|(piece, _)| run.output_number(*piece).is_some());
+                        live.delivered += sizes.map(|(_, bytes)| bytes).sum::<u64>();
+                    }
                     for (piece, chunk) in pieces.zip(&mut chunks) {
                         if let Some(chunk) = chunk {
                             live.values.store(piece, chunk);
@@ -192,14 +200,13 @@ impl Core {
                 lease.run = Some(live.state.clone());
             }
             let before = lease.inputs.len();
-            self.brain.inputs(start.run, start.task, &mut self.scratch);
-            for (piece, last) in self.scratch.drain(..) {
-                let value = if last { live.values.take(piece) } else { live.values.get(piece) };
-                lease.inputs.push_back(value);
-            }
+            let (values, inputs) = (&mut live.values, &mut lease.inputs);
+            self.brain.each_input(start.run, start.task, |piece, last| {
+                inputs.push_back(if last { values.take(piece) } else { values.get(piece) });
+            });
             let inputs = (lease.inputs.len() - before) as u32;
             let part = self.brain.sub_task(start.run, start.task);
-            lease.todo.push_back(Todo { task: start.task, part, inputs });
+            lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });
         }
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
@@ -216,6 +223,7 @@ impl Core {
         }
         for run in actions.gone.drain(..) {
             if let Some(at) = self.runs.iter().position(|live| live.state.id == run) {
+                self.foreign += self.runs[at].delivered;
                 effects.garbage.values.push(self.runs.remove(at).values);
                 effects.idle = self.runs.is_empty();
             }

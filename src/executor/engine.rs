@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     pub resident_base: AtomicU64,
     /// The same number in an engine and those nested in it.
     family: u64,
+    /// It works inside a task of another engine, whose pool it uses.
+    is_nested: bool,
 }
 
 /// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
@@ -104,10 +106,10 @@ impl Engine {
         static FAMILIES: AtomicU64 = AtomicU64::new(0);
         let family = FAMILIES.fetch_add(1, Ordering::Relaxed);
         let pool = Pool::new(usize::try_from(limit_bytes).unwrap_or(usize::MAX));
-        Engine::with(crew, Budget::new(limit_bytes), pool, spill, family)
+        Engine::with(crew, Budget::new(limit_bytes), pool, spill, family, false)
     }
 
-    fn with(crew: Crew, budget: Budget, pool: Pool, spill: SpillArea, family: u64) -> Engine {
+    fn with(crew: Crew, budget: Budget, pool: Pool, spill: SpillArea, family: u64, is_nested: bool) -> Engine {
         let workers = crew.workers() as u32;
         let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
         let shared = Arc::new(Shared {
@@ -123,6 +125,7 @@ impl Engine {
             made: Condvar::new(),
             resident_base: AtomicU64::new(0),
             family,
+            is_nested,
         });
         let owner = Arc::new(Owner(shared.clone()));
         Engine { shared, owner }
@@ -142,7 +145,7 @@ impl Engine {
         let free = limit.saturating_sub(outer.budget.held());
         let share = limit / (2 * outer.seats.len().max(1) as u64);
         let budget = outer.budget.child(free.max(share));
-        Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone(), outer.family)
+        Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone(), outer.family, true)
     }
 
     /// Whether this thread runs a task of some engine.
@@ -201,6 +204,7 @@ impl Engine {
             if core.runs.is_empty() {
                 let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
                 shared.resident_base.store(resident, Ordering::Relaxed);
+                core.foreign = shared.pool.in_use() as u64;
             }
             let id = core.next_run();
             let state = Arc::new(RunState::new(id, graph, mode, receiver, options));
@@ -238,7 +242,12 @@ impl Shared {
 
     /// Tells the brain what is held beside its own account.
     pub(super) fn note_outside(&self, core: &mut Core) {
-        let outside = self.budget.held().saturating_sub(core.brain.used());
+        let mut held = self.budget.held();
+        if !self.is_nested {
+            // A slab stays as a whole while one piece of it is there, and of what the brain counts only pieces are left.
+            held = held.max((self.pool.in_use() as u64).saturating_sub(core.foreign));
+        }
+        let outside = held.saturating_sub(core.brain.used());
         core.brain.note(&Event::Outside(outside), &mut core.actions);
     }
 
@@ -252,6 +261,7 @@ impl Shared {
         {
             let mut core = lock(&self.core);
             let core = &mut *core;
+            self.note_outside(core);
             what(core);
             core.decide(None, effects);
             self.publish(core);
@@ -262,6 +272,7 @@ impl Shared {
     /// Does what is to be done without the core lock.
     pub(super) fn give_back(self: &Arc<Shared>, effects: &mut Effects) {
         effects.garbage.clear();
+        self.trim_pool();
         if !effects.jobs.is_empty() {
             self.disk.push(effects.jobs.drain(..));
         }

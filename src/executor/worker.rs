@@ -1,6 +1,7 @@
 //! A worker: takes leases from the brain, runs their tasks, reports.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,10 +18,16 @@ use crate::store::Chunk;
 /// A worker on a pool that was handed over lets other jobs run this often.
 const YIELD_EVERY: Duration = Duration::from_millis(2);
 
+/// Places for inputs that a worker keeps after a task with more.
+const MOST_KEPT: usize = 1024;
+
+/// What a worker has made and not reported is at most its share of this part of the limit, and what one task makes.
+const REPORT_SHARE: u64 = 16;
+
 /// A worker's buffers, kept from one time at work to the next.
 #[derive(Default)]
 pub(super) struct Local {
-    inputs: Vec<Option<Chunk>>,
+    inputs: VecDeque<Option<Chunk>>,
     chunks: Vec<Chunk>,
     bytes: Vec<u64>,
     counted: Vec<u64>,
@@ -79,6 +86,8 @@ enum Word {
     Arrived,
     Ask,
     Leave,
+    /// It has more to do, and only says what it has finished.
+    Report,
 }
 
 impl Shared {
@@ -90,7 +99,7 @@ impl Shared {
         let mut word = Word::Arrived;
         let mut yielded = Instant::now();
         while self.come(worker, word, &mut local) {
-            self.run_lease(worker, &mut local);
+            let more = self.run_lease(worker, &mut local);
             if self.is_synchronous() {
                 while let Some(job) = self.disk.try_next() {
                     self.do_disk_job(job);
@@ -100,7 +109,11 @@ impl Shared {
                 rayon::yield_now();
                 yielded = Instant::now();
             }
-            word = if until.is_some_and(RunState::is_over) { Word::Leave } else { Word::Ask };
+            word = match until {
+                _ if more => Word::Report,
+                Some(run) if run.is_over() => Word::Leave,
+                _ => Word::Ask,
+            };
         }
         *lock(&self.seats[worker as usize].local) = Some(local);
     }
@@ -123,12 +136,15 @@ impl Shared {
                 core.take_in(worker, run, &mut local.finished, &mut local.effects);
             }
             let event = match word {
-                Word::Arrived => Event::Arrived(worker),
-                Word::Ask => Event::Ask(worker),
-                Word::Leave => Event::Leave(worker),
+                Word::Arrived => Some(Event::Arrived(worker)),
+                Word::Ask => Some(Event::Ask(worker)),
+                Word::Leave => Some(Event::Leave(worker)),
+                Word::Report => None,
             };
             self.note_outside(core);
-            core.brain.note(&event, &mut core.actions);
+            if let Some(event) = event {
+                core.brain.note(&event, &mut core.actions);
+            }
             let mut lease = lock(&seat.lease);
             core.decide(Some(&mut lease), &mut local.effects);
             // One that was in vain may be followed by another.
@@ -191,10 +207,13 @@ impl Shared {
         deliveries.clear();
     }
 
-    /// Runs the tasks of the worker's lease.
-    fn run_lease(&self, worker: Worker, local: &mut Local) {
+    /// Runs the tasks of the worker's lease, or some of them where they make so much that the brain is to know of it first;
+    /// whether there are more.
+    fn run_lease(&self, worker: Worker, local: &mut Local) -> bool {
         let seat = &self.seats[worker as usize];
-        let Some(run) = lock(&seat.lease).run.clone() else { return };
+        let Some(run) = lock(&seat.lease).run.clone() else { return false };
+        let enough = self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64);
+        let mut unreported = 0;
         let mut since = Instant::now();
         let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };
         let mut last: Option<Record> = None;
@@ -208,7 +227,9 @@ impl Shared {
                     finished.bytes.append(&mut local.bytes);
                     finished.counted.append(&mut local.counted);
                 }
-                lease.next(&mut local.inputs)
+                // One that stands behind another takes that one's value before anything is reported.
+                let goes_on = unreported < enough || lease.todo.front().is_some_and(|todo| todo.behind);
+                if goes_on { lease.next(&mut local.inputs) } else { None }
             };
             let layer = todo
                 .as_ref()
@@ -222,10 +243,12 @@ impl Shared {
                 }
                 timing = Timing { layer, tasks: 0, nanos: 0, bytes_out: 0 };
             }
-            let Some(todo) = todo else { return };
+            let Some(todo) = todo else { return unreported >= enough && !lock(&seat.lease).todo.is_empty() };
             let record = self.run_task(worker, &run, &todo, local);
+            let bytes = local.bytes.iter().sum::<u64>();
+            unreported += bytes;
             timing.tasks += 1;
-            timing.bytes_out += local.bytes.iter().sum::<u64>();
+            timing.bytes_out += bytes;
             last = Some(record);
         }
     }
@@ -242,7 +265,7 @@ impl Shared {
         let ran = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
             let context = run.context(&self.budget);
             let mut out = Outputs::new(chunks, counted);
-            let mut given = Inputs::new(inputs);
+            let mut given = Inputs::new(inputs.make_contiguous());
             match todo.part {
                 None => run.graph.run(todo.task, &context, &mut given, &mut out)?,
                 Some(part) => run.graph.run_part(part.owner, part.part, &context, &mut given, &mut out)?,
@@ -263,6 +286,9 @@ impl Shared {
             }
             // Inputs that the task did not take go before it is reported, so that their memory is free by then.
             inputs.clear();
+            if inputs.capacity() > MOST_KEPT {
+                inputs.shrink_to(MOST_KEPT);
+            }
             Ok(())
         }));
         match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {

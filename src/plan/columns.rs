@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::flatten::Flat;
+use super::node::Role;
 
 /// The columns of a node's value that its readers use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +47,12 @@ impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
 
 /// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
 /// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
-pub(super) fn used(flat: &Flat<'_>, wanted: &[u32]) -> Vec<Columns> {
-    if flat.places.iter().all(|place| place.pieces.is_some()) {
+pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Columns> {
+    if flat.places.iter().all(|place| matches!(place.node.role(), Role::Task { .. })) {
         return Vec::new();
     }
     let mut used = vec![Columns::none(); flat.places.len()];
-    wanted.iter().for_each(|at| used[*at as usize] = Columns::All);
+    wanted.for_each(|at| used[at as usize] = Columns::All);
     // Readers stand behind what they read.
     for (at, place) in flat.places.iter().enumerate().rev() {
         let own = std::mem::replace(&mut used[at], Columns::none());

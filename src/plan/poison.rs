@@ -1,19 +1,18 @@
 //! The node of a step that was wrong: whatever is made of it gives its error.
 
 use super::columns::Columns;
-use super::node::{Node, NodeRef, Role, next_id};
+use super::node::{Node, NodeRef, Role};
 use crate::error::Error;
 
 /// An error in place of a node.
 pub struct Poisoned {
-    id: u64,
     error: Error,
 }
 
 impl Poisoned {
     /// A node that gives this error.
     pub fn new(error: Error) -> Poisoned {
-        Poisoned { id: next_id(), error }
+        Poisoned { error }
     }
 
     /// As a handle.
@@ -23,11 +22,7 @@ impl Poisoned {
 }
 
 impl Node for Poisoned {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
 
     fn label(&self) -> String {
         "error".to_string()

@@ -45,7 +45,7 @@ impl<T: Any + Send + Sync + Clone> Computable for Scalar<T> {
 
     fn request(&self, request: &mut Request) -> Arc<OneValue> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node, Some(0), value.clone());
+        request.want(&self.node, value.clone());
         value
     }
 

@@ -18,6 +18,8 @@ struct Written {
     positions: Vec<u64>,
     kept_in_memory: Vec<u32>,
     split: Vec<Expansion>,
+    /// Tasks may be given out behind those they wait for.
+    chains: bool,
 }
 
 fn graph(inputs: &[&[u32]]) -> Written {
@@ -81,6 +83,10 @@ impl Topology for Written {
     fn spillable(&self, task: u32) -> bool {
         !self.kept_in_memory.contains(&task)
     }
+    fn seals(&self, _: u32) -> bool {
+        // A task that may split others is never given out with its reader behind it, so each step shows by itself.
+        !self.chains
+    }
     fn expand(&self, _: u32, _: &[u64], out: &mut Vec<Expansion>) {
         out.extend(&self.split);
     }
@@ -135,7 +141,7 @@ fn a_chain_is_handed_over_one_by_one() {
     let mut talk = talk(2, 1 << 30);
     let heard = talk.submit(RUN, graph(&[&[], &[0], &[1]]), &[2], OutputMode::Collect);
     assert_eq!((heard.wake, heard.start.len()), (1, 0));
-    assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0 }]);
+    assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0, behind: false }]);
     assert_eq!(talk.starts(&[done(1, 0, 100), Event::Ask(1)]), [1]);
     assert!(talk.brain.is_last_use(RUN, 1, 0), "its only reader gets the value itself");
     assert_eq!(talk.starts(&[done(1, 1, 100), Event::Ask(1)]), [2]);
@@ -185,6 +191,7 @@ fn first_lease(workers: u32, limit: u64, need: u64, nanos: u64) -> usize {
 #[test]
 fn a_lease_is_as_long_as_time_readiness_and_bytes_allow() {
     assert_eq!(first_lease(2, 1 << 40, 64, 0), 4, "nothing is known of their time");
+    assert_eq!(first_lease(2, 1 << 40, 0, 0), 1, "nor of their size");
     assert_eq!(first_lease(2, 1 << 40, 64, 100), 64, "short tasks: as many as there may be");
     assert_eq!(first_lease(2, 1 << 40, 64, 2_000), 10, "20 microseconds of work");
     assert_eq!(first_lease(2, 1 << 40, 64, 25_000), 1, "long tasks");
@@ -212,7 +219,7 @@ fn workers_are_called_where_there_is_work_for_them() {
 #[test]
 fn long_waiting_tasks_are_taken_over() {
     let mut talk = talk(2, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[], &[], &[]]), &[0, 1, 2, 3], OutputMode::Collect);
+    talk.submit(RUN, graph(&[&[], &[], &[], &[]]).needs(64), &[0, 1, 2, 3], OutputMode::Collect);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     assert_eq!(talk.starts(&[Event::Arrived(1)]), [2]);
     assert_eq!(talk.starts(&[done(1, 2, 8), Event::Ask(1)]), [3]);
@@ -376,7 +383,7 @@ fn a_stream_starts_what_is_demanded() {
 #[test]
 fn kept_outputs_stay_until_they_are_taken_or_released() {
     let mut talk = talk(1, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[]]), &[0, 1], OutputMode::Keep);
+    talk.submit(RUN, graph(&[&[], &[]]).needs(64), &[0, 1], OutputMode::Keep);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     let heard = talk.tell(&[done(0, 0, 64), done(0, 1, 64), Event::Ask(0)]);
     assert_eq!((&heard.ended[..], heard.gone.len()), (&[(RUN, Outcome::Finished)][..], 0));
@@ -397,10 +404,10 @@ fn runs_share_memory_and_a_waiting_one_is_not_overtaken() {
     talk.submit(other, graph(&[&[]]).needs(60 * KIB), &[0], OutputMode::Collect);
     assert!(talk.tell(&[Event::Arrived(1)]).start.is_empty(), "there is no room for another one");
     let heard = talk.tell(&[done(0, 0, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1 }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1, behind: false }]);
     // From then on they take turns.
     let heard = talk.tell(&[done(0, 1, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0 }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0, behind: false }]);
     let heard = talk.tell(&[Event::Done { worker: 0, run: other, task: 0, bytes: 64 }, Event::Ask(0)]);
     assert_eq!((&heard.gone[..], heard.start.len()), (&[other][..], 1));
 }
@@ -408,7 +415,7 @@ fn runs_share_memory_and_a_waiting_one_is_not_overtaken() {
 #[test]
 fn a_failed_task_ends_its_run_and_frees_everything() {
     let mut talk = talk(2, 1 << 30);
-    talk.submit(RUN, graph(&[&[], &[], &[], &[]]), &[0, 1, 2, 3], OutputMode::Collect);
+    talk.submit(RUN, graph(&[&[], &[], &[], &[]]).needs(64), &[0, 1, 2, 3], OutputMode::Collect);
     assert_eq!(talk.starts(&[Event::Arrived(0)]), [0, 1]);
     assert_eq!(talk.starts(&[Event::Arrived(1)]), [2]);
     let failed = Event::Failed { worker: 0, run: RUN, task: 0 };
@@ -418,4 +425,20 @@ fn a_failed_task_ends_its_run_and_frees_everything() {
     let heard = talk.tell(&[done(1, 2, 64), Event::Ask(1)]);
     assert_eq!((&heard.ended[..], &heard.gone[..]), (&[(RUN, Outcome::Stopped)][..], &[RUN][..]));
     assert_eq!(talk.brain.used(), 0);
+}
+
+#[test]
+fn the_only_reader_goes_along_behind() {
+    // 0 -> 1 -> 2 -> 4, and 3 -> 4: the last one waits for two.
+    let mut graph = graph(&[&[], &[0], &[1], &[], &[2, 3]]);
+    graph.chains = true;
+    let mut talk = talk(2, 1 << 30);
+    talk.submit(RUN, graph, &[4], OutputMode::Collect);
+    let heard = talk.tell(&[Event::Arrived(0)]);
+    let given: Vec<(u32, bool)> = heard.start.iter().map(|start| (start.task, start.behind)).collect();
+    assert_eq!(given, [(0, false), (1, true), (2, true)]);
+    talk.starts(&[Event::Arrived(1)]);
+    let reports = [done(0, 0, 64), done(0, 1, 64), done(0, 2, 64), Event::Ask(0)];
+    assert!(talk.starts(&reports).is_empty());
+    assert_eq!(talk.starts(&[done(1, 3, 64), Event::Ask(1)]), [4]);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chunkwise::external::{Exchange as State, Load};
 use chunkwise::graph::{Chunk, Each, Exchange, Inputs, Kind, LayerRef, Meta, Pattern, TaskContext, exchange};
-use chunkwise::plan::{LayerLowering, Node, NodeRef, OneValue, Request, Role, next_id};
+use chunkwise::plan::{LayerLowering, Node, NodeRef, OneValue, Request, Role};
 use chunkwise::prelude::*;
 use chunkwise::runtime::Computable;
 use chunkwise::store::{Budget, chunk};
@@ -102,16 +102,11 @@ struct Scattered {
 }
 
 struct Plan {
-    id: u64,
     scatter: Scatter,
 }
 
 impl Node for Plan {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
 
     fn label(&self) -> String {
         "scatter".to_string()
@@ -141,7 +136,7 @@ impl Node for Plan {
 }
 
 fn scattered(scatter: Scatter) -> Scattered {
-    Scattered { node: NodeRef::new(Plan { id: next_id(), scatter }) }
+    Scattered { node: NodeRef::new(Plan { scatter }) }
 }
 
 impl Computable for Scattered {
@@ -150,7 +145,7 @@ impl Computable for Scattered {
 
     fn request(&self, request: &mut Request) -> Arc<OneValue> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node, Some(0), value.clone() as Arc<dyn plan::Sink>);
+        request.want(&self.node, value.clone() as Arc<dyn plan::Sink>);
         value
     }
 
