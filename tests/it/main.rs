@@ -4,6 +4,4 @@ mod delayed;
 mod exchange;
 #[cfg(feature = "gzip")]
 mod flights;
-mod spill;
-mod support;
 mod tables;
