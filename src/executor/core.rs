@@ -6,6 +6,7 @@ use super::disk::DiskJob;
 use super::lease::{Ending, Finished, Lease, Todo};
 use super::run::{LayerStats, RunState, RunStats};
 use super::values::{Garbage, Values};
+use crate::error::Error;
 use crate::graph::Graph;
 use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
 
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub steals: Vec<(Worker, Worker)>,
     /// Bytes in slabs of the pool that belong to the user: results of runs that are gone.
     pub foreign: u64,
+    /// The defect after which nothing is run any more.
+    pub broken: Option<Error>,
 }
 
 /// What is to be done once the core lock is given back.
@@ -76,6 +79,7 @@ impl Core {
             callers: Vec::new(),
             steals: Vec::new(),
             foreign: 0,
+            broken: None,
         }
     }
 

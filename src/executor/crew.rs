@@ -9,7 +9,7 @@ use super::core::{Core, Effects};
 use super::engine::{Engine, Shared, Threads};
 use super::lease::Lease;
 use super::run::{RunState, lock};
-use super::worker::Local;
+use super::worker::{Local, is_at_work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{Event, Worker};
 
@@ -110,16 +110,29 @@ impl Shared {
         }
     }
 
-    /// After a defect nothing can be trusted: all runs end at once.
-    fn break_down(&self, error: Error) {
-        let states: Vec<Arc<RunState>> = lock(&self.core).runs.iter().map(|live| live.state.clone()).collect();
+    /// After a defect nothing can be trusted: all runs end at once, and no other one is begun.
+    pub(super) fn break_down(&self, error: Error) {
+        let states: Vec<Arc<RunState>> = {
+            let mut core = lock(&self.core);
+            core.broken.get_or_insert(error.clone());
+            core.runs.iter().map(|live| live.state.clone()).collect()
+        };
         for state in states {
             state.fail(error.clone());
             state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());
             state.announce();
         }
+        // Whoever waits has looked at its run under the core lock, so it is waiting by now or sees the end.
+        drop(lock(&self.core));
         self.made.notify_all();
         self.unpark_callers();
+    }
+
+    /// What a service thread does; a defect of the engine ends all runs, not the thread alone.
+    fn serve_guarded(&self, work: impl FnOnce()) {
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            self.break_down(Error::internal(Error::from_panic(panic).message().to_string()));
+        }
     }
 
     fn unpark(&self, caller: Worker) {
@@ -136,12 +149,37 @@ impl Shared {
     }
 
     /// Waits for the end of a run, working for it where this thread is one of the workers.
-    pub fn drive(self: &Arc<Shared>, state: &RunState) {
-        self.drive_until(state, |_| false);
+    ///
+    /// # Errors
+    /// Inside a task of this engine, where no thread would be left to do what is waited for.
+    pub fn drive(self: &Arc<Shared>, state: &RunState) -> Result<()> {
+        self.drive_until(state, |_| false)
     }
 
     /// As [`Shared::drive`], until something is there.
-    pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+    pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) -> Result<()> {
+        if state.is_over() || there(&mut lock(&self.core)) {
+            return Ok(());
+        }
+        if !is_at_work(self) {
+            self.drive_outside(state, there);
+            return Ok(());
+        }
+        // The thread keeps its seat, so it cannot help.
+        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
+        let result = if waiting < self.seats.len() {
+            self.drive_outside(state, there);
+            Ok(())
+        } else {
+            let text = "a task waits for a run of its own runtime and no thread is left to work on it: use `compute` \
+                        inside tasks, or make the run an input of the task";
+            Err(Error::new(ErrorKind::Unsupported, text))
+        };
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        result
+    }
+
+    fn drive_outside(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
         match &self.crew {
             Crew::Synchronous => self.drive_synchronously(state, there),
             Crew::Pool { pool, .. } => {
@@ -229,7 +267,7 @@ impl Shared {
                 loop {
                     let Some(shared) = shared.upgrade() else { return };
                     let Some(job) = shared.disk.next_or_timeout() else { continue };
-                    shared.do_disk_job(job);
+                    shared.serve_guarded(|| shared.do_disk_job(job));
                 }
             });
             if started.is_err() {
@@ -266,12 +304,14 @@ fn keep_time(shared: &Weak<Shared>) {
         };
         if !asleep {
             let mut effects = Effects::default();
-            shared.tell(&mut effects, |core| {
-                let missed = std::mem::take(&mut core.missed);
-                core.brain.note(&Event::Missed(missed), &mut core.actions);
-                core.brain.note(&Event::Tick, &mut core.actions);
+            shared.serve_guarded(|| {
+                shared.tell(&mut effects, |core| {
+                    let missed = std::mem::take(&mut core.missed);
+                    core.brain.note(&Event::Missed(missed), &mut core.actions);
+                    core.brain.note(&Event::Tick, &mut core.actions);
+                });
+                shared.check_deadlines();
             });
-            shared.check_deadlines();
             ticks = ticks.wrapping_add(1);
             if ticks.is_multiple_of(SAMPLE_EVERY) {
                 shared.watch_memory();

@@ -1,6 +1,6 @@
 //! The engine: one brain with its budget, pool, spill area and threads; the door of the executor.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) disk: DiskQueue,
     pub(super) service: Service,
     pub(super) sync_turn: Mutex<()>,
+    /// Threads that wait inside a task for a run.
+    pub(super) waiting: AtomicUsize,
     /// Signalled when an output of a run that keeps them was made, and when a run ends.
     pub made: Condvar,
     /// RssAnon + RssShmem when the first of the live runs began.
@@ -86,7 +88,6 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
-    #[allow(dead_code, reason = "held for its drop")]
     owner: Arc<Owner>,
 }
 
@@ -122,6 +123,7 @@ impl Engine {
             disk: DiskQueue::default(),
             service: Service::default(),
             sync_turn: Mutex::new(()),
+            waiting: AtomicUsize::new(0),
             made: Condvar::new(),
             resident_base: AtomicU64::new(0),
             family,
@@ -208,18 +210,26 @@ impl Engine {
             }
             let id = core.next_run();
             let state = Arc::new(RunState::new(id, graph, mode, receiver, options));
+            if let Some(error) = &core.broken {
+                state.fail(error.clone());
+                state.settle(Outcome::Stopped, shared.budget.limit(), shared.seats.len());
+                state.announce();
+                return RunHandle { shared: shared.clone(), state, detached: true, owner: None };
+            }
             core.submit(state.clone(), &mut effects);
             shared.publish(core);
             state
         };
         shared.service_starts();
         shared.give_back(&mut effects);
-        RunHandle { shared: shared.clone(), state, detached: false }
+        // An engine that was made for this run lives as long.
+        let owner = shared.is_nested.then(|| self.owner.clone());
+        RunHandle { shared: shared.clone(), state, detached: false, owner }
     }
 }
 
 /// Ends the runs of an engine whose last handle is gone. Handles of runs keep what they need of it.
-struct Owner(Arc<Shared>);
+pub(super) struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -261,6 +271,10 @@ impl Shared {
         {
             let mut core = lock(&self.core);
             let core = &mut *core;
+            if core.broken.is_some() {
+                // Its account is not to be asked any more.
+                return;
+            }
             self.note_outside(core);
             what(core);
             core.decide(None, effects);
@@ -335,7 +349,8 @@ impl Shared {
         let mut effects = Effects::default();
         self.tell(&mut effects, |core| core.brain.note(&Event::Release(state.id), &mut core.actions));
         if self.is_synchronous() && !state.is_over() {
-            self.drive(state);
+            // Inside a task nobody waits: the rest goes when the task is over.
+            let _ = self.drive(state);
         }
     }
 
@@ -349,7 +364,7 @@ impl Shared {
     pub fn take_output(self: &Arc<Shared>, state: &RunState, output: u32, for_good: bool) -> Result<Chunk> {
         let piece =
             state.output_piece(output).ok_or_else(|| Error::internal("an output that is not there is taken"))?;
-        self.drive_until(state, |core| core.has_value(state.id, piece));
+        self.drive_until(state, |core| core.has_value(state.id, piece))?;
         let (chunk, extent) = {
             let mut core = lock(&self.core);
             let live = core.live(state.id);
@@ -359,7 +374,7 @@ impl Shared {
             (Some(chunk), _) => Ok(chunk),
             (None, Some(extent)) => self.read(state, piece, &extent),
             (None, None) => {
-                self.drive(state);
+                self.drive(state)?;
                 match state.result() {
                     Some(Err(error)) => Err(error),
                     _ => Err(Error::internal("an output was taken twice")),

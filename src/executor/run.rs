@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::engine::{RunOptions, Shared, Watch};
+use super::engine::{Owner, RunOptions, Shared, Watch};
 use crate::error::{Error, ErrorKind, Result, Role, TaskName, human_bytes};
 use crate::graph::{Graph, Scope};
 use crate::schedule::{Outcome, OutputMode, RunId};
@@ -252,6 +252,8 @@ pub struct RunHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) state: Arc<RunState>,
     pub(super) detached: bool,
+    #[allow(dead_code, reason = "held for its drop")]
+    pub(super) owner: Option<Arc<Owner>>,
 }
 
 /// Stops a run from anywhere.
@@ -273,7 +275,7 @@ impl RunCanceller {
 impl RunHandle {
     /// Waits until the run has ended.
     pub fn wait(&self) -> Result<()> {
-        self.shared.drive(&self.state);
+        self.shared.drive(&self.state)?;
         self.state.result().unwrap_or_else(|| Err(Error::internal("a run ended without a result")))
     }
 

@@ -33,13 +33,28 @@ impl Garbage {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
             return;
         }
-        // A panicking drop loses the rest of a cleared list's turn, not the values: they are dropped by the unwinding.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.chunks.clear()));
-        self.chunks.clear();
+        let _ = drop_each(self.chunks.drain(..));
         self.extents.clear();
-        let values = std::mem::take(&mut self.values);
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(values)));
+        for mut values in self.values.drain(..) {
+            values
+                .layers
+                .iter_mut()
+                .chain([&mut values.parts])
+                .for_each(|slots| drop(drop_each(slots.drain(..).flatten())));
+        }
     }
+}
+
+/// Drops each by itself, so that one whose `Drop` panics leaves the others alone; the first panic.
+pub(super) fn drop_each<T>(items: impl Iterator<Item = T>) -> std::thread::Result<()> {
+    let mut result = Ok(());
+    for item in items {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(item)));
+        if result.is_ok() {
+            result = dropped;
+        }
+    }
+    result
 }
 
 impl Values {

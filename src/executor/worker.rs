@@ -10,6 +10,7 @@ use super::core::Effects;
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
 use super::run::{RunState, lock};
+use super::values::drop_each;
 use crate::error::{Error, Result};
 use crate::graph::{Inputs, Outputs};
 use crate::schedule::{Event, OutputMode, Topology, Worker};
@@ -80,6 +81,11 @@ pub(super) fn current_engine() -> Option<Arc<Shared>> {
     AT_WORK.with_borrow(|stack| stack.last().cloned())
 }
 
+/// Whether this thread is inside a task of the engine, or of one nested in such a task.
+pub(super) fn is_at_work(shared: &Arc<Shared>) -> bool {
+    AT_WORK.with_borrow(|stack| stack.iter().any(|other| Arc::ptr_eq(other, shared)))
+}
+
 /// What a worker says when it comes to the brain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -132,6 +138,9 @@ impl Shared {
         let active = {
             let mut core = lock(&self.core);
             let core = &mut *core;
+            if core.broken.is_some() {
+                return false;
+            }
             if let Some(run) = &run {
                 core.take_in(worker, run, &mut local.finished, &mut local.effects);
             }
@@ -204,7 +213,7 @@ impl Shared {
         if let Err(error) = put.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             run.fail(error);
         }
-        deliveries.clear();
+        let _ = drop_each(deliveries.drain(..));
     }
 
     /// Runs the tasks of the worker's lease, or some of them where they make so much that the brain is to know of it first;
@@ -256,7 +265,7 @@ impl Shared {
     fn run_task(&self, worker: Worker, run: &RunState, todo: &Todo, local: &mut Local) -> Record {
         let mut record = Record { task: todo.task, ending: Ending::Skipped, pieces: 0, counted: 0 };
         if run.is_ending() {
-            local.inputs.clear();
+            let _ = drop_each(local.inputs.drain(..));
             return record;
         }
         let owner = todo.part.map_or(todo.task, |part| part.owner);
@@ -285,11 +294,11 @@ impl Shared {
                 bytes.push(kind.bytes(chunk));
             }
             // Inputs that the task did not take go before it is reported, so that their memory is free by then.
-            inputs.clear();
+            let dropped = drop_each(inputs.drain(..)).map_err(Error::from_panic);
             if inputs.capacity() > MOST_KEPT {
                 inputs.shrink_to(MOST_KEPT);
             }
-            Ok(())
+            dropped
         }));
         match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             Ok(()) => {
@@ -300,10 +309,8 @@ impl Shared {
             Err(error) => {
                 run.fail(run.task_error(owner, error));
                 record.ending = Ending::Failed;
-                let _ = catch_unwind(AssertUnwindSafe(|| inputs.clear()));
-                inputs.clear();
-                let _ = catch_unwind(AssertUnwindSafe(|| chunks.clear()));
-                chunks.clear();
+                let _ = drop_each(inputs.drain(..));
+                let _ = drop_each(chunks.drain(..));
                 bytes.clear();
                 counted.clear();
             }

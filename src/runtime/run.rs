@@ -135,7 +135,9 @@ impl<T> Future for Run<T> {
             Some(Ok(handle)) => {
                 if handle.is_synchronous() {
                     // Nobody else would do the work.
-                    let _ = handle.wait();
+                    if let (Err(error), None) = (handle.wait(), handle.result()) {
+                        return Poll::Ready(Err(error));
+                    }
                 } else if handle.wake_at_end(context.waker()) {
                     return Poll::Pending;
                 }

@@ -301,6 +301,9 @@ impl Brain {
                 false => *known - *known / 8 + total / 8,
             };
             if total >= Brain::WORTH_SPILLING && run.shape.topology.spillable(run.shape.owner_of(task)) {
+                for piece in pieces.clone() {
+                    run.note_heavy(piece, run.ledger.left[piece as usize] as usize);
+                }
                 let next = pieces.map(|piece| run.next_use(piece, &mut scratch.consumers)).min();
                 run.victims.extend(next.map(|next| (next, task)));
             }
@@ -312,6 +315,7 @@ impl Brain {
             for task in scratch.ready.drain(..) {
                 run.new_to_ready(task);
             }
+            run.pin(task, -1, &mut scratch.dependencies);
             for piece in run.shape.dependencies(task, &mut scratch.dependencies) {
                 run.ledger.unread(*piece, actions);
             }
@@ -322,12 +326,13 @@ impl Brain {
         self.worker_reports(worker);
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::New);
-        self.with_run(at, |run, _| {
+        self.with_run(at, |run, scratch| {
             debug_assert!(
                 matches!(run.state[task as usize], TaskState::Leased | TaskState::Behind),
                 "task {task} is given back"
             );
             run.state[task as usize] = TaskState::New;
+            run.pin(task, -1, &mut scratch.dependencies);
             run.leased -= 1;
             let first = run.shape.pieces_of(task).start;
             run.ledger.unreserve(first);

@@ -203,10 +203,13 @@ impl Brain {
         state.outstanding += 1;
         state.ticks = 0;
         actions.start.push(Start { worker, run, task, behind });
-        self.with_run(at, |run, _| {
+        self.with_run(at, |run, scratch| {
             let first = run.shape.pieces_of(task).start;
             match need {
-                Some(need) => run.ledger.reserve(first, need),
+                Some(need) => {
+                    run.ledger.reserve(first, need);
+                    run.pin(task, 1, &mut scratch.dependencies);
+                }
                 None => run.loading -= 1,
             }
             run.state[task as usize] = held;

@@ -98,6 +98,7 @@ impl Brain {
         self.with_run(at, |run, scratch| {
             run.state[task as usize] = TaskState::Loading;
             run.loading += 1;
+            run.pin(task, 1, &mut scratch.dependencies);
             let mut reads = 0;
             for piece in run.shape.dependencies(task, &mut scratch.dependencies) {
                 let piece = *piece;

@@ -27,7 +27,7 @@
 
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ops::Range;
 
 use super::brain::Scratch;
@@ -53,6 +53,18 @@ struct LayerRow {
     first: u32,
     end: u32,
     layer: u32,
+}
+
+/// From so many readers on a piece is [`Heavy`].
+const HEAVY: usize = 64;
+
+/// What is known of a piece with many readers.
+pub(super) struct Heavy {
+    /// Readings by tasks that are out, loading or loaded.
+    pins: i64,
+    /// Its next use when last seen, and the readers it had left then.
+    next: u64,
+    left: u32,
 }
 
 pub(super) struct Run {
@@ -93,6 +105,8 @@ pub(super) struct Run {
 
     /// Candidates to be spilled: next use when last seen, task.
     pub victims: BinaryHeap<(u64, u32)>,
+    /// Pieces that can be spilled and have many readers.
+    pub heavy: HashMap<u32, Heavy>,
 
     /// Per layer: what a task gives in bytes, see [`Run::need`], and the time of a task in nanoseconds (0: not known).
     pub layer_bytes: Vec<u64>,
@@ -144,6 +158,7 @@ impl Run {
             loading: 0,
             disk_work: 0,
             victims: BinaryHeap::new(),
+            heavy: HashMap::new(),
             layer_bytes: vec![0; layers],
             layer_nanos: vec![0; layers],
             uniform: (0..layers as u32).map(|layer| shape.topology.uniform(layer)).collect(),
@@ -244,6 +259,7 @@ impl Run {
         if self.state.iter().all(|state| *state == TaskState::Done) {
             return;
         }
+        self.heavy.values_mut().for_each(|heavy| heavy.pins = 0);
         self.fresh.clear();
         self.loaded.clear();
         self.sources.clear();
@@ -365,11 +381,41 @@ impl Run {
         self.shape.topology.need(owner).max(self.layer_bytes[self.layer_of(task) as usize])
     }
 
-    /// The first position at which a piece is read again; outputs are taken after all.
-    pub fn next_use(&self, piece: u32, scratch: &mut Vec<u32>) -> u64 {
+    /// The first position at which a piece is read again, or an earlier one at which it was; outputs are taken after all.
+    pub fn next_use(&mut self, piece: u32, scratch: &mut Vec<u32>) -> u64 {
+        let left = self.ledger.left[piece as usize];
+        if let Some(heavy) = self.heavy.get(&piece)
+            && left > heavy.left - heavy.left / 8
+        {
+            return heavy.next;
+        }
         let tasks = self.shape.consumers(piece, scratch).iter();
         let open = tasks.filter(|task| self.state[**task as usize] != TaskState::Done);
-        open.map(|task| self.shape.position(*task)).min().unwrap_or(u64::MAX)
+        let next = open.map(|task| self.shape.position(*task)).min().unwrap_or(u64::MAX);
+        if let Some(heavy) = self.heavy.get_mut(&piece) {
+            (heavy.next, heavy.left) = (next, left);
+        }
+        next
+    }
+
+    /// A piece with so many readers that they cannot be looked through each time: who reads it now is counted.
+    pub fn note_heavy(&mut self, piece: u32, readers: usize) {
+        if readers >= HEAVY {
+            self.heavy.insert(piece, Heavy { pins: 0, next: 0, left: u32::MAX });
+        }
+    }
+
+    /// A task is out or about to be, or is no more: counted for those of its inputs that have many readers.
+    #[inline]
+    pub fn pin(&mut self, task: u32, by: i64, scratch: &mut Vec<u32>) {
+        if self.heavy.is_empty() {
+            return;
+        }
+        for piece in self.shape.dependencies(task, scratch) {
+            if let Some(heavy) = self.heavy.get_mut(piece) {
+                heavy.pins += by;
+            }
+        }
     }
 
     /// Calls `each` with every piece a task reads, once.
@@ -390,6 +436,10 @@ impl Run {
 
     /// Whether a task that is out or about to be, or `reader`, reads the piece.
     pub fn is_pinned(&self, piece: u32, reader: u32, scratch: &mut Vec<u32>) -> bool {
+        if let Some(heavy) = self.heavy.get(&piece) {
+            let read = reader != u32::MAX && self.shape.dependencies(reader, scratch).contains(&piece);
+            return heavy.pins > 0 || read;
+        }
         let mut tasks = self.shape.consumers(piece, scratch).iter();
         tasks.any(|task| {
             *task == reader

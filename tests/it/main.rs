@@ -2,6 +2,10 @@
 
 mod delayed;
 mod exchange;
+mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
+mod runtime;
+mod spill;
+mod support;
 mod tables;
