@@ -83,6 +83,10 @@ impl Topology for Pattern {
     fn uniform(&self, _: u32) -> bool {
         true
     }
+    fn seals(&self, _: u32) -> bool {
+        // Every task comes back to the brain by itself: what is measured is its work.
+        true
+    }
     fn spillable(&self, _: u32) -> bool {
         true
     }

@@ -2,6 +2,14 @@
 
 pub mod prelude;
 
+pub mod convert;
+
+pub mod array;
+
+pub mod dataframe;
+
+pub mod bag;
+
 pub mod delayed;
 
 pub mod runtime;
@@ -14,7 +22,13 @@ pub mod executor;
 
 pub mod schedule;
 
+pub mod external;
+
+pub mod formats;
+
 pub mod store;
+
+pub mod expr;
 
 pub mod origin;
 
@@ -22,4 +36,4 @@ pub mod error;
 
 pub use error::{Error, ErrorKind, Result};
 pub use origin::Origin;
-pub use runtime::{Runtime, compute, persist};
+pub use runtime::{Runtime, Scalar, compute, persist};

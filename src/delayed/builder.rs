@@ -9,7 +9,7 @@ use super::input::{Held, Inputs};
 use super::verbs::delayed_with;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::origin::Origin;
-use crate::plan::{Alias, Node, NodeRef, Request, Role, next_id};
+use crate::plan::{Alias, Node, NodeRef, Request, Role};
 use crate::runtime::{Computable, Compute};
 
 /// A name in a [`GraphBuilder`] and the type of its value.
@@ -77,7 +77,6 @@ struct Entry {
     name: String,
     origin: Origin,
     value: NodeRef,
-    piece: u32,
     type_id: TypeId,
     type_name: &'static str,
 }
@@ -88,30 +87,23 @@ struct Forward {
     origin: Origin,
     type_id: TypeId,
     type_name: &'static str,
-    target: OnceLock<(NodeRef, u32)>,
+    target: OnceLock<NodeRef>,
     undefined: Error,
 }
 
 /// The node of a [`Forward`]: once the graph is built, another view of what it names.
 struct ForwardNode {
-    id: u64,
     forward: Arc<Forward>,
     alias: Alias,
 }
 
 impl Node for ForwardNode {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
     fn label(&self) -> String {
         self.forward.name.clone()
     }
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        if let Some((node, piece)) = self.forward.target.get() {
-            visit(node, *piece);
-        }
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        self.forward.target.get().into_iter().for_each(visit);
     }
 
     fn role(&self) -> Role<'_> {
@@ -170,18 +162,16 @@ impl GraphBuilder {
             target: OnceLock::new(),
         });
         self.forward.push(forward.clone());
-        let alias = Alias { forward: true, ..Alias::default() };
-        Key { value: Delayed::of(ForwardNode { id: next_id(), forward, alias }) }
+        let alias = Alias::default();
+        Key { value: Delayed::of(ForwardNode { forward, alias }) }
     }
 
     fn define<T: Any + Send + Sync>(&mut self, name: String, value: Delayed<T>, origin: Origin) -> Key<T> {
         let value = value.named(name.clone());
-        let (node, piece) = value.source();
         self.entries.push(Entry {
             name,
             origin,
-            value: node.clone(),
-            piece,
+            value: value.source().clone(),
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
         });
@@ -219,7 +209,7 @@ impl GraphBuilder {
             if let Some(at) = index.get(&*forward.name) {
                 let entry = &self.entries[*at];
                 // Set once: every forward stands in the list once.
-                let _ = forward.target.set((entry.value.clone(), entry.piece));
+                let _ = forward.target.set(entry.value.clone());
             }
         }
         Ok(BuiltGraph { entries: self.entries })
@@ -229,22 +219,24 @@ impl GraphBuilder {
     /// cycle.
     fn check_cycles(&self, index: &HashMap<&str, usize>) -> Result<()> {
         let mut below: Vec<Vec<usize>> = Vec::with_capacity(self.entries.len());
-        let by_node: HashMap<u64, usize> =
-            self.entries.iter().enumerate().map(|(at, entry)| (entry.value.node().id(), at)).collect();
+        let by_node: HashMap<usize, usize> =
+            self.entries.iter().enumerate().map(|(at, entry)| (entry.value.address(), at)).collect();
         for entry in &self.entries {
             let mut found = Vec::new();
             let mut seen = std::collections::HashSet::new();
             let mut stack = Vec::new();
-            entry.value.node().visit(&mut |node, _| stack.push(node));
-            while let Some(node) = stack.pop() {
-                let node = node.node();
-                if !seen.insert(node.id()) {
+            entry.value.node().visit(&mut |node| stack.push(node));
+            while let Some(handle) = stack.pop() {
+                let node = handle.node();
+                if !seen.insert(handle.address()) {
                     continue;
                 }
-                if let Some(at) = node.forward_name().and_then(|name| index.get(name)).or(by_node.get(&node.id())) {
+                if let Some(at) =
+                    node.forward_name().and_then(|name| index.get(name)).or(by_node.get(&handle.address()))
+                {
                     found.push(*at);
                 } else {
-                    node.visit(&mut |node, _| stack.push(node));
+                    node.visit(&mut |node| stack.push(node));
                 }
             }
             below.push(found);
@@ -314,7 +306,7 @@ impl BuiltGraph {
             let (is, asked) = (entry.type_name, type_name::<T>());
             return Err(Error::new(ErrorKind::Plan, format!("the name `{name}` is a `{is}`, not a `{asked}`")));
         }
-        Ok(Delayed::piece_of(entry.value.clone(), entry.piece))
+        Ok(Delayed::from_node(entry.value.clone()))
     }
 
     /// All names, in the order in which they were defined.

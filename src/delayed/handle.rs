@@ -5,10 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::task::AliasNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Inputs as TaskInputs, Outputs, TaskContext};
 use crate::origin::Origin;
-use crate::plan::{Node, NodeRef, OneValue, Request, Role, Sink, next_id};
+use crate::plan::{Alias, Node, NodeRef, OneValue, Request, Role, Sink};
 use crate::runtime::{Computable, Kept, Persist};
 use crate::store::{Chunk, Kind, chunk};
 
@@ -35,14 +36,12 @@ use crate::store::{Chunk, Kind, chunk};
 #[must_use = "a Delayed does nothing until it is computed"]
 pub struct Delayed<T> {
     pub(super) node: NodeRef,
-    /// Which piece of the node.
-    pub(super) piece: u32,
     type_of: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Delayed<T> {
     fn clone(&self) -> Self {
-        Delayed { node: self.node.clone(), piece: self.piece, type_of: PhantomData }
+        Delayed { node: self.node.clone(), type_of: PhantomData }
     }
 }
 
@@ -61,20 +60,27 @@ impl<T> fmt::Debug for Delayed<T> {
 
 impl<T> Delayed<T> {
     pub(super) fn of(node: impl Node + 'static) -> Delayed<T> {
-        Delayed::piece_of(NodeRef::new(node), 0)
+        Delayed { node: NodeRef::new(node), type_of: PhantomData }
     }
 
-    pub(crate) fn piece_of(node: NodeRef, piece: u32) -> Delayed<T> {
-        Delayed { node, piece, type_of: PhantomData }
+    /// One piece of a node.
+    pub(crate) fn piece_of(node: &NodeRef, piece: u32) -> Delayed<T> {
+        let alias = Alias { piece, ..Alias::default() };
+        Delayed::of(AliasNode::new(alias, node.clone(), ()))
+    }
+
+    /// A handle of a node that gives one piece.
+    pub(crate) fn from_node(node: NodeRef) -> Delayed<T> {
+        Delayed { node, type_of: PhantomData }
     }
 
     pub(super) fn poisoned(error: Error) -> Delayed<T> {
-        Delayed::of(super::task::Poisoned::new(error))
+        Delayed::of(crate::plan::Poisoned::new(error))
     }
 
-    /// The node of the plan, and which of its pieces the value is: for conversions to other collections.
-    pub(crate) fn source(&self) -> (&NodeRef, u32) {
-        (&self.node, self.piece)
+    /// The node of the plan, for conversions to other collections.
+    pub(crate) fn source(&self) -> &NodeRef {
+        &self.node
     }
 }
 
@@ -91,7 +97,7 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
 
     fn request(&self, request: &mut Request) -> Pending<T> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node, Some(self.piece), value.clone());
+        request.want(&self.node, value.clone());
         Pending { value, node: self.node.clone(), type_of: PhantomData }
     }
 
@@ -117,30 +123,25 @@ impl<T: Any + Send + Sync + Clone> Persist for Delayed<T> {
     type Kept = Delayed<T>;
 
     fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
-        request.want(&self.node, Some(self.piece), sink.clone());
+        request.want(&self.node, sink.clone());
     }
 
     fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Delayed<T> {
         let output = *next;
         *next += 1;
-        Delayed::of(KeptValue::<T> { id: next_id(), kept: kept.clone(), output, type_of: PhantomData })
+        Delayed::of(KeptValue::<T> { kept: kept.clone(), output, type_of: PhantomData })
     }
 }
 
 /// A value that a runtime keeps.
 struct KeptValue<T> {
-    id: u64,
     kept: Arc<Kept>,
     output: u32,
     type_of: PhantomData<fn() -> T>,
 }
 
 impl<T: Any + Send + Sync + Clone> Node for KeptValue<T> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
 
     fn role(&self) -> Role<'_> {
         Role::Task { pieces: 1 }

@@ -15,7 +15,7 @@ pub trait Held: Send + Sync + 'static {
     type View<'a>;
 
     /// Tells of each node that is read, in order.
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32));
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef));
 
     /// The values, in the order of `visit`; `next` is the place of the first.
     ///
@@ -36,8 +36,8 @@ pub trait Inputs {
 impl<T: Any + Send + Sync> Held for Delayed<T> {
     type View<'a> = &'a T;
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        visit(&self.node, self.piece);
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.node);
     }
 
     fn view<'a>(&'a self, values: &'a TaskInputs<'_>, next: &mut usize) -> Result<&'a T> {
@@ -66,7 +66,7 @@ impl<T: Any + Send + Sync> Inputs for &Delayed<T> {
 impl<H: Held> Held for Vec<H> {
     type View<'a> = Vec<H::View<'a>>;
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
         self.iter().for_each(|item| item.visit(visit));
     }
 
@@ -116,7 +116,7 @@ impl<I: Inputs, const N: usize> Inputs for [I; N] {
 impl<H: Held> Held for Option<H> {
     type View<'a> = Option<H::View<'a>>;
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
         self.iter().for_each(|item| item.visit(visit));
     }
 
@@ -151,7 +151,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static, H: Held, S: BuildHasher + Def
 {
     type View<'a> = HashMap<&'a K, H::View<'a>, S>;
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
         self.values().for_each(|item| item.visit(visit));
     }
 
@@ -185,7 +185,7 @@ where
 impl<K: Ord + Clone + Send + Sync + 'static, H: Held> Held for BTreeMap<K, H> {
     type View<'a> = BTreeMap<&'a K, H::View<'a>>;
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
         self.values().for_each(|item| item.visit(visit));
     }
 
@@ -219,7 +219,7 @@ macro_rules! tuples {
             type View<'a> = ($($name::View<'a>,)*);
 
             #[allow(unused_variables, reason = "the empty tuple reads nothing")]
-            fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+            fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
                 $(self.$place.visit(visit);)*
             }
 

@@ -10,7 +10,7 @@ use super::many_ops::{Cut, Each};
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
 use crate::origin::Origin;
-use crate::plan::{LayerLowering, Node, NodeRef, Request, Role, Sink, next_id};
+use crate::plan::{LayerLowering, Node, NodeRef, Request, Role, Sink};
 use crate::runtime::{Computable, Stream};
 use crate::store::Chunk;
 
@@ -54,7 +54,6 @@ impl<T> fmt::Debug for DelayedVec<T> {
 struct Read {
     node: NodeRef,
     pattern: Option<Pattern>,
-    piece: u32,
 }
 
 /// One layer.
@@ -67,7 +66,6 @@ struct Step {
 
 /// Layers on top of each other: the first reads the inputs, each other one the layer before it by its pattern.
 struct Layers {
-    id: u64,
     origin: Origin,
     reads: Vec<Read>,
     first: Step,
@@ -75,16 +73,12 @@ struct Layers {
 }
 
 impl Node for Layers {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
     fn label(&self) -> String {
         self.first.verb.to_string()
     }
 
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        self.reads.iter().for_each(|read| visit(&read.node, read.piece));
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        self.reads.iter().for_each(|read| visit(&read.node));
     }
 
     fn role(&self) -> Role<'_> {
@@ -149,12 +143,12 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
 
     fn of(origin: Origin, reads: Vec<Read>, first: Step) -> DelayedVec<T> {
         let len = first.tasks;
-        let node = NodeRef::new(Layers { id: next_id(), origin, reads, first, more: Vec::new() });
+        let node = NodeRef::new(Layers { origin, reads, first, more: Vec::new() });
         DelayedVec { node, len, type_of: PhantomData }
     }
 
     fn read(&self, pattern: Pattern) -> Read {
-        Read { node: self.node.clone(), pattern: Some(pattern), piece: 0 }
+        Read { node: self.node.clone(), pattern: Some(pattern) }
     }
 
     /// Number of values.
@@ -195,8 +189,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         function: impl Fn(&T, &S) -> U + Send + Sync + 'static,
     ) -> DelayedVec<U> {
         let op = Each::new(move |_, inputs: &mut Inputs<'_>| Ok(function(inputs.get(0)?, inputs.get(1)?)));
-        let (node, piece) = shared.source();
-        let shared = Read { node: node.clone(), pattern: None, piece };
+        let shared = Read { node: shared.source().clone(), pattern: None };
         DelayedVec::of(Origin::caller(), vec![self.read(Pattern::OneToOne), shared], step("map_with", self.len, op))
     }
 
@@ -290,7 +283,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
             }
         };
         let reads = vec![self.read(pattern)];
-        Delayed::of(Layers { id: next_id(), origin, reads, first, more })
+        Delayed::of(Layers { origin, reads, first, more })
     }
 
     /// All values as one `Vec`, in order.
@@ -304,7 +297,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         });
         let reads = vec![self.read(Pattern::All)];
         let first = step("all", 1, op);
-        Delayed::of(Layers { id: next_id(), origin: Origin::caller(), reads, first, more: Vec::new() })
+        Delayed::of(Layers { origin: Origin::caller(), reads, first, more: Vec::new() })
     }
 
     /// Every value is cut into `parts` pieces; value `j` of the result is made of piece `j` of every value, in their
@@ -338,7 +331,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         if parts == 0 {
             return DelayedVec::of(origin, Vec::new(), step("all_to_all", 0, empty::<U>()));
         }
-        let node = NodeRef::new(Layers { id: next_id(), origin, reads, first, more });
+        let node = NodeRef::new(Layers { origin, reads, first, more });
         DelayedVec { node, len: parts, type_of: PhantomData }
     }
 
@@ -353,7 +346,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
             let error = Error::new(ErrorKind::Plan, text).frame(Place::In, "get", Origin::caller());
             return Delayed::poisoned(error);
         }
-        Delayed::piece_of(self.node.clone(), index)
+        Delayed::piece_of(&self.node, index)
     }
 
     /// The values one by one, in order, computed as they are asked for: no more than a few beyond the one that is asked
@@ -371,7 +364,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     fn poisoned(error: Error, len: u32) -> DelayedVec<T> {
-        DelayedVec { node: NodeRef::new(super::task::Poisoned::new(error)), len, type_of: PhantomData }
+        DelayedVec { node: NodeRef::new(crate::plan::Poisoned::new(error)), len, type_of: PhantomData }
     }
 }
 
@@ -405,7 +398,7 @@ impl<T: Any + Send + Sync + Clone> Computable for DelayedVec<T> {
         let mut values = Vec::new();
         values.resize_with(self.len as usize, || None);
         let row = Arc::new(Row { values: Mutex::new(values) });
-        request.want(&self.node, None, row.clone());
+        request.want_all(&self.node, row.clone());
         row
     }
 

@@ -8,7 +8,7 @@ use super::input::Held;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Inputs as TaskInputs, Outputs, TaskContext};
 use crate::origin::Origin;
-use crate::plan::{Alias, Node, NodeRef, Role, next_id};
+use crate::plan::{Alias, Node, NodeRef, Role};
 use crate::store::{Chunk, Kind, chunk};
 
 /// What a task does with its inputs.
@@ -33,7 +33,6 @@ pub(super) trait Body<H>: Send + Sync + 'static {
 
 /// A task.
 pub(super) struct Task<H, B> {
-    id: u64,
     origin: Origin,
     held: H,
     body: B,
@@ -41,16 +40,12 @@ pub(super) struct Task<H, B> {
 
 impl<H: Held, B: Body<H>> Task<H, B> {
     pub fn new(origin: Origin, held: H, body: B) -> Task<H, B> {
-        Task { id: next_id(), origin, held, body }
+        Task { origin, held, body }
     }
 }
 
 impl<H: Held, B: Body<H>> Node for Task<H, B> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
         self.held.visit(visit);
     }
 
@@ -361,7 +356,6 @@ impl<H: Held> Body<H> for Checkpoint {
 
 /// A value that is there already.
 pub(super) struct Value<T> {
-    id: u64,
     origin: Origin,
     value: Chunk,
     type_of: Of<T>,
@@ -369,16 +363,12 @@ pub(super) struct Value<T> {
 
 impl<T: Any + Send + Sync + Clone> Value<T> {
     pub fn new(origin: Origin, value: T) -> Value<T> {
-        Value { id: next_id(), origin, value: Chunk::new(value), type_of: PhantomData }
+        Value { origin, value: Chunk::new(value), type_of: PhantomData }
     }
 }
 
 impl<T: Any + Send + Sync + Clone> Node for Value<T> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
+    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef)) {}
 
     fn role(&self) -> Role<'_> {
         Role::Task { pieces: 1 }
@@ -422,26 +412,20 @@ impl<T: Any + Send + Sync + Clone> Call for Value<T> {
 
 /// Another view of a node: first the node, then what must run before a copy of it.
 pub(super) struct AliasNode<H> {
-    id: u64,
     alias: Alias,
     node: NodeRef,
-    piece: u32,
     gate: H,
 }
 
 impl<H: Held> AliasNode<H> {
-    pub fn new(alias: Alias, node: NodeRef, piece: u32, gate: H) -> AliasNode<H> {
-        AliasNode { id: next_id(), alias, node, piece, gate }
+    pub fn new(alias: Alias, node: NodeRef, gate: H) -> AliasNode<H> {
+        AliasNode { alias, node, gate }
     }
 }
 
 impl<H: Held> Node for AliasNode<H> {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32)) {
-        visit(&self.node, self.piece);
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.node);
         self.gate.visit(visit);
     }
 
@@ -455,33 +439,5 @@ impl<H: Held> Node for AliasNode<H> {
 
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
         self.node.node().clone_value(value)
-    }
-}
-
-/// A step that was wrong when it was made.
-pub(super) struct Poisoned {
-    id: u64,
-    error: Error,
-}
-
-impl Poisoned {
-    pub fn new(error: Error) -> Poisoned {
-        Poisoned { id: next_id(), error }
-    }
-}
-
-impl Node for Poisoned {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn visit<'a>(&'a self, _: &mut dyn FnMut(&'a NodeRef, u32)) {}
-
-    fn role(&self) -> Role<'_> {
-        Role::Poison(&self.error)
-    }
-
-    fn label(&self) -> String {
-        "error".to_string()
     }
 }

@@ -192,12 +192,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
     }
 
     fn alias<H: Held>(&self, alias: Alias, gate: H) -> Delayed<T> {
-        Delayed::of(AliasNode::new(alias, self.node.clone(), self.piece, gate)).at(self.piece)
-    }
-
-    fn at(mut self, piece: u32) -> Delayed<T> {
-        self.piece = piece;
-        self
+        Delayed::of(AliasNode::new(alias, self.node.clone(), gate))
     }
 }
 
@@ -228,7 +223,7 @@ impl<T: Any + Send + Sync + Clone> Delayed<Vec<T>> {
             return Vec::new();
         }
         let all: Delayed<T> = Delayed::of(Task::new(Origin::caller(), self.clone(), Split::<T>(count, PhantomData)));
-        (0..count).map(|piece| Delayed::piece_of(all.node.clone(), piece)).collect()
+        (0..count).map(|piece| Delayed::piece_of(&all.node, piece)).collect()
     }
 }
 

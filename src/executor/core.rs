@@ -53,7 +53,6 @@ pub(super) struct Core {
     pub foreign: u64,
     /// The defect after which nothing is run any more.
     pub broken: Option<Error>,
-    scratch: Vec<(u32, bool)>,
 }
 
 /// What is to be done once the core lock is given back.
@@ -81,7 +80,6 @@ impl Core {
             steals: Vec::new(),
             foreign: 0,
             broken: None,
-            scratch: Vec::new(),
         }
     }
 
@@ -206,18 +204,17 @@ impl Core {
                 lease.run = Some(live.state.clone());
             }
             let before = lease.inputs.len();
-            self.brain.inputs(start.run, start.task, &mut self.scratch);
-            for (piece, last) in self.scratch.drain(..) {
-                let value = if last { live.values.take(piece) } else { live.values.get(piece) };
-                lease.inputs.push_back(value);
-            }
+            let (values, inputs) = (&mut live.values, &mut lease.inputs);
+            self.brain.each_input(start.run, start.task, |piece, last| {
+                inputs.push_back(if last { values.take(piece) } else { values.get(piece) });
+            });
             let inputs = (lease.inputs.len() - before) as u32;
             let part = self.brain.sub_task(start.run, start.task);
-            lease.todo.push_back(Todo { task: start.task, part, inputs });
+            lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });
         }
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
-        let used = self.brain.used();
+        let used = self.brain.counted();
         for live in &mut self.runs {
             live.peak_accounted = live.peak_accounted.max(used);
         }

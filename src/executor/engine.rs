@@ -308,6 +308,8 @@ impl Shared {
 
     fn end_run(&self, state: &RunState, outcome: Outcome) {
         state.settle(outcome, self.budget.limit(), self.seats.len());
+        // Nothing of the run is under way. A panic in the drop of what a state holds goes no further.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.scope.clear()));
         let stats = self.stats(state);
         state.keep_stats(stats.clone());
         if let Some(watch) = &state.watch {

@@ -13,6 +13,8 @@ pub(super) struct Todo {
     pub task: u32,
     pub part: Option<SubTask>,
     pub inputs: u32,
+    /// Reads the value of the task before it, which is not among the inputs yet.
+    pub behind: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,20 +72,35 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes the next task, its inputs going to `inputs`.
-    pub fn next(&mut self, inputs: &mut Vec<Option<Chunk>>) -> Option<Todo> {
+    pub fn next(&mut self, inputs: &mut VecDeque<Option<Chunk>>) -> Option<Todo> {
         let todo = self.todo.pop_front()?;
-        inputs.extend(self.inputs.drain(..todo.inputs as usize));
+        if todo.inputs as usize == self.inputs.len() && inputs.is_empty() {
+            // All of them, perhaps a million: not one by one.
+            std::mem::swap(inputs, &mut self.inputs);
+        } else {
+            inputs.extend(self.inputs.drain(..todo.inputs as usize));
+        }
+        if todo.behind {
+            // Where that task failed there is none, and this one will be skipped.
+            let missing = inputs.iter_mut().find(|input| input.is_none());
+            if let (Some(missing), Some(value)) = (missing, self.finished.chunks.last_mut()) {
+                *missing = value.take();
+            }
+        }
         Some(todo)
     }
 
     /// Moves the later half of what has not begun to another worker's empty lease; gives the number of tasks.
     pub fn share(&mut self, thief: &mut Lease) -> u32 {
-        let tasks = self.todo.len().div_ceil(2);
+        let mut first = self.todo.len() / 2;
+        while self.todo.get(first).is_some_and(|todo| todo.behind) {
+            first += 1;
+        }
+        let tasks = self.todo.len() - first;
         if tasks == 0 {
             return 0;
         }
         thief.run = self.run.clone();
-        let first = self.todo.len() - tasks;
         thief.todo.extend(self.todo.drain(first..));
         let inputs: u32 = thief.todo.iter().map(|todo| todo.inputs).sum();
         let first = self.inputs.len() - inputs as usize;

@@ -33,18 +33,22 @@ impl Garbage {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
             return;
         }
-        let _ = drop_each(&mut self.chunks);
+        let _ = drop_each(self.chunks.drain(..));
         self.extents.clear();
         for mut values in self.values.drain(..) {
-            values.layers.iter_mut().chain([&mut values.parts]).for_each(|slots| drop(drop_each(slots)));
+            values
+                .layers
+                .iter_mut()
+                .chain([&mut values.parts])
+                .for_each(|slots| drop(drop_each(slots.drain(..).flatten())));
         }
     }
 }
 
 /// Drops each by itself, so that one whose `Drop` panics leaves the others alone; the first panic.
-pub(super) fn drop_each<T>(items: &mut Vec<T>) -> std::thread::Result<()> {
+pub(super) fn drop_each<T>(items: impl Iterator<Item = T>) -> std::thread::Result<()> {
     let mut result = Ok(());
-    while let Some(item) = items.pop() {
+    for item in items {
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(item)));
         if result.is_ok() {
             result = dropped;

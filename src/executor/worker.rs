@@ -1,6 +1,7 @@
 //! A worker: takes leases from the brain, runs their tasks, reports.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +19,16 @@ use crate::store::Chunk;
 /// A worker on a pool that was handed over lets other jobs run this often.
 const YIELD_EVERY: Duration = Duration::from_millis(2);
 
+/// Places for inputs that a worker keeps after a task with more.
+const MOST_KEPT: usize = 1024;
+
 /// What a worker has made and not reported is at most its share of this part of the limit, and what one task makes.
 const REPORT_SHARE: u64 = 16;
 
 /// A worker's buffers, kept from one time at work to the next.
 #[derive(Default)]
 pub(super) struct Local {
-    inputs: Vec<Option<Chunk>>,
+    inputs: VecDeque<Option<Chunk>>,
     chunks: Vec<Chunk>,
     bytes: Vec<u64>,
     counted: Vec<u64>,
@@ -244,7 +248,7 @@ impl Shared {
         if let Err(error) = put.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             run.fail(error);
         }
-        let _ = drop_each(deliveries);
+        let _ = drop_each(deliveries.drain(..));
     }
 
     /// Runs the tasks of the worker's lease, or some of them where they make so much that the brain is to know of it first;
@@ -268,7 +272,9 @@ impl Shared {
                     finished.bytes.append(&mut local.bytes);
                     finished.counted.append(&mut local.counted);
                 }
-                if unreported < enough { lease.next(&mut local.inputs) } else { None }
+                // One that stands behind another takes that one's value before anything is reported.
+                let goes_on = unreported < enough || lease.todo.front().is_some_and(|todo| todo.behind);
+                if goes_on { lease.next(&mut local.inputs) } else { None }
             };
             let layer = todo
                 .as_ref()
@@ -295,7 +301,7 @@ impl Shared {
     fn run_task(&self, worker: Worker, run: &RunState, todo: &Todo, local: &mut Local) -> Record {
         let mut record = Record { task: todo.task, ending: Ending::Skipped, pieces: 0, counted: 0 };
         if run.is_ending() {
-            let _ = drop_each(&mut local.inputs);
+            let _ = drop_each(local.inputs.drain(..));
             return record;
         }
         let owner = todo.part.map_or(todo.task, |part| part.owner);
@@ -304,7 +310,7 @@ impl Shared {
         let ran = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
             let context = run.context(&self.budget);
             let mut out = Outputs::new(chunks, counted);
-            let mut given = Inputs::new(inputs);
+            let mut given = Inputs::new(inputs.make_contiguous());
             match todo.part {
                 None => run.graph.run(todo.task, &context, &mut given, &mut out)?,
                 Some(part) => run.graph.run_part(part.owner, part.part, &context, &mut given, &mut out)?,
@@ -324,7 +330,11 @@ impl Shared {
                 bytes.push(kind.bytes(chunk));
             }
             // Inputs that the task did not take go before it is reported, so that their memory is free by then.
-            drop_each(inputs).map_err(Error::from_panic)
+            let dropped = drop_each(inputs.drain(..)).map_err(Error::from_panic);
+            if inputs.capacity() > MOST_KEPT {
+                inputs.shrink_to(MOST_KEPT);
+            }
+            dropped
         }));
         match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             Ok(()) => {
@@ -335,8 +345,8 @@ impl Shared {
             Err(error) => {
                 run.fail(run.task_error(owner, error));
                 record.ending = Ending::Failed;
-                let _ = drop_each(inputs);
-                let _ = drop_each(chunks);
+                let _ = drop_each(inputs.drain(..));
+                let _ = drop_each(chunks.drain(..));
                 bytes.clear();
                 counted.clear();
             }

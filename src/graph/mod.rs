@@ -6,6 +6,8 @@
 
 mod draft;
 mod draw;
+mod each;
+mod exchange;
 mod explain;
 mod explicit;
 mod kept;
@@ -21,6 +23,8 @@ mod testing;
 mod topology;
 
 pub use draft::{Draft, LayerRef};
+pub use each::Each;
+pub use exchange::{Exchange, exchange};
 pub use explain::{Estimate, ExplainOptions};
 pub use explicit::{Call, Csr, Tasks};
 pub use kept::Kept;

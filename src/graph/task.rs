@@ -29,6 +29,12 @@ impl Scope {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
+    /// Drops all states, so that what they hold is free when the run is over, however it ended.
+    pub(crate) fn clear(&self) {
+        let states = std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(states);
+    }
+
     /// Bytes that sources have read, decoded, since the run began.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)

@@ -156,6 +156,13 @@ impl Topology for Graph {
         }
     }
 
+    fn seals(&self, task: u32) -> bool {
+        match &self.layers[self.layer_at(task)].body {
+            Body::Regular { op, .. } => op.is_barrier(),
+            Body::Explicit(_) => false,
+        }
+    }
+
     fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
         self.expansions(task, counted, out);
     }

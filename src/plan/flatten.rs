@@ -1,24 +1,40 @@
-//! From handles to a list: the nodes reachable from what is wanted, children before parents.
+//! From handles to a list: the nodes reachable from what is wanted, children before parents, depth first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::id_map::IdMap;
-use super::node::{Alias, Node, NodeRef, Role};
+use super::address_map::AddressMap;
+use super::node::{Node, NodeRef, Role};
 use crate::error::Result;
 use crate::graph::Kind;
 
-/// A copy of a part of the plan: its sources wait for the further inputs of the alias that asked for it.
-#[derive(Clone, Copy)]
-struct World {
-    /// The world in which the alias stands.
-    outer: u32,
-}
-
 /// A node in one world.
+#[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub node: &'a Arc<dyn Node>,
-    pub world: u32,
+    first_read: u32,
+    reads: u32,
+}
+
+/// Which piece of the node at which place is read.
+#[derive(Clone, Copy)]
+pub(super) struct Read(u64);
+
+impl Read {
+    /// Pieces of one node have less numbers than this.
+    const PIECES: u64 = 1 << 32;
+
+    fn new(place: u32, piece: u32) -> Read {
+        Read(u64::from(place) * Read::PIECES + u64::from(piece))
+    }
+
+    pub fn place(self) -> u32 {
+        (self.0 / Read::PIECES) as u32
+    }
+
+    pub fn piece(self) -> u32 {
+        (self.0 % Read::PIECES) as u32
+    }
 }
 
 /// What aliases say about a node.
@@ -28,230 +44,190 @@ pub(super) struct Naming<'a> {
     pub kind: Option<&'static dyn Kind>,
 }
 
-/// Nodes in topological order.
-pub(super) struct Flat<'a> {
-    pub places: Vec<Place<'a>>,
-    /// Per world, from a node's number to its place.
-    maps: Vec<IdMap>,
-    worlds: Vec<World>,
-    /// From the number of a copying alias to the world it opens, per world it stands in.
-    opened: HashMap<(u64, u32), u32>,
-    /// Nodes whose first use has a key, by key.
-    keyed: HashMap<String, (u64, u32)>,
-    /// Which node stands in for another one of equal key.
-    stand_ins: HashMap<(u64, u32), (u64, u32)>,
-    /// What aliases say, by place.
-    pub naming: HashMap<u32, Naming<'a>>,
-    /// A name was used before it was defined.
-    forward: bool,
-    /// Per world the nodes its sources wait for: node and piece, in the outer world.
-    gates: Vec<Vec<(&'a NodeRef, u32)>>,
+/// A copy of a part of the plan: its sources wait for the gate, which stands in another world.
+#[derive(Default)]
+struct World<'a> {
+    map: AddressMap,
+    gate: Vec<&'a NodeRef>,
+    outer: u32,
+    /// Pieces of aliases, where they are not the first.
+    pieces: HashMap<usize, u32>,
 }
 
-/// A node as it is found by following aliases.
-struct Target<'a> {
-    node: &'a Arc<dyn Node>,
-    world: u32,
+/// Nodes in topological order, found by a depth-first walk that finishes each node after its children: so what
+/// belongs together stands together. Where aliases lead to a node, their addresses stand for its place as well.
+#[derive(Default)]
+pub(super) struct Flat<'a> {
+    pub places: Vec<Place<'a>>,
+    /// What aliases say, by place.
+    naming: HashMap<u32, Naming<'a>>,
+    /// Per place what it reads. Until the place is finished, the addresses of the nodes.
+    reads: Vec<Read>,
+    worlds: Vec<World<'a>>,
+    /// What stands for the first nodes with a key.
+    keyed: HashMap<&'a str, Read>,
 }
+
+/// A step of the walk: a node to be looked at, or, with its reads, to be finished.
+struct Step<'a> {
+    handle: &'a NodeRef,
+    world: u32,
+    /// `LOOK` where the node is to be looked at.
+    first_read: u32,
+    reads: u32,
+}
+
+const LOOK: u32 = u32::MAX;
+
+/// In the map of a world: seen, and not finished.
+const OPEN: u32 = u32::MAX - 1;
 
 impl<'a> Flat<'a> {
     /// All nodes below the roots. A poisoned one is an error.
-    pub fn new(roots: impl Iterator<Item = &'a NodeRef>) -> Result<Flat<'a>> {
-        let mut flat = Flat {
-            places: Vec::new(),
-            maps: vec![IdMap::default()],
-            worlds: vec![World { outer: 0 }],
-            opened: HashMap::new(),
-            keyed: HashMap::new(),
-            stand_ins: HashMap::new(),
-            naming: HashMap::new(),
-            forward: false,
-            gates: vec![Vec::new()],
-        };
-        // Where aliases name a node is kept by number until the places are final.
-        let mut names: Vec<(u64, u32, &'a Alias)> = Vec::new();
-        let mut stack: Vec<(&'a NodeRef, u32)> = roots.map(|root| (root, 0)).collect();
-        while let Some((handle, world)) = stack.pop() {
-            let node = handle.node();
-            let seen = flat.maps[world as usize].entry(node.id());
-            if *seen != IdMap::NONE {
-                continue;
+    pub fn new(roots: impl DoubleEndedIterator<Item = &'a NodeRef>) -> Result<Flat<'a>> {
+        let mut flat = Flat { worlds: vec![World::default()], ..Flat::default() };
+        let mut stack: Vec<Step<'a>> = roots.rev().map(|handle| look(handle, 0)).collect();
+        while let Some(step) = stack.pop() {
+            if step.first_read == LOOK {
+                flat.look(step, &mut stack)?;
+            } else {
+                flat.finish(&step);
             }
-            *seen = 0;
-            match node.role() {
-                Role::Poison(error) => return Err(error.clone()),
-                Role::Alias(alias) => flat.follow(node, alias, world, &mut stack, &mut names),
-                Role::Task { .. } | Role::Layers => {
-                    flat.places.push(Place { node, world });
-                    let before = stack.len();
-                    visit(node, |input, _| stack.push((input, world)));
-                    if stack.len() == before {
-                        // A source of a copy waits at its gate.
-                        let outer = flat.worlds[world as usize].outer;
-                        stack.extend(flat.gates[world as usize].iter().map(|(input, _)| (*input, outer)));
-                    }
-                }
-            }
-        }
-        // A node's number is above those of all it reads.
-        flat.places.sort_unstable_by_key(|place| (place.world, place.node.id()));
-        flat.order();
-        for (at, place) in flat.places.iter().enumerate() {
-            *flat.maps[place.world as usize].entry(place.node.id()) = at as u32;
-        }
-        for (id, world, alias) in names {
-            let at = flat.maps[world as usize].get(id);
-            let naming = flat.naming.entry(at).or_default();
-            naming.name = naming.name.or(alias.name.as_deref());
-            naming.kind = naming.kind.or(alias.kind);
         }
         Ok(flat)
     }
 
-    fn follow(
-        &mut self,
-        node: &'a Arc<dyn Node>,
-        alias: &'a Alias,
-        world: u32,
-        stack: &mut Vec<(&'a NodeRef, u32)>,
-        names: &mut Vec<(u64, u32, &'a Alias)>,
-    ) {
-        let mut inputs = Vec::new();
-        visit(node, |input, piece| inputs.push((input, piece)));
-        let Some((first, gate)) = inputs.split_first() else { return };
-        let mut inner = world;
-        self.forward |= alias.forward;
-        if alias.copies {
-            inner = self.worlds.len() as u32;
-            self.worlds.push(World { outer: world });
-            self.maps.push(IdMap::default());
-            self.gates.push(gate.to_vec());
-            self.opened.insert((node.id(), world), inner);
+    fn look(&mut self, step: Step<'a>, stack: &mut Vec<Step<'a>>) -> Result<()> {
+        let Step { handle, world, .. } = step;
+        let seen = self.worlds[world as usize].map.entry(handle.address());
+        if *seen != AddressMap::NONE {
+            return Ok(());
         }
-        let target = self.resolve(first.0, inner);
-        if let Some(key) = &alias.key {
-            let own = (target.node.id(), target.world);
-            let stand_in = *self.keyed.entry(key.clone()).or_insert(own);
-            if stand_in != own {
-                // Another task does the same: this one is not even looked at.
-                self.stand_ins.insert(own, stand_in);
-                return;
-            }
-        }
-        stack.push((first.0, inner));
-        if alias.name.is_some() || alias.kind.is_some() {
-            names.push((target.node.id(), target.world, alias));
-        }
-    }
-
-    /// The node behind aliases.
-    fn resolve(&self, handle: &'a NodeRef, mut world: u32) -> Target<'a> {
-        let mut node = handle.node();
-        while let Role::Alias(alias) = node.role() {
-            if alias.copies {
-                match self.opened.get(&(node.id(), world)) {
-                    Some(opened) => world = *opened,
-                    None => break,
+        *seen = OPEN;
+        let node = handle.node();
+        let own = stack.len();
+        let first_read = self.reads.len() as u32;
+        match node.role() {
+            Role::Poison(error) => return Err(error.clone()),
+            Role::Alias(alias) => {
+                if let Some(read) = alias.key.as_deref().and_then(|key| self.keyed.get(key)) {
+                    // Another task does the same: what is below is not even looked at.
+                    let read = *read;
+                    self.stand_for(handle, world, read);
+                    return Ok(());
                 }
+                let mut inputs = Vec::new();
+                node.visit(&mut |input| inputs.push(input));
+                let Some((target, gate)) = inputs.split_first() else { return Ok(()) };
+                let mut inner = world;
+                if alias.copies {
+                    inner = self.worlds.len() as u32;
+                    self.worlds.push(World { gate: gate.to_vec(), outer: world, ..World::default() });
+                }
+                // The world of what it reads stands in place of the number of reads.
+                stack.push(Step { handle, world, first_read, reads: inner });
+                self.reads.push(Read(target.address() as u64));
+                stack.push(look(target, inner));
             }
-            let mut first = None;
-            visit(node, |input, _| first = first.or(Some(input)));
-            match first {
-                Some(next) => node = next.node(),
-                None => break,
+            Role::Task { .. } | Role::Layers => {
+                stack.push(Step { handle, world, first_read, reads: 0 });
+                let reads = &mut self.reads;
+                node.visit(&mut |input| {
+                    reads.push(Read(input.address() as u64));
+                    stack.push(look(input, world));
+                });
+                if stack.len() == own + 1 && world > 0 {
+                    // A source of a copy waits at its gate.
+                    let World { gate, outer, .. } = &self.worlds[world as usize];
+                    for input in gate {
+                        reads.push(Read(input.address() as u64));
+                        stack.push(look(input, *outer));
+                    }
+                }
+                stack[own].reads = (stack.len() - own - 1) as u32;
+                // The first input on top: its part of the plan comes first.
+                stack[own + 1..].reverse();
             }
         }
-        Target { node, world }
+        Ok(())
     }
 
-    /// Puts nodes behind what they read where their numbers do not say so: where there are copies, which wait at gates,
-    /// and names used before they are defined.
-    fn order(&mut self) {
-        if self.worlds.len() == 1 && !self.forward {
+    fn finish(&mut self, step: &Step<'a>) {
+        let node = step.handle.node();
+        let first = step.first_read as usize;
+        if let Role::Alias(alias) = node.role() {
+            let target = self.resolve(self.reads[first], step.reads);
+            let piece = if alias.piece > 0 { alias.piece } else { target.piece() };
+            let read = Read::new(target.place(), piece);
+            if alias.name.is_some() || alias.kind.is_some() {
+                let naming = self.naming.entry(read.place()).or_default();
+                // The outermost alias is finished last, and counts.
+                naming.name = alias.name.as_deref().or(naming.name);
+                naming.kind = alias.kind.or(naming.kind);
+            }
+            if let Some(key) = &alias.key {
+                self.keyed.entry(key).or_insert(read);
+            }
+            self.stand_for(step.handle, step.world, read);
             return;
         }
-        let mut at = HashMap::new();
-        for (index, place) in self.places.iter().enumerate() {
-            at.insert((place.node.id(), place.world), index);
-        }
-        let mut left = vec![0u32; self.places.len()];
-        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); self.places.len()];
-        for (index, place) in self.places.iter().enumerate() {
-            for (input, world) in self.reads(place) {
-                let target = self.resolve(input, world);
-                if let Some(below) = at.get(&(target.node.id(), target.world)) {
-                    readers[*below].push(index);
-                    left[index] += 1;
-                }
-            }
-        }
-        let mut ready: Vec<usize> = (0..left.len()).rev().filter(|index| left[*index] == 0).collect();
-        let mut order = vec![0usize; left.len()];
-        let mut next = 0;
-        while let Some(index) = ready.pop() {
-            order[index] = next;
-            next += 1;
-            for reader in readers[index].drain(..).rev() {
-                left[reader] -= 1;
-                if left[reader] == 0 {
-                    ready.push(reader);
-                }
-            }
-        }
-        let mut ordered: Vec<(usize, Place<'a>)> = order.into_iter().zip(self.places.drain(..)).collect();
-        ordered.sort_by_key(|(order, _)| *order);
-        self.places.extend(ordered.into_iter().map(|(_, place)| place));
-    }
-
-    /// What a node reads, with worlds, and what its gate waits for.
-    fn reads(&self, place: &Place<'a>) -> Vec<(&'a NodeRef, u32)> {
-        let mut reads = Vec::new();
-        visit(place.node, |input, _| reads.push((input, place.world)));
-        if reads.is_empty() {
-            let outer = self.worlds[place.world as usize].outer;
-            reads.extend(self.gates[place.world as usize].iter().map(|(input, _)| (*input, outer)));
-        }
-        reads
-    }
-
-    /// Tells of each input of a node where it stands and which piece is read; of a source of a copy, its gate.
-    pub fn inputs(&mut self, place: u32, mut tell: impl FnMut(u32, u32)) {
-        let (node, world) = (self.places[place as usize].node, self.places[place as usize].world);
         let mut any = false;
-        let plain = self.worlds.len() == 1 && self.stand_ins.is_empty();
-        visit(node, |input, piece| {
-            any = true;
-            let target = if plain && !matches!(input.node().role(), Role::Alias(_)) {
-                Target { node: input.node(), world: 0 }
-            } else {
-                self.resolve(input, world)
-            };
-            tell(Self::place_of(&mut self.maps, &self.stand_ins, &target), piece);
-        });
-        if !any && world > 0 {
-            let outer = self.worlds[world as usize].outer;
-            for (input, piece) in self.gates[world as usize].clone() {
-                let target = self.resolve(input, outer);
-                tell(Self::place_of(&mut self.maps, &self.stand_ins, &target), piece);
-            }
+        node.visit(&mut |_| any = true);
+        // Without inputs of its own it reads the gate of its world.
+        let world = if any { step.world } else { self.worlds[step.world as usize].outer };
+        for at in first..first + step.reads as usize {
+            self.reads[at] = self.resolve(self.reads[at], world);
+        }
+        self.places.push(Place { node, first_read: step.first_read, reads: step.reads });
+        let place = self.places.len() as u32 - 1;
+        self.stand_for(step.handle, step.world, Read::new(place, 0));
+    }
+
+    /// From now on the address of a node stands for what was found.
+    fn stand_for(&mut self, handle: &NodeRef, world: u32, read: Read) {
+        let world = &mut self.worlds[world as usize];
+        *world.map.entry(handle.address()) = read.place();
+        if read.piece() > 0 {
+            world.pieces.insert(handle.address(), read.piece());
         }
     }
 
-    /// Where the node of a root stands.
-    pub fn root(&mut self, root: &'a NodeRef) -> u32 {
-        let target = self.resolve(root, 0);
-        Self::place_of(&mut self.maps, &self.stand_ins, &target)
+    /// What an address stands for.
+    fn resolve(&mut self, address: Read, world: u32) -> Read {
+        let world = &mut self.worlds[world as usize];
+        let address = address.0 as usize;
+        let piece = if world.pieces.is_empty() { None } else { world.pieces.get(&address).copied() };
+        Read::new(world.map.get(address), piece.unwrap_or(0))
     }
 
-    fn place_of(maps: &mut [IdMap], stand_ins: &HashMap<(u64, u32), (u64, u32)>, target: &Target<'_>) -> u32 {
-        let mut key = (target.node.id(), target.world);
-        if let Some(stand_in) = stand_ins.get(&key) {
-            key = *stand_in;
-        }
-        maps[key.1 as usize].get(key.0)
+    /// What the node at a place reads, in the order of its inputs; a source of a copy reads its gate.
+    pub fn reads(&self, place: u32) -> &[Read] {
+        let Place { first_read, reads, .. } = self.places[place as usize];
+        &self.reads[first_read as usize..(first_read + reads) as usize]
+    }
+
+    /// What aliases say of the node at a place.
+    pub fn naming_of(&self, place: u32) -> Option<&Naming<'a>> {
+        // Mostly nothing is named, and a hash for each of a million places would be for nothing.
+        if self.naming.is_empty() { None } else { self.naming.get(&place) }
+    }
+
+    /// Number of reads of all nodes.
+    pub fn read_count(&self) -> usize {
+        self.reads.len()
+    }
+
+    /// What a root stands for.
+    pub fn root(&mut self, root: &NodeRef) -> Read {
+        self.resolve(Read(root.address() as u64), 0)
+    }
+
+    /// Frees what only [`Flat::root`] needs.
+    pub fn forget_addresses(&mut self) {
+        self.worlds = Vec::new();
     }
 }
 
-fn visit<'a>(node: &'a Arc<dyn Node>, mut tell: impl FnMut(&'a NodeRef, u32)) {
-    node.visit(&mut tell);
+fn look(handle: &NodeRef, world: u32) -> Step<'_> {
+    Step { handle, world, first_read: LOOK, reads: 0 }
 }

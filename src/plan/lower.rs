@@ -1,9 +1,11 @@
 //! From plans to a graph: what is wanted is flattened, nodes become tasks of explicit layers or layers of their own.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::flatten::Flat;
+use super::columns::{self, Columns};
+use super::flatten::{Flat, Read};
 use super::node::{NodeRef, Role};
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
@@ -23,8 +25,8 @@ pub struct Request {
 
 struct Wanted {
     node: NodeRef,
-    /// One piece of the node, or all.
-    piece: Option<u32>,
+    /// All pieces of the node, or the one that the handle stands for.
+    all: bool,
     sink: Arc<dyn Sink>,
 }
 
@@ -42,9 +44,14 @@ impl Request {
         Request::default()
     }
 
-    /// Wants all pieces of a node, or one.
-    pub fn want(&mut self, node: &NodeRef, piece: Option<u32>, sink: Arc<dyn Sink>) {
-        self.wanted.push(Wanted { node: node.clone(), piece, sink });
+    /// Wants the value that a handle stands for.
+    pub fn want(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
+        self.wanted.push(Wanted { node: node.clone(), all: false, sink });
+    }
+
+    /// Wants all values of a node with layers of its own.
+    pub fn want_all(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
+        self.wanted.push(Wanted { node: node.clone(), all: true, sink });
     }
 
     /// Whether nothing is wanted.
@@ -55,16 +62,19 @@ impl Request {
     /// The graph that computes what is wanted.
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
-        let mut lowering = Builder::new(&flat);
-        lowering.build(&mut flat)?;
+        let roots: Vec<Read> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
+        flat.forget_addresses();
+        let used = columns::used(&flat, roots.iter().map(|root| root.place()));
+        let mut lowering = Builder::new(&flat, used);
+        lowering.build(&flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
-        for wanted in &self.wanted {
-            let at = flat.root(&wanted.node);
-            let all = lowering.pieces[at as usize].clone();
-            pieces.push(match wanted.piece {
-                None => all,
-                Some(piece) => all.start + piece..all.start + piece + 1,
+        for (wanted, root) in self.wanted.iter().zip(roots) {
+            pieces.push(if wanted.all {
+                lowering.all_pieces(&flat, root.place())
+            } else {
+                let piece = lowering.first_pieces[root.place() as usize] + root.piece();
+                piece..piece + 1
             });
         }
         let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
@@ -98,12 +108,18 @@ impl Sink for OneValue {
 pub struct LayerLowering<'a> {
     draft: &'a mut Draft,
     inputs: Vec<(u32, u32)>,
+    used: Columns,
 }
 
 impl LayerLowering<'_> {
     /// The graph being built.
     pub fn draft(&mut self) -> &mut Draft {
         self.draft
+    }
+
+    /// The columns of the node's value that are used.
+    pub fn used(&self) -> &Columns {
+        &self.used
     }
 
     /// The layer of an input of the node, by its place among the inputs, and which piece of that layer is read.
@@ -120,61 +136,82 @@ impl LayerLowering<'_> {
 
 struct Builder {
     draft: Draft,
-    /// Per place of the flat plan its pieces in the graph.
-    pieces: Vec<Range<u32>>,
-    /// Per place its layer, which pieces alone do not tell where a layer has none.
-    layers: Vec<u32>,
+    /// Per place of the flat plan its first piece in the graph.
+    first_pieces: Vec<u32>,
+    /// Layers of the places that have layers of their own; pieces alone do not tell where a layer has none.
+    layers: HashMap<u32, u32>,
     /// Per place the level at which it is emitted; see [`Builder::build`].
     levels: Vec<u32>,
+    /// Per place the columns that are used of it; empty where none narrows.
+    used: Vec<Columns>,
+}
+
+fn task_pieces(flat: &Flat<'_>, place: u32) -> Option<u32> {
+    match flat.places[place as usize].node.role() {
+        Role::Task { pieces } => Some(pieces),
+        Role::Layers | Role::Alias(_) | Role::Poison(_) => None,
+    }
 }
 
 impl Builder {
-    fn new(flat: &Flat<'_>) -> Builder {
+    fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
         let places = flat.places.len();
-        Builder { draft: Draft::new(), pieces: vec![0..0; places], layers: vec![0; places], levels: vec![0; places] }
+        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), levels: Vec::new(), used }
+    }
+
+    fn level(&self, place: u32) -> u32 {
+        self.levels.get(place as usize).copied().unwrap_or(0)
+    }
+
+    fn all_pieces(&self, flat: &Flat<'_>, place: u32) -> Range<u32> {
+        let first = self.first_pieces[place as usize];
+        match self.layers.get(&place) {
+            Some(layer) => self.draft.graph().layers()[*layer as usize].pieces.clone(),
+            None => first..first + task_pieces(flat, place).unwrap_or(1),
+        }
     }
 
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
-    fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
+    fn build(&mut self, flat: &Flat<'_>) -> Result<()> {
         let count = flat.places.len() as u32;
         let mut most = 0;
-        let mut tasks = Vec::new();
-        for at in 0..count {
-            let is_task = matches!(flat.places[at as usize].node.role(), Role::Task { .. });
-            let mut level = 0;
-            if most > 0 || !is_task {
-                let mut below = Vec::new();
-                flat.inputs(at, |input, _| below.push(input));
-                for input in below {
-                    let reads_task = matches!(flat.places[input as usize].node.role(), Role::Task { .. });
-                    level = level.max(self.levels[input as usize] + u32::from(!is_task && reads_task));
+        if (0..count).any(|at| task_pieces(flat, at).is_none()) {
+            // Only where there are layers can there be more than one level.
+            self.levels = vec![0; count as usize];
+            for at in 0..count {
+                let is_task = task_pieces(flat, at).is_some();
+                let mut level = 0;
+                for read in flat.reads(at) {
+                    let reads_task = task_pieces(flat, read.place()).is_some();
+                    level = level.max(self.level(read.place()) + u32::from(!is_task && reads_task));
                 }
+                most = most.max(level);
+                self.levels[at as usize] = level;
             }
-            most = most.max(level);
-            self.levels[at as usize] = level;
-            tasks.push(is_task);
         }
         for level in 0..=most {
-            for at in
-                (0..count).filter(|at| !tasks[*at as usize] && self.levels[*at as usize] == level).collect::<Vec<_>>()
-            {
-                self.lower_layers(flat, at)?;
+            for at in 0..count {
+                if self.level(at) == level && task_pieces(flat, at).is_none() {
+                    self.lower_layers(flat, at)?;
+                }
             }
-            self.lower_tasks(flat, level, &tasks)?;
+            self.lower_tasks(flat, level)?;
         }
         Ok(())
     }
 
-    fn lower_layers(&mut self, flat: &mut Flat<'_>, at: u32) -> Result<()> {
-        let mut below = Vec::new();
-        flat.inputs(at, |input, piece| below.push((input, piece)));
-        let mut inputs = Vec::with_capacity(below.len());
-        for (input, piece) in below {
-            let layer = self.layers[input as usize];
+    fn lower_layers(&mut self, flat: &Flat<'_>, at: u32) -> Result<()> {
+        let mut inputs = Vec::new();
+        for read in flat.reads(at) {
+            let piece = self.first_pieces[read.place() as usize] + read.piece();
+            let layer = match self.layers.get(&read.place()) {
+                Some(layer) => *layer,
+                // A task's layer has pieces, so it is found by one.
+                None => self.draft.graph().layers().partition_point(|layer| layer.pieces.end <= piece) as u32,
+            };
             let of = &self.draft.graph().layers()[layer as usize];
-            let piece = self.pieces[input as usize].start + piece;
             if of.pieces_per_task > 0 {
                 inputs.push((layer, piece - of.pieces.start));
                 continue;
@@ -187,35 +224,37 @@ impl Builder {
             inputs.push((self.draft.explicit(meta, tasks)?, 0));
         }
         let node = flat.places[at as usize].node;
-        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
-        self.layers[at as usize] = layer;
-        self.pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.clone();
+        let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
+        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
+        self.layers.insert(at, layer);
+        self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
         Ok(())
     }
 
-    fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32, is_task: &[bool]) -> Result<()> {
-        let count = is_task.iter().zip(&self.levels).filter(|(task, of)| **task && **of == level).count();
+    fn lower_tasks(&mut self, flat: &Flat<'_>, level: u32) -> Result<()> {
+        let places = flat.places.len() as u32;
+        let is_mine = |at: &u32, levels: &[u32]| {
+            levels.get(*at as usize).copied().unwrap_or(0) == level && task_pieces(flat, *at).is_some()
+        };
+        let count = (0..places).filter(|at| is_mine(at, &self.levels)).count();
         if count == 0 {
             return Ok(());
         }
         let first = self.draft.next_piece();
-        let layer = self.draft.graph().layers().len() as u32;
-        let mut tasks = Tasks::with_capacity(count, 0);
-        for at in 0..is_task.len() as u32 {
-            if !is_task[at as usize] || self.levels[at as usize] != level {
+        let mut tasks = Tasks::with_capacity(count, if count == places as usize { flat.read_count() } else { 0 });
+        for at in 0..places {
+            if !is_mine(&at, &self.levels) {
                 continue;
             }
-            let node = flat.places[at as usize].node.clone();
-            let Role::Task { pieces } = node.role() else { continue };
-            let mut call = node.clone().call()?;
-            if let Some(naming) = flat.naming.get(&at) {
+            let pieces = task_pieces(flat, at).unwrap_or(1);
+            let mut call = flat.places[at as usize].node.clone().call()?;
+            if let Some(naming) = flat.naming_of(at) {
                 call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
             }
-            let known = &self.pieces;
-            flat.inputs(at, |input, piece| tasks.push_read(known[input as usize].start + piece));
-            let own = first + tasks.end_row(call, pieces);
-            self.pieces[at as usize] = own..own + pieces;
-            self.layers[at as usize] = layer;
+            for read in flat.reads(at) {
+                tasks.push_read(self.first_pieces[read.place() as usize] + read.piece());
+            }
+            self.first_pieces[at as usize] = first + tasks.end_row(call, pieces);
         }
         let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
         self.draft.explicit(meta, tasks)?;

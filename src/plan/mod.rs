@@ -1,13 +1,17 @@
 //! What the plans of all collections share: nodes that hold each other, and their way into one graph.
 //!
-//! A plan is a directed graph without cycles of nodes that are never changed once made. Every node has a number from
-//! one counter, and what it reads was made before it, so the numbers are a topological order and nothing ever recurses
-//! over a plan, not even its drop.
+//! A plan is a directed graph without cycles of nodes that are never changed once made. A node is known
+//! by its address. Nothing ever recurses over a plan: it is walked once, into a list where children stand before parents, and
+//! dropped by a queue.
 
+mod address_map;
+mod columns;
 mod flatten;
-mod id_map;
 mod lower;
 mod node;
+mod poison;
 
+pub use columns::Columns;
 pub use lower::{LayerLowering, Lowered, OneValue, Request, Sink};
-pub use node::{Alias, Node, NodeRef, Role, next_id};
+pub use node::{Alias, Node, NodeRef, Role};
+pub use poison::Poisoned;

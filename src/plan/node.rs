@@ -3,18 +3,11 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::columns::Columns;
 use super::lower::LayerLowering;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Kind};
-
-/// A number for a new node, larger than those of all nodes made before.
-pub fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    // Only the order along each chain of nodes matters, and that one thread sees or hands over.
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// What a node becomes in a graph.
 pub enum Role<'a> {
@@ -31,6 +24,8 @@ pub enum Role<'a> {
 /// Another view of a node.
 #[derive(Default)]
 pub struct Alias {
+    /// Which of the node's pieces it is.
+    pub piece: u32,
     /// The name its task gets.
     pub name: Option<Box<str>>,
     /// What the engine is to know about its value, in place of what the node says.
@@ -39,17 +34,12 @@ pub struct Alias {
     pub key: Option<String>,
     /// Whether everything below is to be run again for this view, and only after the node's further inputs have run.
     pub copies: bool,
-    /// Whether the node below may have been made later, so that its number says nothing about the order.
-    pub forward: bool,
 }
 
 /// A node of a plan.
 pub trait Node: Send + Sync {
-    /// Its number.
-    fn id(&self) -> u64;
-
-    /// Tells of each node it reads, and which of that node's pieces, in the order of the inputs.
-    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef, u32));
+    /// Tells of each node it reads, in the order of the inputs; of an alias, what it is a view of, then its gate.
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef));
 
     /// What it is called where it has no name.
     fn label(&self) -> String;
@@ -73,6 +63,12 @@ pub trait Node: Send + Sync {
         None
     }
 
+    /// Which columns of its input number `input` it needs, where its readers use the columns `used` of its own value.
+    fn columns(&self, input: usize, used: &Columns) -> Columns {
+        let _ = (input, used);
+        Columns::All
+    }
+
     /// For layers: adds them to the graph and says which one is read by others.
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
         let _ = lowering;
@@ -90,6 +86,11 @@ impl NodeRef {
         NodeRef(Some(Arc::new(node)))
     }
 
+    /// Where the node lies: what tells it from all others that live.
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(self.node()).cast::<()>() as usize
+    }
+
     /// The node.
     pub fn node(&self) -> &Arc<dyn Node> {
         match &self.0 {
@@ -101,7 +102,7 @@ impl NodeRef {
 
 impl fmt::Debug for NodeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {}", self.node().id())
+        f.write_str(&self.node().label())
     }
 }
 

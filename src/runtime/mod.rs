@@ -14,6 +14,7 @@ mod persist;
 mod quantity;
 mod router;
 mod run;
+mod scalar;
 mod stream;
 mod watching;
 
@@ -23,4 +24,5 @@ pub use self::compute::{Computable, Compute, compute};
 pub use self::inspect::{Inspect, Stage};
 pub use self::persist::{Kept, Persist, persist};
 pub use self::run::{Canceller, Progress, Run};
+pub use self::scalar::Scalar;
 pub use self::stream::Stream;

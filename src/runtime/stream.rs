@@ -28,7 +28,7 @@ impl Stream {
     pub fn start(node: &NodeRef, count: u32, origin: Origin) -> Result<Stream> {
         let runtime = Runtime::current()?;
         let mut request = Request::new();
-        request.want(node, None, Arc::new(OneValue::default()));
+        request.want_all(node, Arc::new(OneValue::default()));
         let prepared = prepare(request, &runtime).map_err(|error| locate(error, origin))?;
         let handle = launch(prepared, None, true, &runtime);
         let window = 2 * runtime.threads() as u32;

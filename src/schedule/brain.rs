@@ -262,7 +262,9 @@ impl Brain {
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::Done);
         self.with_run(at, |run, scratch| {
-            debug_assert_eq!(run.state[task as usize], TaskState::Leased, "task {task} is done");
+            // What the one before it gave is not looked at any more once the run is ending.
+            let behind = run.ending.is_some() && run.state[task as usize] == TaskState::Behind;
+            debug_assert!(behind || run.state[task as usize] == TaskState::Leased, "task {task} is done");
             run.state[task as usize] = TaskState::Done;
             run.leased -= 1;
             let pieces = run.shape.pieces_of(task);
@@ -325,7 +327,10 @@ impl Brain {
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::New);
         self.with_run(at, |run, scratch| {
-            debug_assert_eq!(run.state[task as usize], TaskState::Leased, "task {task} is given back");
+            debug_assert!(
+                matches!(run.state[task as usize], TaskState::Leased | TaskState::Behind),
+                "task {task} is given back"
+            );
             run.state[task as usize] = TaskState::New;
             run.pin(task, -1, &mut scratch.dependencies);
             run.leased -= 1;
@@ -412,6 +417,11 @@ impl Brain {
         self.used
     }
 
+    /// Bytes counted now, with those that are held outside under reservations.
+    pub fn counted(&self) -> u64 {
+        self.used + self.outside
+    }
+
     /// Largest number of bytes counted at once, with those outside, since the last call.
     pub fn take_peak(&mut self) -> u64 {
         std::mem::replace(&mut self.peak, self.used + self.outside)
@@ -440,23 +450,24 @@ impl Brain {
         Some(SubTask { owner: dynamic.owner, part: dynamic.part })
     }
 
-    /// The pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the value
-    /// can be handed over. Of a piece that is read twice the last reading is the last use.
-    pub fn inputs(&mut self, run: RunId, task: u32, out: &mut Vec<(u32, bool)>) {
-        out.clear();
+    /// Tells of the pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the
+    /// value can be handed over. Of a piece that is read twice the last reading is the last use; a task with many inputs
+    /// that reads one twice does not get it handed over.
+    pub fn each_input(&mut self, run: RunId, task: u32, mut tell: impl FnMut(u32, bool)) {
         let Some(at) = self.find(run) else { return };
         let run = &self.runs[at];
         let dependencies = run.shape.dependencies(task, &mut self.scratch.dependencies);
+        let few = dependencies.len() <= 64;
         for (index, piece) in dependencies.iter().enumerate() {
             let left = run.ledger.left[*piece as usize];
             let movable = matches!(run.ledger.place[*piece as usize], Place::Memory | Place::Both);
             // All readings still open are this task's, and none of them comes later.
             let last = movable
                 && (left == 1
-                    || (left as usize <= dependencies.len()
+                    || (few
                         && !dependencies[index + 1..].contains(piece)
                         && dependencies.iter().filter(|other| *other == piece).count() == left as usize));
-            out.push((*piece, last));
+            tell(*piece, last);
         }
     }
 

@@ -183,7 +183,7 @@ impl Brain {
             story()
         );
 
-        let mut counts = [0u32; 6];
+        let mut counts = [0u32; 7];
         let mut scratch = Vec::new();
         for task in 0..run.state.len() as u32 {
             let state = run.state[task as usize];
@@ -201,6 +201,7 @@ impl Brain {
                 TaskState::Ready => missing == 0 && !gone,
                 TaskState::Loading => missing == 0 && !gone && waiting == reading && reading > 0,
                 TaskState::Loaded | TaskState::Leased => missing == 0 && !gone && reading == 0,
+                TaskState::Behind => missing == 1 && waiting == 1 && !gone && reading == 0,
                 TaskState::Done => true,
             };
             assert!(
@@ -211,7 +212,8 @@ impl Brain {
                 story()
             );
         }
-        assert_eq!(counts[TaskState::Leased as usize], run.leased, "{:?}: leased{}", run.id, story());
+        let out = counts[TaskState::Leased as usize] + counts[TaskState::Behind as usize];
+        assert_eq!(out, run.leased, "{:?}: leased{}", run.id, story());
         if run.ending.is_none() && !run.ended {
             assert_eq!(counts[TaskState::Ready as usize] as usize, run.fresh.len(), "{:?}: ready{}", run.id, story());
             assert_eq!(counts[TaskState::Loaded as usize] as usize, run.loaded.len(), "{:?}: loaded", run.id);
@@ -230,14 +232,14 @@ impl Brain {
     /// Whether a piece that a task is about to read has no other reader left.
     pub(super) fn is_last_use(&mut self, run: RunId, task: u32, piece: u32) -> bool {
         let mut inputs = Vec::new();
-        self.inputs(run, task, &mut inputs);
+        self.each_input(run, task, |piece, last| inputs.push((piece, last)));
         inputs.contains(&(piece, true))
     }
 
     /// The pieces a task reads.
     pub(super) fn dependencies(&mut self, run: RunId, task: u32) -> Vec<u32> {
         let mut inputs = Vec::new();
-        self.inputs(run, task, &mut inputs);
+        self.each_input(run, task, |piece, last| inputs.push((piece, last)));
         inputs.into_iter().map(|(piece, _)| piece).collect()
     }
 }

@@ -82,6 +82,9 @@ pub struct Start {
     pub worker: Worker,
     pub run: RunId,
     pub task: u32,
+    /// The task reads the only piece of the start before it, which is for the same worker and must run first: its
+    /// value goes from one to the other. The two are never stolen apart.
+    pub behind: bool,
 }
 
 /// A piece, or a row of pieces, of a run.

@@ -2,6 +2,7 @@
 
 use super::brain::Brain;
 use super::event::{Actions, Outcome, Start, Worker};
+use super::ledger::whole_cells;
 use super::memory::Entry;
 use super::run::TaskState;
 
@@ -105,7 +106,7 @@ impl Brain {
                     }
                     Pick::Nothing => break,
                 };
-                reserved += self.give(worker, at, task, need, actions);
+                reserved += self.give(worker, at, task, need, false, actions);
                 given += 1;
                 let of = self.runs[at].layer_of(task);
                 if of != layer {
@@ -113,6 +114,9 @@ impl Brain {
                     let allowed = self.lease_size(at, task, layer, given);
                     most = if given == 1 { allowed } else { most.min(allowed) };
                 }
+                let (tasks, bytes) = self.give_behind(worker, at, task, given, actions);
+                given += tasks;
+                reserved += bytes;
             }
             if given > 0 {
                 self.turn = (at + 1) % runs;
@@ -139,15 +143,66 @@ impl Brain {
         by_time.min(by_readiness).min(self.config.max_lease).max(1)
     }
 
+    /// Gives a worker what can only run behind the task it was just given: the one reader of that task's one piece, if
+    /// all else it reads is there, and so on along the chain. Nobody else could do anything with these meanwhile, so
+    /// only time bounds the lease. Returns the tasks given and the bytes reserved for them.
+    fn give_behind(
+        &mut self,
+        worker: Worker,
+        at: usize,
+        mut task: u32,
+        mut given: u32,
+        actions: &mut Actions,
+    ) -> (u32, u64) {
+        let (mut tasks, mut reserved) = (0, 0);
+        loop {
+            let run = &self.runs[at];
+            let layer = run.layer_of(task);
+            let most = match run.layer_nanos[layer as usize] {
+                0 => FIRST_LEASE,
+                nanos => LEASE_NANOS / nanos,
+            };
+            if given >= most.min(self.config.max_lease) || run.ledger.on_disk > 0 {
+                return (tasks, reserved);
+            }
+            let pieces = run.shape.pieces_of(task);
+            if pieces.len() != 1 || run.ledger.is_output(pieces.start) || run.shape.seals(task) {
+                return (tasks, reserved);
+            }
+            let [next] = *run.shape.consumers(pieces.start, &mut self.scratch.consumers) else {
+                return (tasks, reserved);
+            };
+            let waits = run.waiting[next as usize] == 1 && run.state[next as usize] == TaskState::New;
+            let need = run.need(next);
+            let wanted = self.used + self.outside + whole_cells(need);
+            if !waits || !run.is_needed(next) || wanted > self.config.limit {
+                return (tasks, reserved);
+            }
+            reserved += self.give(worker, at, next, Some(need), true, actions);
+            tasks += 1;
+            given += 1;
+            task = next;
+        }
+    }
+
     /// Gives a task to a worker, and reserves its need where that was not done; returns the bytes reserved for it.
     #[inline]
-    fn give(&mut self, worker: Worker, at: usize, task: u32, need: Option<u64>, actions: &mut Actions) -> u64 {
+    fn give(
+        &mut self,
+        worker: Worker,
+        at: usize,
+        task: u32,
+        need: Option<u64>,
+        behind: bool,
+        actions: &mut Actions,
+    ) -> u64 {
         let run = self.runs[at].id;
-        self.story.task(run, task, TaskState::Leased);
+        let held = if behind { TaskState::Behind } else { TaskState::Leased };
+        self.story.task(run, task, held);
         let state = &mut self.workers[worker as usize];
         state.outstanding += 1;
         state.ticks = 0;
-        actions.start.push(Start { worker, run, task });
+        actions.start.push(Start { worker, run, task, behind });
         self.with_run(at, |run, scratch| {
             let first = run.shape.pieces_of(task).start;
             match need {
@@ -157,7 +212,7 @@ impl Brain {
                 }
                 None => run.loading -= 1,
             }
-            run.state[task as usize] = TaskState::Leased;
+            run.state[task as usize] = held;
             run.leased += 1;
             run.ledger.bytes(first)
         })
@@ -236,7 +291,7 @@ impl Brain {
             Entry::Admitted(need) => {
                 self.asking.pop();
                 self.remove_ready(at, fresh);
-                self.give(worker, at, task, Some(need), actions);
+                self.give(worker, at, task, Some(need), false, actions);
                 self.turn = (at + 1) % self.runs.len();
             }
             Entry::Loading => self.remove_ready(at, fresh),

@@ -7,6 +7,7 @@
 //! | `Loading` | memory reserved, inputs being read back      | nothing            | the last `Loaded`             |
 //! | `Loaded`  | memory reserved, all inputs in memory        | `loaded`           | lease                         |
 //! | `Leased`  | given to a worker, memory reserved           | the worker         | `Done`, `Failed`, `Skipped`   |
+//! | `Behind`  | given to a worker behind the one it waits for| the worker         | that one is `Done`: `Leased`  |
 //! | `Done`    | has run                                      | nothing            | never                         |
 //!
 //! A task given back (`Failed`, `Skipped`) is `New` again and stands nowhere: its run is stopped in the same call.
@@ -42,6 +43,7 @@ pub(super) enum TaskState {
     Loading,
     Loaded,
     Leased,
+    Behind,
     Done,
 }
 
@@ -295,6 +297,10 @@ impl Run {
     /// A task whose last dependency is there.
     #[inline]
     pub fn new_to_ready(&mut self, task: u32) {
+        if self.state[task as usize] == TaskState::Behind {
+            self.state[task as usize] = TaskState::Leased;
+            return;
+        }
         if self.state[task as usize] == TaskState::New && self.is_needed(task) {
             self.state[task as usize] = TaskState::Ready;
             self.fresh.push(task);
@@ -302,7 +308,8 @@ impl Run {
     }
 
     #[inline]
-    fn is_needed(&self, task: u32) -> bool {
+    /// Whether a task serves a wanted output.
+    pub fn is_needed(&self, task: u32) -> bool {
         self.needed.is_empty() || self.needed.get(task as usize / 64).is_some_and(|word| word >> (task % 64) & 1 == 1)
     }
 
@@ -436,7 +443,10 @@ impl Run {
         let mut tasks = self.shape.consumers(piece, scratch).iter();
         tasks.any(|task| {
             *task == reader
-                || matches!(self.state[*task as usize], TaskState::Loading | TaskState::Loaded | TaskState::Leased)
+                || matches!(
+                    self.state[*task as usize],
+                    TaskState::Loading | TaskState::Loaded | TaskState::Leased | TaskState::Behind
+                )
         })
     }
 }

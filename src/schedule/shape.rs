@@ -79,6 +79,11 @@ impl Shape {
         self.topology.position(self.owner_of(task))
     }
 
+    /// Whether tasks may be split when this one has run.
+    pub fn seals(&self, task: u32) -> bool {
+        task < self.tasks && self.topology.seals(task)
+    }
+
     /// The pieces a task reads; those of its sub-tasks last.
     #[inline]
     pub fn dependencies<'a>(&'a self, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {

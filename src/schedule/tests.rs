@@ -18,6 +18,8 @@ struct Written {
     positions: Vec<u64>,
     kept_in_memory: Vec<u32>,
     split: Vec<Expansion>,
+    /// Tasks may be given out behind those they wait for.
+    chains: bool,
 }
 
 fn graph(inputs: &[&[u32]]) -> Written {
@@ -81,6 +83,10 @@ impl Topology for Written {
     fn spillable(&self, task: u32) -> bool {
         !self.kept_in_memory.contains(&task)
     }
+    fn seals(&self, _: u32) -> bool {
+        // A task that may split others is never given out with its reader behind it, so each step shows by itself.
+        !self.chains
+    }
     fn expand(&self, _: u32, _: &[u64], out: &mut Vec<Expansion>) {
         out.extend(&self.split);
     }
@@ -135,7 +141,7 @@ fn a_chain_is_handed_over_one_by_one() {
     let mut talk = talk(2, 1 << 30);
     let heard = talk.submit(RUN, graph(&[&[], &[0], &[1]]), &[2], OutputMode::Collect);
     assert_eq!((heard.wake, heard.start.len()), (1, 0));
-    assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0 }]);
+    assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0, behind: false }]);
     assert_eq!(talk.starts(&[done(1, 0, 100), Event::Ask(1)]), [1]);
     assert!(talk.brain.is_last_use(RUN, 1, 0), "its only reader gets the value itself");
     assert_eq!(talk.starts(&[done(1, 1, 100), Event::Ask(1)]), [2]);
@@ -398,10 +404,10 @@ fn runs_share_memory_and_a_waiting_one_is_not_overtaken() {
     talk.submit(other, graph(&[&[]]).needs(60 * KIB), &[0], OutputMode::Collect);
     assert!(talk.tell(&[Event::Arrived(1)]).start.is_empty(), "there is no room for another one");
     let heard = talk.tell(&[done(0, 0, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1 }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1, behind: false }]);
     // From then on they take turns.
     let heard = talk.tell(&[done(0, 1, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0 }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0, behind: false }]);
     let heard = talk.tell(&[Event::Done { worker: 0, run: other, task: 0, bytes: 64 }, Event::Ask(0)]);
     assert_eq!((&heard.gone[..], heard.start.len()), (&[other][..], 1));
 }
@@ -419,4 +425,20 @@ fn a_failed_task_ends_its_run_and_frees_everything() {
     let heard = talk.tell(&[done(1, 2, 64), Event::Ask(1)]);
     assert_eq!((&heard.ended[..], &heard.gone[..]), (&[(RUN, Outcome::Stopped)][..], &[RUN][..]));
     assert_eq!(talk.brain.used(), 0);
+}
+
+#[test]
+fn the_only_reader_goes_along_behind() {
+    // 0 -> 1 -> 2 -> 4, and 3 -> 4: the last one waits for two.
+    let mut graph = graph(&[&[], &[0], &[1], &[], &[2, 3]]);
+    graph.chains = true;
+    let mut talk = talk(2, 1 << 30);
+    talk.submit(RUN, graph, &[4], OutputMode::Collect);
+    let heard = talk.tell(&[Event::Arrived(0)]);
+    let given: Vec<(u32, bool)> = heard.start.iter().map(|start| (start.task, start.behind)).collect();
+    assert_eq!(given, [(0, false), (1, true), (2, true)]);
+    talk.starts(&[Event::Arrived(1)]);
+    let reports = [done(0, 0, 64), done(0, 1, 64), done(0, 2, 64), Event::Ask(0)];
+    assert!(talk.starts(&reports).is_empty());
+    assert_eq!(talk.starts(&[done(1, 3, 64), Event::Ask(1)]), [4]);
 }

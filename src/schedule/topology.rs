@@ -49,6 +49,9 @@ pub trait Topology: Send + Sync {
     /// Whether the pieces of the task can be written to disk and read back.
     fn spillable(&self, task: u32) -> bool;
 
+    /// Whether [`Topology::expand`] may split tasks when this one has run.
+    fn seals(&self, task: u32) -> bool;
+
     /// Called once when a task that seals an exchange has run, with what it counted: how the tasks that follow are to
     /// be split. Must be a pure function of the plan and `counted`.
     fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {

@@ -18,4 +18,5 @@ pub use budget::{Budget, Reservation};
 pub use chunk::{Chunk, Kind};
 pub use codec::Codec;
 pub use pool::Pool;
+pub(crate) use size::heap_bytes;
 pub use spill::{Extent, SpillArea};

@@ -75,7 +75,7 @@ fn a_chain_of_a_million_steps() {
 
 #[test]
 fn rows_of_all_patterns() {
-    let row = DelayedVec::from_fn(100, |i| i64::from(i));
+    let row = DelayedVec::from_fn(100, i64::from);
     assert_eq!(row.compute().unwrap(), (0..100).collect::<Vec<i64>>());
     assert_eq!(row.map(|x| x * 2).tree_reduce(|a, b| a + b).compute().unwrap(), Some(9900));
     assert_eq!(DelayedVec::from_fn(0, |i| i).tree_reduce(|a, b| a + b).compute().unwrap(), None);

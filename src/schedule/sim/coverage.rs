@@ -34,6 +34,7 @@ pub(super) enum Seen {
     Tight,
     Useless,
     LateWake,
+    Behind,
     End,
 }
 
@@ -68,6 +69,7 @@ const ALL: [Seen; Seen::End as usize] = {
         Tight,
         Useless,
         LateWake,
+        Behind,
     ]
 };
 

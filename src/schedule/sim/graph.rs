@@ -445,6 +445,10 @@ impl Topology for Graph {
         self.layers[self.layer_of(task) as usize].spillable
     }
 
+    fn seals(&self, task: u32) -> bool {
+        self.seals.iter().any(|seal| seal.0 == task)
+    }
+
     fn expand(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
         if let Some((_, _, tasks)) = self.seals.iter().find(|seal| seal.0 == task) {
             out.extend(tasks.clone().zip(counted).map(|(task, parts)| Expansion { task, parts: *parts as u32 }));

@@ -1,6 +1,6 @@
 //! A simulator: the real brain in a fake world, driven by a seed. See [`world`].
 //!
-//! A failing seed is printed with its story and replays exactly: `CHUNKWISE_SIM_FIRST=<seed> CHUNKWISE_SIM_SEEDS=1`.
+//! A failing seed is printed with its story and replays exactly: `SIM_FIRST=<seed> SIM_SEEDS=1`.
 
 mod coverage;
 mod graph;
@@ -25,8 +25,8 @@ fn told(name: &str) -> Option<u64> {
 }
 
 fn simulate(share: u64) {
-    let first = told("CHUNKWISE_SIM_FIRST").unwrap_or(0);
-    let seeds = told("CHUNKWISE_SIM_SEEDS").unwrap_or(SEEDS);
+    let first = told("SIM_FIRST").unwrap_or(0);
+    let seeds = told("SIM_SEEDS").unwrap_or(SEEDS);
     let mut coverage = Coverage::default();
     for seed in (first..first + seeds).filter(|seed| seed % SHARES == share) {
         let lived = catch_unwind(|| {
@@ -39,7 +39,7 @@ fn simulate(share: u64) {
             Err(_) => {
                 println!("seed {seed}:");
                 let _ = catch_unwind(AssertUnwindSafe(|| World::new(seed, true).live()));
-                panic!("seed {seed} fails; CHUNKWISE_SIM_FIRST={seed} CHUNKWISE_SIM_SEEDS=1 runs it alone");
+                panic!("seed {seed} fails; SIM_FIRST={seed} SIM_SEEDS=1 runs it alone");
             }
         }
     }

@@ -36,7 +36,8 @@ enum Report {
 struct WorkerModel {
     active: bool,
     asked: bool,
-    queue: VecDeque<(usize, u32)>,
+    /// Run, task, and whether it stands behind the one before it.
+    queue: VecDeque<(usize, u32, bool)>,
     begun: Option<(usize, u32)>,
     reports: Vec<Report>,
     stealing: bool,
@@ -330,8 +331,12 @@ impl World {
         let at = self.rng.below(self.steals.len() as u64) as usize;
         let (from, to) = self.steals.swap_remove(at);
         let queue = &mut self.workers[from as usize].queue;
-        let tasks = queue.len().div_ceil(2);
-        let moved = queue.split_off(queue.len() - tasks);
+        let mut first = queue.len() / 2;
+        while queue.get(first).is_some_and(|(_, _, behind)| *behind) {
+            first += 1;
+        }
+        let moved = queue.split_off(first);
+        let tasks = moved.len();
         let thief = &mut self.workers[to as usize];
         thief.stealing = false;
         thief.asked = tasks == 0;
@@ -373,13 +378,13 @@ impl World {
     fn work_on(&mut self, at: usize) {
         let worker = at as Worker;
         let Some((run, task)) = self.workers[at].begun.take() else {
-            let Some((run, task)) = self.workers[at].queue.pop_front() else { return };
+            let Some((run, task, behind)) = self.workers[at].queue.pop_front() else { return };
             if self.runs[run].stopping {
                 self.seen.saw(Seen::Skipped);
                 self.workers[at].reports.push(Report::Skipped { worker, run, task });
             } else {
                 self.workers[at].begun = Some((run, task));
-                self.begin(run, task);
+                self.begin(run, task, behind);
             }
             return;
         };
@@ -400,12 +405,13 @@ impl World {
         }
     }
 
-    fn begin(&mut self, run: usize, task: u32) {
+    fn begin(&mut self, run: usize, task: u32, behind: bool) {
         let model = &self.runs[run];
         for piece in model.inputs(task) {
             let known = &model.pieces[piece as usize];
-            assert!(known.memory, "run {run}: task {task} begins without piece {piece}: {known:?}");
-            if self.brain.is_last_use(model.id, task, piece) {
+            // What it stands behind was run by the same worker, and perhaps not reported yet.
+            assert!(known.memory || behind, "run {run}: task {task} begins without piece {piece}: {known:?}");
+            if known.memory && self.brain.is_last_use(model.id, task, piece) {
                 self.seen.saw(Seen::HandedOver);
                 // A piece that the task reads twice is handed over with the last reading.
                 let readings = model.inputs(task).into_iter().filter(|read| *read == piece).count();

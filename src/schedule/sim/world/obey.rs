@@ -1,6 +1,6 @@
 //! Obeys the brain's actions, and objects where one of them must not be.
 
-use super::super::super::event::{Actions, Outcome, Pieces, RunId, Worker};
+use super::super::super::event::{Actions, Outcome, Pieces, RunId, Start, Worker};
 use super::super::super::run::TaskState;
 use super::super::super::topology::Topology;
 use super::super::coverage::Seen;
@@ -38,7 +38,7 @@ impl World {
         }
         let mut admitted = 0;
         for start in &actions.start {
-            admitted += self.obey_start(start.worker, self.index(start.run), start.task);
+            admitted += self.obey_start(*start, self.index(start.run));
         }
         for (from, to) in &actions.steal {
             say!(self, "  -> {to} steals from {from}");
@@ -156,16 +156,32 @@ impl World {
     }
 
     /// Gives 1 if the task was let in just now, and not when its inputs began to be read.
-    fn obey_start(&mut self, worker: Worker, run: usize, task: u32) -> u32 {
+    fn obey_start(&mut self, start: Start, run: usize) -> u32 {
+        let Start { worker, task, behind, .. } = start;
         say!(self, "  -> start task {task} of run {run} on {worker}");
         self.seen.tasks += 1;
         let model = &mut self.runs[run];
         assert!(model.life == Life::Live, "run {run}: task {task} starts after the end");
         assert!(model.wanted[task as usize], "run {run}: task {task} starts and serves no demanded output");
+        let mut missing = Vec::new();
         for piece in model.inputs(task) {
             let known = &mut model.pieces[piece as usize];
-            assert!(known.memory, "run {run}: task {task} starts without piece {piece}: {known:?}");
+            if !known.memory {
+                missing.push(piece);
+            }
             known.pins += 1;
+        }
+        let ahead = self.workers[worker as usize].queue.back().map(|(run, task, _)| (*run, *task));
+        if behind {
+            self.seen.saw(Seen::Behind);
+            let of = missing.iter().map(|piece| (run, model.task_of(*piece))).collect::<Vec<_>>();
+            assert_eq!(
+                of,
+                ahead.into_iter().collect::<Vec<_>>(),
+                "task {task} stands behind what it does not wait for"
+            );
+        } else {
+            assert!(missing.is_empty(), "run {run}: task {task} starts without pieces {missing:?}");
         }
         let before = model.loading.iter().position(|(other, _)| *other == task);
         let reserved = match before {
@@ -186,7 +202,7 @@ impl World {
         let worker = &mut self.workers[worker as usize];
         assert!(worker.active && !worker.stealing, "a task for a worker that is not there");
         worker.asked = false;
-        worker.queue.push_back((run, task));
+        worker.queue.push_back((run, task, behind));
         u32::from(before.is_none())
     }
 

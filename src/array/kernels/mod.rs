@@ -1,0 +1,5 @@
+//! Pure functions on blocks.
+
+mod moments;
+
+pub(super) use moments::Moments;

@@ -1,0 +1,313 @@
+//! From one collection to another: the only file that names two of them.
+//!
+//! A column becomes an [`Array`] or a [`Bag`], partition by partition; everything becomes a [`Delayed`], and is an input
+//! of `delayed_with` as it is.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::{Array as ArrowArray, AsArray, PrimitiveArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type};
+
+use crate::array::{Array, Blocks, Ix0, Ix1};
+use crate::bag::{Bag, Items};
+use crate::dataframe::{DataFrame, Frame, Series, Table};
+use crate::delayed::{Delayed, Inputs};
+use crate::error::{Error, ErrorKind, Result, Role as Place};
+use crate::graph::{Each, Inputs as TaskInputs, LayerOp, Meta, Pattern, TaskContext};
+use crate::origin::Origin;
+use crate::plan::{Columns, LayerLowering, Node, NodeRef, Poisoned, Role};
+use crate::runtime::Scalar;
+use crate::store::{Block, Element};
+
+/// A layer that reads another collection's pieces.
+struct Conversion {
+    verb: &'static str,
+    origin: Origin,
+    input: NodeRef,
+    pattern: Pattern,
+    tasks: u32,
+    op: Arc<dyn LayerOp>,
+}
+
+impl Node for Conversion {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        visit(&self.input);
+    }
+
+    fn label(&self) -> String {
+        self.verb.to_string()
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Layers
+    }
+
+    fn columns(&self, _: usize, _: &Columns) -> Columns {
+        Columns::All
+    }
+
+    fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
+        let (layer, _) = lowering.input(0)?;
+        let meta = Meta { name: self.verb.to_string(), verb: self.verb, origin: self.origin };
+        let reads = vec![crate::graph::Input { layer, pattern: self.pattern }];
+        lowering.draft().shared(meta, self.tasks, 1, reads, self.op.clone())
+    }
+}
+
+/// A node that makes one piece of each piece.
+fn each(verb: &'static str, origin: Origin, input: &NodeRef, tasks: u32, op: impl LayerOp + 'static) -> NodeRef {
+    let (input, op) = (input.clone(), Arc::new(op));
+    NodeRef::new(Conversion { verb, origin, input, pattern: Pattern::OneToOne, tasks, op })
+}
+
+/// A value made of all pieces in their order.
+fn gather<P, T>(
+    origin: Origin,
+    input: Result<NodeRef>,
+    make: impl Fn(Vec<P>) -> T + Send + Sync + 'static,
+) -> Delayed<T>
+where
+    P: Any + Send + Sync + Clone,
+    T: Any + Send + Sync,
+{
+    let op = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+        Ok(make((0..inputs.len()).map(|at| inputs.take::<P>(at)).collect::<Result<Vec<P>>>()?))
+    });
+    let verb = "to_delayed";
+    let node = input.map_or_else(Poisoned::node, |input| {
+        let op = Arc::new(op);
+        NodeRef::new(Conversion { verb, origin, input, pattern: Pattern::All, tasks: 1, op })
+    });
+    Delayed::from_node(node)
+}
+
+/// What an element of an [`Array`] can be made of: a number in a column.
+pub trait FromColumn: Element + ArrowNativeType {
+    /// The Arrow type that holds it.
+    type Arrow: ArrowPrimitiveType<Native = Self>;
+    /// What stands for a null; an integer has none.
+    const NULL: Option<Self>;
+}
+
+macro_rules! numbers {
+    ($($number:ty: $arrow:ty, $null:expr;)+) => {$(
+        impl FromColumn for $number {
+            type Arrow = $arrow;
+            const NULL: Option<$number> = $null;
+        }
+    )+};
+}
+
+numbers! {
+    f64: Float64Type, Some(f64::NAN);
+    f32: Float32Type, Some(f32::NAN);
+    i64: Int64Type, None;
+    i32: Int32Type, None;
+}
+
+/// What an item of a [`Bag`] can be made of: a value in a column.
+pub trait FromValue: Any + Send + Sync + Clone {
+    /// The Arrow type that holds it.
+    const TYPE: DataType;
+
+    /// Appends the values of an array of this type that are not null.
+    fn append(array: &dyn ArrowArray, items: &mut Vec<Self>);
+}
+
+impl FromValue for String {
+    const TYPE: DataType = DataType::Utf8;
+
+    fn append(array: &dyn ArrowArray, items: &mut Vec<String>) {
+        items.extend(array.as_string::<i32>().iter().flatten().map(str::to_string));
+    }
+}
+
+impl FromValue for i64 {
+    const TYPE: DataType = DataType::Int64;
+
+    fn append(array: &dyn ArrowArray, items: &mut Vec<i64>) {
+        items.extend(array.as_primitive::<Int64Type>().iter().flatten());
+    }
+}
+
+impl FromValue for f64 {
+    const TYPE: DataType = DataType::Float64;
+
+    fn append(array: &dyn ArrowArray, items: &mut Vec<f64>) {
+        items.extend(array.as_primitive::<Float64Type>().iter().flatten());
+    }
+}
+
+impl Series {
+    /// The column as an array of one axis, a block per partition; the length is not known before a run. Nulls become NaN.
+    ///
+    /// # Errors
+    /// At compute: of kind `Plan`, where the column has other values than numbers; of kind `Data`, where a null is to be an
+    /// integer.
+    #[track_caller]
+    pub fn to_array<A: FromColumn>(&self) -> Array<A, Ix1> {
+        let origin = Origin::caller();
+        let column = self.to_frame(origin).and_then(|frame| {
+            let found = frame.schema.field(0).data_type();
+            if found.is_numeric() {
+                return Ok(frame);
+            }
+            let text = format!("column `{}` is a {found} and no number", frame.schema.field(0).name());
+            Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "to_array", origin))
+        });
+        Array::of(column.map(|frame| {
+            let need = 2 * frame.used_bytes(&Columns::All);
+            let op =
+                |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
+            let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
+            let node = each("to_array", origin, &frame.node, frame.partitions, op);
+            Blocks { node, count: frame.partitions, len: None }
+        }))
+    }
+
+    /// The values of the column that are not null, as a bag with the same partitions.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the column has values of another type.
+    #[track_caller]
+    pub fn to_bag<T: FromValue>(&self) -> Bag<T> {
+        let origin = Origin::caller();
+        let column = self.to_frame(origin).and_then(|frame| {
+            let (found, wanted) = (frame.schema.field(0).data_type(), T::TYPE);
+            if *found == wanted || (found.is_integer() && wanted == DataType::Int64) {
+                return Ok(frame);
+            }
+            let text = format!("column `{}` is a {found}, not a {wanted}", frame.schema.field(0).name());
+            Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "to_bag", origin))
+        });
+        Bag::of(column.map(|frame| {
+            // A value by itself takes a pointer, a length and a capacity beside its bytes.
+            let need = 4 * frame.used_bytes(&Columns::All);
+            let op = |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+                let batches = inputs.get::<Vec<RecordBatch>>(0)?;
+                let values = |batch: &RecordBatch| batch.num_rows() - batch.column(0).logical_null_count();
+                let mut items = Vec::with_capacity(batches.iter().map(values).sum());
+                for batch in batches {
+                    T::append(&*cast(batch.column(0), &T::TYPE).map_err(failed)?, &mut items);
+                }
+                Ok(items)
+            };
+            let op = Each::<_, Vec<T>>::new(op).need(need).key(format!("to_bag {}", T::TYPE));
+            Items { node: each("to_bag", origin, &frame.node, frame.partitions, op), partitions: frame.partitions }
+        }))
+    }
+}
+
+/// The numbers of a partition of one column.
+fn block<A: FromColumn>(batches: &[RecordBatch]) -> Result<Block<A>> {
+    let columns = batches.iter().map(|batch| cast(batch.column(0), &A::Arrow::DATA_TYPE).map_err(failed));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let len = columns.iter().map(|column| column.len()).sum();
+    Block::try_build(len, |out| {
+        let mut at = 0;
+        for column in &columns {
+            let column: &PrimitiveArray<A::Arrow> = column.as_primitive();
+            let place = &mut out[at..at + column.len()];
+            at += column.len();
+            if column.null_count() == 0 {
+                place.copy_from_slice(column.values());
+                continue;
+            }
+            for (out, value) in place.iter_mut().zip(column.iter()) {
+                *out = value.or(A::NULL).ok_or_else(|| {
+                    Error::new(ErrorKind::Data, format!("a null cannot be a {}", std::any::type_name::<A>()))
+                })?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn failed(error: arrow::error::ArrowError) -> Error {
+    Error::with_source(ErrorKind::Data, "", error)
+}
+
+impl DataFrame {
+    /// The whole table as one value of a task.
+    #[track_caller]
+    pub fn to_delayed(&self) -> Delayed<Table> {
+        self.delayed_at(Origin::caller())
+    }
+
+    fn delayed_at(&self, origin: Origin) -> Delayed<Table> {
+        let frame = self.frame().cloned();
+        let schema = frame.as_ref().map_or_else(|_| Arc::new(arrow::datatypes::Schema::empty()), |f| f.schema.clone());
+        let node = frame.map(|Frame { node, .. }| node);
+        gather(origin, node, move |parts: Vec<Vec<RecordBatch>>| Table::new(schema.clone(), parts.concat()))
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Bag<T> {
+    /// All items as one value of a task.
+    #[track_caller]
+    pub fn to_delayed(&self) -> Delayed<Vec<T>> {
+        self.delayed_at(Origin::caller())
+    }
+
+    fn delayed_at(&self, origin: Origin) -> Delayed<Vec<T>> {
+        let node = self.items().map(|items| items.node.clone());
+        gather(origin, node, |parts: Vec<Vec<T>>| {
+            let mut parts = parts.into_iter();
+            let mut all = parts.next().unwrap_or_default();
+            parts.for_each(|part| all.extend(part));
+            all
+        })
+    }
+}
+
+impl<A: Any + Send + Sync> Array<A, Ix0> {
+    /// The number as a value of a task.
+    pub fn to_delayed(&self) -> Delayed<A> {
+        Delayed::from_node(self.node())
+    }
+
+    fn delayed_at(&self, _: Origin) -> Delayed<A> {
+        self.to_delayed()
+    }
+}
+
+impl<T: Any + Send + Sync> Scalar<T> {
+    /// The value as one of a task.
+    pub fn to_delayed(&self) -> Delayed<T> {
+        Delayed::from_node(self.node().clone())
+    }
+
+    fn delayed_at(&self, _: Origin) -> Delayed<T> {
+        self.to_delayed()
+    }
+}
+
+// An input has no line of its own: it belongs to the call that takes it.
+macro_rules! inputs {
+    ($([$($bounds:tt)*] $collection:ty => $value:ty;)+) => {$(
+        impl<$($bounds)*> Inputs for $collection {
+            type Held = Delayed<$value>;
+
+            fn hold(self) -> Delayed<$value> {
+                self.delayed_at(Origin::UNKNOWN)
+            }
+        }
+
+        impl<$($bounds)*> Inputs for &$collection {
+            type Held = Delayed<$value>;
+
+            fn hold(self) -> Delayed<$value> {
+                self.delayed_at(Origin::UNKNOWN)
+            }
+        }
+    )+};
+}
+
+inputs! {
+    [] DataFrame => Table;
+    [T: Any + Send + Sync + Clone] Bag<T> => Vec<T>;
+    [A: Any + Send + Sync] Array<A, Ix0> => A;
+    [T: Any + Send + Sync] Scalar<T> => T;
+}

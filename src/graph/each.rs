@@ -1,0 +1,70 @@
+//! The plainest operation: a function of a task's place and inputs that gives one value.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+use super::layer::LayerOp;
+use super::task::{Inputs, Outputs, TaskContext};
+use crate::error::Result;
+use crate::store::{Kind, chunk};
+
+/// An operation that is a kernel and what is known of it.
+pub struct Each<F, T> {
+    run: F,
+    kind: &'static dyn Kind,
+    need: u64,
+    key: Option<String>,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<F, T> Each<F, T>
+where
+    F: Fn(&TaskContext<'_>, u32, &mut Inputs<'_>) -> Result<T> + Send + Sync,
+    T: Any + Send + Sync,
+{
+    /// An operation of which nothing is known but its result's type.
+    pub fn new(run: F) -> Each<F, T> {
+        Each { run, kind: chunk::plain::<T>(), need: 0, key: None, type_of: PhantomData }
+    }
+
+    /// With what the engine is to know about the result.
+    #[must_use]
+    pub fn kind(self, kind: &'static dyn Kind) -> Each<F, T> {
+        Each { kind, ..self }
+    }
+
+    /// With the bytes that a task needs beside its inputs.
+    #[must_use]
+    pub fn need(self, bytes: u64) -> Each<F, T> {
+        Each { need: bytes, ..self }
+    }
+
+    /// With a text that is equal for operations that do the same.
+    #[must_use]
+    pub fn key(self, key: String) -> Each<F, T> {
+        Each { key: Some(key), ..self }
+    }
+}
+
+impl<F, T> LayerOp for Each<F, T>
+where
+    F: Fn(&TaskContext<'_>, u32, &mut Inputs<'_>) -> Result<T> + Send + Sync,
+    T: Any + Send + Sync,
+{
+    fn run(&self, context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push((self.run)(context, index, inputs)?);
+        Ok(())
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        self.kind
+    }
+
+    fn need(&self, _: u32) -> u64 {
+        self.need
+    }
+
+    fn content_key(&self) -> Option<String> {
+        self.key.clone()
+    }
+}

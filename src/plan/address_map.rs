@@ -1,0 +1,64 @@
+//! A map from the addresses of nodes, which lie close together, to small numbers: pages of neighbours in a hash table.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Two nodes are at least this far apart: each has the counts of its `Arc`, which are 16 bytes.
+const STEP: usize = 16;
+
+const PAGE: usize = 64;
+
+/// Numbers by address; [`AddressMap::NONE`] stands for none.
+#[derive(Default)]
+pub(super) struct AddressMap {
+    pages: HashMap<usize, u32, FixedState>,
+    slots: Vec<[u32; PAGE]>,
+    /// The page that was asked for last; neighbours are mostly asked for together.
+    last: Option<(usize, u32)>,
+}
+
+impl AddressMap {
+    pub const NONE: u32 = u32::MAX;
+
+    /// The place of an address, made where it is not there.
+    pub fn entry(&mut self, address: usize) -> &mut u32 {
+        let slot = address / STEP;
+        let page = slot / PAGE;
+        let at = match self.last {
+            Some((last, at)) if last == page => at,
+            _ => {
+                let slots = &mut self.slots;
+                *self.pages.entry(page).or_insert_with(|| {
+                    slots.push([Self::NONE; PAGE]);
+                    slots.len() as u32 - 1
+                })
+            }
+        };
+        self.last = Some((page, at));
+        &mut self.slots[at as usize][slot % PAGE]
+    }
+
+    /// The number at an address, or `NONE`.
+    pub fn get(&mut self, address: usize) -> u32 {
+        *self.entry(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_and_far_addresses() {
+        let mut map = AddressMap::default();
+        let addresses: Vec<usize> = (0..1000).map(|at| at * 24).chain([usize::MAX, 1 << 40, 1 << 41]).collect();
+        for (at, address) in addresses.iter().enumerate() {
+            assert_eq!(map.get(*address), AddressMap::NONE);
+            *map.entry(*address) = at as u32;
+        }
+        for (at, address) in addresses.iter().enumerate() {
+            assert_eq!(map.get(*address), at as u32);
+        }
+        assert_eq!(map.get(1 << 42), AddressMap::NONE);
+    }
+}

@@ -1,0 +1,65 @@
+//! Which columns of a table are used above a node: so that a source reads no others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::flatten::Flat;
+use super::node::Role;
+
+/// The columns of a node's value that its readers use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// All of them, also of what is no table.
+    All,
+    /// These.
+    Some(BTreeSet<Arc<str>>),
+}
+
+impl Columns {
+    /// None at all.
+    pub fn none() -> Columns {
+        Columns::Some(BTreeSet::new())
+    }
+
+    /// Whether a column is among them.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Columns::All => true,
+            Columns::Some(names) => names.contains(name),
+        }
+    }
+
+    /// These and others.
+    pub fn extend(&mut self, others: Columns) {
+        match (&mut *self, others) {
+            (Columns::All, _) => {}
+            (_, Columns::All) => *self = Columns::All,
+            (Columns::Some(names), Columns::Some(others)) => names.extend(others),
+        }
+    }
+}
+
+impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
+    fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Columns {
+        Columns::Some(names.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
+/// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
+pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Columns> {
+    if flat.places.iter().all(|place| matches!(place.node.role(), Role::Task { .. })) {
+        return Vec::new();
+    }
+    let mut used = vec![Columns::none(); flat.places.len()];
+    wanted.for_each(|at| used[at as usize] = Columns::All);
+    // Readers stand behind what they read.
+    for (at, place) in flat.places.iter().enumerate().rev() {
+        let own = std::mem::replace(&mut used[at], Columns::none());
+        for (input, read) in flat.reads(at as u32).iter().enumerate() {
+            used[read.place() as usize].extend(place.node.columns(input, &own));
+        }
+        used[at] = own;
+    }
+    used
+}

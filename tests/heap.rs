@@ -1,0 +1,101 @@
+//! What the engine itself needs per task: the heap's high-water over a run, less the values themselves.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chunkwise::prelude::*;
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn add(bytes: usize) {
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(held, Ordering::Relaxed);
+}
+
+// Safety: every call is handed on to the system's allocator as it is; the counters touch no memory it gives.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        add(layout.size());
+        // Safety: the caller's contract is that of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // Safety: the caller's contract is that of `System`.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size >= layout.size() {
+            add(size - layout.size());
+        } else {
+            HELD.fetch_sub(layout.size() - size, Ordering::Relaxed);
+        }
+        // Safety: the caller's contract is that of `System`.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Debug builds check every pass in full, which takes memory of its own; there the figures only must not run away.
+fn bound(bytes: f64) -> f64 {
+    if cfg!(debug_assertions) { bytes + 150.0 } else { bytes }
+}
+
+/// Tests of one process share its heap.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Bytes per task at the highest point, less `values` bytes per task.
+fn bytes_per_task(tasks: u32, values: usize, work: impl Fn(&Runtime)) -> f64 {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
+    let runtime = Runtime::builder().threads(2).set("optimize.fuse", false).build().unwrap();
+    runtime.run(|| delayed(|| 1).compute()).unwrap();
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    work(&runtime);
+    let most = PEAK.load(Ordering::Relaxed) - before;
+    most as f64 / f64::from(tasks) - values as f64
+}
+
+#[test]
+fn a_regular_layer() {
+    let tasks = 1_000_000;
+    let bytes = bytes_per_task(tasks, 8, |runtime| {
+        let row = DelayedVec::from_fn(tasks, u64::from).compute_on(runtime).unwrap();
+        assert_eq!(row.len(), tasks as usize);
+    });
+    println!("one layer: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(48.0), "{bytes} bytes per task");
+}
+
+#[test]
+fn separate_tasks_gathered() {
+    let tasks = 1_000_000;
+    let bytes = bytes_per_task(tasks, 8, |runtime| {
+        let all: Vec<Delayed<u64>> = (0..tasks).map(|i| delayed(move || u64::from(i))).collect();
+        assert_eq!(Delayed::all(&all).compute_on(runtime).unwrap().len(), tasks as usize);
+    });
+    println!("separate: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+}
+
+#[test]
+fn a_chain() {
+    let tasks = 100_000;
+    let bytes = bytes_per_task(tasks, 0, |runtime| {
+        let mut last = delayed(|| 0u64);
+        for _ in 0..tasks {
+            last = last.map(|x| x + 1);
+        }
+        assert_eq!(last.compute_on(runtime).unwrap(), u64::from(tasks));
+    });
+    println!("chain: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+}
