@@ -19,7 +19,7 @@ fn cut(block: &Block<u64>, pieces: usize) -> Vec<Block<u64>> {
 fn transpose(count: u32, len: usize) -> DelayedVec<u64> {
     let blocks = DelayedVec::from_fn(count, move |seed| noise_block(seed, len));
     let each = len / count as usize;
-    let sums = blocks.all_to_all(
+    blocks.all_to_all(
         count,
         move |block| cut(&block, count as usize),
         move |pieces: Vec<Block<u64>>| {
@@ -35,8 +35,7 @@ fn transpose(count: u32, len: usize) -> DelayedVec<u64> {
             }
             sum
         },
-    );
-    sums
+    )
 }
 
 fn transposed(count: u32, len: usize) -> Vec<u64> {

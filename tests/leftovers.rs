@@ -1,0 +1,112 @@
+//! What a killed process leaves on disk: the next one that spills there removes it, and leaves alone what a living one has.
+
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use chunkwise::prelude::*;
+use chunkwise::store::Block;
+
+/// Says to the test that it is the child, and where it is to spill.
+const DIR: &str = "LEFTOVERS_TEST_DIR";
+
+const LIMIT: u64 = 512 << 10;
+
+/// More blocks than fit, the first of which is read again when all were made and a line was read from `wait`.
+fn spilling(wait: impl Fn() + Send + Sync + 'static) -> Delayed<u64> {
+    let row = DelayedVec::from_fn(40, |seed| Block::build(8 << 10, |out: &mut [u64]| out.fill(u64::from(seed))));
+    let last = row.map(|block| block[7]).tree_reduce(u64::max).map(move |last| {
+        wait();
+        last.unwrap_or(0)
+    });
+    row.map_with(&last, |block, last| block[3] + last).tree_reduce(|a, b| a + b).map(|sum| sum.unwrap_or(0))
+}
+
+const SUM: u64 = 39 * 20 + 40 * 39;
+
+fn runtime(dir: &Path) -> Runtime {
+    Runtime::builder().threads(2).memory_limit(LIMIT).spill_dir(dir).build().unwrap()
+}
+
+#[test]
+fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let sum = spilling(|| {
+        println!("spilled");
+        std::io::stdout().flush().unwrap();
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+    });
+    assert_eq!(sum.compute_on(&runtime(Path::new(&dir))).unwrap(), SUM);
+}
+
+/// Ends with the test, whatever happens.
+struct Spiller {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// Held open, for what it prints at its end.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Spiller {
+    /// A process that has spilled and waits.
+    fn start(dir: &Path) -> Spiller {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child", "--nocapture"]).env(DIR, dir).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let spilled = stdout.by_ref().lines().map_while(Result::ok).any(|line| line.ends_with("spilled"));
+        let spiller = Spiller { child, stdin, _stdout: stdout };
+        assert!(spilled, "the child ended before it spilled");
+        spiller
+    }
+
+    fn finish(mut self) {
+        drop(self.stdin.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Spiller {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn a_killed_process_is_cleaned_up_after_and_a_living_one_left_alone() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let killed = Spiller::start(dir.path());
+    let left = entries(dir.path());
+    assert_eq!(left.len(), 1, "{left:?}");
+    drop(killed); // by a signal that cannot be handled
+    assert_eq!(entries(dir.path()), left, "nobody was there to remove it");
+
+    let living = Spiller::start(dir.path());
+    let of_living = entries(dir.path());
+    assert_eq!(of_living.len(), 1, "the new one removed what was left: {of_living:?}");
+    assert_ne!(of_living, left);
+
+    // Another start, in this process: the living one's directory stays, and its run goes on to the end.
+    let own = runtime(dir.path());
+    let sum = spilling(|| {}).compute_on(&own).unwrap();
+    assert_eq!(sum, SUM);
+    assert!(own.last_report().spilled_bytes > 0);
+    assert_eq!(entries(dir.path()), of_living);
+    living.finish();
+    drop(own);
+    assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
+}
