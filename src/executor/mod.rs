@@ -1,7 +1,7 @@
 //! Obeys the brain: gives tasks to threads, carries values between them, writes and reads spill files.
 //!
 //! # Protocol
-//! 1. [`core::Core`] is the brain, the values of all runs and the actions being applied; one lock, the *core lock*.
+//! 1. `core::Core` is the brain, the values of all runs and the actions being applied; one lock, the *core lock*.
 //! 2. Each worker has a lease, with a lock of its own: the tasks given to it with their inputs, and what it has
 //!    finished. Its owner holds the lock to put back a finished task and take the next; another worker that was told to
 //!    steal holds it to take tasks from the back and to collect what is finished. The core lock is taken before a lease
