@@ -1,4 +1,6 @@
 //! Lazy arrays, tables, bags and plain functions over one parallel task engine that stays inside a memory budget.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod prelude;
 
