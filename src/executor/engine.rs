@@ -114,7 +114,7 @@ impl Engine {
         let workers = crew.workers() as u32;
         let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
         let shared = Arc::new(Shared {
-            core: Mutex::new(Core::new(Brain::new(config))),
+            core: Mutex::new(Core::new(Brain::new(config).refusing_beyond(budget.root_limit()))),
             seats: (0..workers).map(|_| Seat::default()).collect(),
             crew,
             budget,
