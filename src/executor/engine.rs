@@ -114,7 +114,7 @@ impl Engine {
         let workers = crew.workers() as u32;
         let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
         let shared = Arc::new(Shared {
-            core: Mutex::new(Core::new(Brain::new(config))),
+            core: Mutex::new(Core::new(Brain::new(config).refusing_beyond(budget.root_limit()))),
             seats: (0..workers).map(|_| Seat::default()).collect(),
             crew,
             budget,
@@ -307,7 +307,7 @@ impl Shared {
     }
 
     fn end_run(&self, state: &RunState, outcome: Outcome) {
-        state.settle(outcome, self.budget.limit(), self.seats.len());
+        state.settle(outcome, self.budget.root_limit(), self.seats.len());
         // Nothing of the run is under way. A panic in the drop of what a state holds goes no further.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.scope.clear()));
         let stats = self.stats(state);

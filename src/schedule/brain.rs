@@ -58,6 +58,8 @@ pub(super) struct Scratch {
 /// The scheduler of a runtime; see the module.
 pub struct Brain {
     pub(super) config: BrainConfig,
+    /// A task that needs more than this never fits.
+    pub(super) largest: u64,
     pub(super) runs: Vec<Run>,
     pub(super) workers: Vec<WorkerState>,
     pub(super) active: u32,
@@ -86,6 +88,7 @@ impl Brain {
     pub fn new(config: BrainConfig) -> Brain {
         Brain {
             config,
+            largest: config.limit,
             runs: Vec::new(),
             workers: vec![WorkerState::default(); config.workers as usize],
             active: 0,
@@ -102,6 +105,14 @@ impl Brain {
             scratch: Scratch::default(),
             story: Story::default(),
         }
+    }
+
+    /// Refuses only tasks that need more than `bytes`; one that needs more than the limit goes alone. For a limit that is
+    /// no more than what happens to be free.
+    #[must_use]
+    pub fn refusing_beyond(mut self, bytes: u64) -> Brain {
+        self.largest = bytes.max(self.config.limit);
+        self
     }
 
     /// Takes in what happened and says what to do about it.

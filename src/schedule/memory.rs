@@ -71,7 +71,7 @@ impl Brain {
             // what happens to be in memory.
             let mut least = run.shape.topology.need(run.shape.owner_of(task));
             run.each_input(task, &mut self.scratch, |piece| least += run.ledger.bytes(piece));
-            if least > limit {
+            if least > self.largest {
                 return Entry::TooLarge(least);
             }
         }

@@ -88,6 +88,11 @@ impl Budget {
         self.0.limit
     }
 
+    /// The limit of the outermost budget that this one is a child of, or its own.
+    pub fn root_limit(&self) -> u64 {
+        self.with_parents().last().map_or(self.0.limit, Budget::limit)
+    }
+
     /// What is held: the base and all reservations.
     pub fn held(&self) -> u64 {
         self.0.base.load(Relaxed) + self.0.reserved.load(Relaxed)

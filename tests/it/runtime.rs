@@ -307,3 +307,19 @@ fn a_synchronous_runtime_driven_by_several_threads() {
     });
     assert_nothing_held(&runtime, "synchronous");
 }
+
+#[test]
+fn a_compute_inside_a_full_budget_is_not_refused() {
+    for on in EVERYWHERE {
+        let (runtime, _) = on.runtime(256 * KIB);
+        let inner = runtime.clone();
+        // The outer value takes almost all, and the share that is left to the inner run is less than its block.
+        let held = delayed(|| noise_block(1, 30 << 10));
+        let read = held.map(move |held| {
+            let block = delayed(|| noise_block(2, 20 << 10)).map(|block| block[1]);
+            held[0] ^ block.compute_on(&inner).unwrap()
+        });
+        assert_eq!(read.compute_on(&runtime).unwrap(), noise_block(1, 1)[0] ^ noise_block(2, 2)[1], "{on:?}");
+        assert_nothing_held(&runtime, &format!("{on:?}"));
+    }
+}
