@@ -1,10 +1,13 @@
 //! Integration tests: what a program that depends on the crate sees.
 
+mod cancel;
 mod delayed;
+mod disks;
 mod exchange;
 mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
+mod gate;
 mod runtime;
 mod spill;
 mod support;
