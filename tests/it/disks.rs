@@ -222,9 +222,8 @@ fn a_directory_that_is_missing() {
 
 /// The segment files of all processes that spill below a directory.
 fn segments(root: &Path) -> Vec<PathBuf> {
-    let entries = |dir: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
-    };
+    let entries =
+        |dir: &Path| -> Vec<PathBuf> { std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect() };
     let mut all: Vec<PathBuf> = entries(root).iter().flat_map(|dir| entries(dir)).collect();
     all.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("segment-"));
     all.sort();

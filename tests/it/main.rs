@@ -8,7 +8,9 @@ mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
 mod gate;
+mod programs;
 mod runtime;
+mod sharing;
 mod spill;
 mod support;
 mod tables;
