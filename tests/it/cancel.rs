@@ -14,13 +14,8 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 512 * KIB;
 
-const POOLED: [(On, usize); 5] = [
-    (On::Threads(1), 1),
-    (On::Threads(2), 2),
-    (On::Threads(8), 8),
-    (On::Handed(1), 1),
-    (On::Handed(2), 2),
-];
+const POOLED: [(On, usize); 5] =
+    [(On::Threads(1), 1), (On::Threads(2), 2), (On::Threads(8), 8), (On::Handed(1), 1), (On::Handed(2), 2)];
 
 /// A MiB in blocks that are all read again after the last one was made.
 fn spilling() -> DelayedVec<u64> {
