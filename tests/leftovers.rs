@@ -5,8 +5,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use chunkwise::prelude::*;
+use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::Block;
 
 /// Says to the test that it is the child, and where it is to spill.
@@ -127,6 +129,30 @@ fn of_a_living_and_a_killed_process_only_the_living_keeps_its_directory() {
     let own = runtime(dir.path());
     assert_eq!(spilling(|| {}).compute_on(&own).unwrap(), SUM);
     assert_eq!(entries(dir.path()), of_living);
+    living.finish();
+    assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_start_that_spills_nothing_cleans_up_as_well() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let living = Spiller::start(dir.path());
+    let of_living = entries(dir.path());
+    for scheduler in [Scheduler::Synchronous, Scheduler::Threads] {
+        drop(Spiller::start(dir.path()));
+        assert_eq!(entries(dir.path()).len(), 2);
+        let own = Runtime::builder().scheduler(scheduler).spill_dir(dir.path()).build().unwrap();
+        assert_eq!(delayed(|| 1).compute_on(&own).unwrap(), 1);
+        // Beside the run, where there is a thread for it.
+        let begun = Instant::now();
+        while entries(dir.path()) != of_living {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", entries(dir.path()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
     living.finish();
     assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
 }

@@ -251,12 +251,17 @@ impl Shared {
         }
     }
 
-    /// Starts the service threads with the first run, and wakes the one that keeps time.
+    /// With the first run, starts the service threads and removes what dead processes left on disk; wakes the thread that
+    /// keeps time.
     pub(super) fn service_starts(self: &Arc<Shared>) {
+        let is_first = !self.service.started.swap(true, Ordering::AcqRel);
         if self.is_synchronous() {
+            if is_first && !self.is_nested {
+                self.spill.sweep();
+            }
             return;
         }
-        if !self.service.started.swap(true, Ordering::AcqRel) {
+        if is_first {
             let shared = Arc::downgrade(self);
             let time = std::thread::Builder::new().name("chunkwise-time".into());
             // Without it nothing but timeouts, stealing and memory samples is missing.
@@ -264,6 +269,10 @@ impl Shared {
             let shared = Arc::downgrade(self);
             let disk = std::thread::Builder::new().name("chunkwise-disk".into());
             let started = disk.spawn(move || {
+                // A process that was killed may have left much, and this one may never spill.
+                if let Some(shared) = shared.upgrade() {
+                    shared.serve_guarded(|| shared.spill.sweep());
+                }
                 loop {
                     let Some(shared) = shared.upgrade() else { return };
                     let Some(job) = shared.disk.next_or_timeout() else { continue };

@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     /// The same number in an engine and those nested in it.
     pub(super) family: u64,
     /// It works inside a task of another engine, whose pool it uses.
-    is_nested: bool,
+    pub(super) is_nested: bool,
 }
 
 /// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
