@@ -241,65 +241,77 @@ fn damage(path: &Path, which: impl Fn(usize, usize) -> bool) {
     std::fs::OpenOptions::new().write(true).open(path).unwrap().write_all(&bytes).unwrap();
 }
 
-/// Text that is spilled by serde, tables by Arrow, and vectors of numbers, each read again after `between` was called.
-fn of_all_codecs(between: impl Fn() + Send + Sync + 'static) -> Vec<(&'static str, Delayed<u64>)> {
-    let between = Arc::new(between);
-    let build = |name, parts: Vec<(Delayed<u64>, Box<dyn Fn(&Delayed<u64>) -> Delayed<u64>>)>| {
-        let (firsts, readers): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let between = between.clone();
-        let all = Delayed::all(&firsts).map(move |all| {
-            between();
-            all.len() as u64
-        });
-        let read: Vec<Delayed<u64>> = readers.iter().map(|read| read(&all)).collect();
-        (name, Delayed::all(&read).map(|all| all.iter().fold(0, |a, b| noise(a ^ b))))
-    };
-    let texts = (0..20u64).map(|seed| {
-        let text = delayed(move || (0..4096).map(|at| noise(seed << 32 | at).to_string()).collect::<Vec<String>>());
-        let text = text.spillable();
-        let read = text.clone();
-        let again: Box<dyn Fn(&Delayed<u64>) -> Delayed<u64>> = Box::new(move |all| {
-            delayed_with((&read, all), |(text, all)| {
-                text.iter().map(|text| text.parse::<u64>().unwrap()).fold(*all, |a, b| noise(a ^ b))
-            })
-        });
-        (text.map(|text| text.len() as u64), again)
+/// All of the values, each read again after all were made and `between` was called.
+fn read_again<T: Send + Sync + 'static>(
+    values: &[Delayed<T>],
+    between: impl Fn() + Send + Sync + 'static,
+    read: fn(u64, &T) -> u64,
+) -> Delayed<u64> {
+    let made: Vec<Delayed<u64>> = values.iter().map(|value| value.map(|_| 1)).collect();
+    let all = Delayed::all(&made).map(move |made| {
+        between();
+        made.len() as u64
     });
-    let tables = (0..20u64).map(|seed| {
-        let table = delayed(move || {
-            let column: Int64Array = (0..8192).map(|at| noise(seed << 32 | at) as i64).collect();
-            RecordBatch::try_from_iter([("x", Arc::new(column) as _)]).unwrap()
-        });
-        let read = table.clone();
-        let again: Box<dyn Fn(&Delayed<u64>) -> Delayed<u64>> = Box::new(move |all| {
-            delayed_with((&read, all), |(table, all)| {
-                let column = table.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
-                column.values().iter().fold(*all, |a, b| noise(a ^ *b as u64))
-            })
-        });
-        (table.map(|table| table.num_rows() as u64), again)
-    });
-    let vectors = (0..20u64).map(|seed| {
-        let vector = delayed(move || (0..8192).map(|at| noise(seed << 32 | at) as f64).collect::<Vec<f64>>());
-        let read = vector.clone();
-        let again: Box<dyn Fn(&Delayed<u64>) -> Delayed<u64>> = Box::new(move |all| {
-            delayed_with((&read, all), |(vector, all)| vector.iter().fold(*all, |a, b| noise(a ^ b.to_bits())))
-        });
-        (vector.map(|vector| vector.len() as u64), again)
-    });
-    vec![build("serde", texts.collect()), build("arrow", tables.collect()), build("vectors", vectors.collect())]
+    let again = values.iter().map(|value| delayed_with((value, &all), move |(value, all)| read(*all, value)));
+    let again: Vec<Delayed<u64>> = again.collect();
+    Delayed::all(&again).map(|all| all.iter().fold(0, |a, b| noise(a ^ b)))
+}
+
+/// Values of every codec, more than a MiB of each.
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    /// Texts, by serde.
+    Texts,
+    /// Tables, by Arrow.
+    Tables,
+    /// Vectors of numbers, as they lie in memory.
+    Vectors,
+}
+
+impl Values {
+    fn read_again(self, between: impl Fn() + Send + Sync + 'static) -> Delayed<u64> {
+        let place = |seed: u64, at: u64| noise(seed << 32 | at);
+        match self {
+            Values::Texts => {
+                let text = move |seed| (0..4096).map(|at| place(seed, at).to_string()).collect::<Vec<String>>();
+                let texts: Vec<_> = (0..20).map(|seed| delayed(move || text(seed)).spillable()).collect();
+                let read = |all, texts: &Vec<String>| {
+                    texts.iter().map(|text| text.parse::<u64>().unwrap()).fold(all, |a, b| noise(a ^ b))
+                };
+                read_again(&texts, between, read)
+            }
+            Values::Tables => {
+                let table = move |seed| {
+                    let column: Int64Array = (0..8192).map(|at| place(seed, at) as i64).collect();
+                    RecordBatch::try_from_iter([("x", Arc::new(column) as _)]).unwrap()
+                };
+                let tables: Vec<_> = (0..20).map(|seed| delayed(move || table(seed))).collect();
+                let read = |all, table: &RecordBatch| {
+                    let column = table.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
+                    column.values().iter().fold(all, |a, b| noise(a ^ *b as u64))
+                };
+                read_again(&tables, between, read)
+            }
+            Values::Vectors => {
+                let vector = move |seed| (0..8192).map(|at| place(seed, at) as f64).collect::<Vec<f64>>();
+                let vectors: Vec<_> = (0..20).map(|seed| delayed(move || vector(seed))).collect();
+                let read = |all, vector: &Vec<f64>| vector.iter().fold(all, |a, b| noise(a ^ b.to_bits()));
+                read_again(&vectors, between, read)
+            }
+        }
+    }
 }
 
 #[test]
 fn files_that_are_damaged_before_they_are_read_back() {
-    let expected: Vec<u64> = of_all_codecs(|| ()).into_iter().map(|(_, sum)| sum.compute().unwrap()).collect();
-    for on in [On::Synchronous, On::Threads(2), On::Handed(2)] {
-        for (place, (name, _)) in of_all_codecs(|| ()).into_iter().enumerate() {
+    for values in [Values::Texts, Values::Tables, Values::Vectors] {
+        let expected = values.read_again(|| ()).compute().unwrap();
+        for on in [On::Synchronous, On::Threads(2), On::Handed(2)] {
             for how in ["everywhere", "here and there", "one bit", "cut off"] {
                 let root = tempfile::tempdir().unwrap();
                 let runtime = on.set(Runtime::builder().memory_limit(LIMIT).spill_dir(root.path())).build().unwrap();
                 let path = root.path().to_path_buf();
-                let (_, sum) = of_all_codecs(move || {
+                let damaged = values.read_again(move || {
                     for path in segments(&path) {
                         match how {
                             "everywhere" => damage(&path, |_, _| true),
@@ -311,12 +323,11 @@ fn files_that_are_damaged_before_they_are_read_back() {
                             }
                         }
                     }
-                })
-                .swap_remove(place);
-                let case = format!("{on:?}, {name}, {how}");
-                match sum.compute_on(&runtime) {
+                });
+                let case = format!("{on:?}, {values:?}, {how}");
+                match damaged.compute_on(&runtime) {
                     // A single value may have been in memory still.
-                    Ok(sum) => assert_eq!((how, sum), ("one bit", expected[place]), "{case}"),
+                    Ok(sum) => assert_eq!((how, sum), ("one bit", expected), "{case}"),
                     Err(error) => {
                         assert_eq!(error.kind(), ErrorKind::Corrupt, "{case}: {error}");
                         let text = error.to_string();
@@ -325,8 +336,7 @@ fn files_that_are_damaged_before_they_are_read_back() {
                 }
                 assert_nothing_held(&runtime, &case);
                 assert_empty(root.path(), &case);
-                let (_, sum) = of_all_codecs(|| ()).swap_remove(place);
-                assert_eq!(sum.compute_on(&runtime).unwrap(), expected[place], "{case}: the next run");
+                assert_eq!(values.read_again(|| ()).compute_on(&runtime).unwrap(), expected, "{case}: the next run");
                 assert!(runtime.last_report().spilled_bytes > 0, "{case}");
                 assert_empty(root.path(), &case);
             }

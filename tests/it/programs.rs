@@ -112,6 +112,31 @@ fn two_at_once_then_their_sum_then_its_double() {
 }
 
 #[test]
+fn a_profile_knows_tasks_by_name_line_and_index() {
+    let runtime = Runtime::builder().threads(2).memory_limit(MIB).profile(true).build().unwrap();
+    let line = line!() + 2;
+    let first = delayed(|| 1).named("first");
+    let second = first.map(|x| x + 1).named("second");
+    let row = DelayedVec::from_fn(10, |i| i);
+    assert_eq!((&second, row.get(7)).compute_on(&runtime).unwrap(), (2, 7));
+    // The two were fused, and the one task is found by both names.
+    let task = only(&runtime, "second");
+    assert_eq!(only(&runtime, "first"), task);
+    let profile = runtime.profile().unwrap();
+    let layer = &profile.runs()[0].layers[task.layer as usize];
+    assert_eq!(layer.name_of(&task), "second");
+    assert!(layer.origin_of(&task).to_string().ends_with(&format!("programs.rs:{line}")));
+    // Of a row of which one value is needed.
+    assert_eq!(only(&runtime, "from_fn").index, 7);
+    let mut trace = Vec::new();
+    profile.to_chrome_trace(&mut trace).unwrap();
+    let trace = String::from_utf8(trace).unwrap();
+    for part in ["\"second #0\"", "\"from_fn #7\"", &format!("programs.rs:{line}\"")] {
+        assert!(trace.contains(part), "{part}: {trace}");
+    }
+}
+
+#[test]
 fn increments_and_their_sum() {
     let build = || {
         let inc = |x: i32| delayed(move || x + 1);
