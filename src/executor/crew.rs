@@ -242,8 +242,13 @@ impl Shared {
                 jobs += 1;
             }
             self.check_deadlines();
-            // Whatever can happen has happened: a run that is not over then never will be.
+            // Whatever can happen has happened: a run that is not over then never will be. Unless another thread (one that
+            // cancels, starts or takes) still has in hand what the brain told it: work for the disk, the end of a run.
             idle_rounds = if jobs > 0 { 0 } else { idle_rounds + 1 };
+            if self.telling.load(Ordering::Acquire) > 0 {
+                idle_rounds = 0;
+                std::thread::yield_now();
+            }
             if idle_rounds > 2 && !state.is_over() {
                 let busy = lock(&self.core).brain.is_busy();
                 self.break_down(Error::internal(format!("a synchronous run stands still (busy: {busy})")));
