@@ -5,8 +5,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use chunkwise::prelude::*;
+use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::Block;
 
 /// Says to the test that it is the child, and where it is to spill.
@@ -109,4 +111,84 @@ fn a_killed_process_is_cleaned_up_after_and_a_living_one_left_alone() {
     living.finish();
     drop(own);
     assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn of_a_living_and_a_killed_process_only_the_living_keeps_its_directory() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let living = Spiller::start(dir.path());
+    let of_living = entries(dir.path());
+    let killed = Spiller::start(dir.path());
+    assert_eq!(entries(dir.path()).len(), 2);
+    drop(killed);
+    assert_eq!(entries(dir.path()).len(), 2);
+
+    let own = runtime(dir.path());
+    assert_eq!(spilling(|| {}).compute_on(&own).unwrap(), SUM);
+    assert_eq!(entries(dir.path()), of_living);
+    living.finish();
+    assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_start_that_spills_nothing_cleans_up_as_well() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let living = Spiller::start(dir.path());
+    let of_living = entries(dir.path());
+    for scheduler in [Scheduler::Synchronous, Scheduler::Threads] {
+        drop(Spiller::start(dir.path()));
+        assert_eq!(entries(dir.path()).len(), 2);
+        let own = Runtime::builder().scheduler(scheduler).spill_dir(dir.path()).build().unwrap();
+        assert_eq!(delayed(|| 1).compute_on(&own).unwrap(), 1);
+        // Beside the run, where there is a thread for it.
+        let begun = Instant::now();
+        while entries(dir.path()) != of_living {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", entries(dir.path()));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    living.finish();
+    assert_eq!(entries(dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn killed_at_any_moment_of_its_runs() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let own = runtime(dir.path());
+    for round in 0..20 {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "restless_child", "--nocapture"]).env(DIR, dir.path()).stdout(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        // Somewhere in a run, further on each time.
+        let runs = stdout.lines().map_while(Result::ok).filter(|line| line.ends_with("begins")).take(round / 4 + 1);
+        assert_eq!(runs.count(), round / 4 + 1, "the child ended");
+        for _ in 0..round * 50_000 {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(spilling(|| {}).compute_on(&own).unwrap(), SUM);
+        assert_eq!(entries(dir.path()), Vec::<PathBuf>::new(), "round {round}");
+    }
+}
+
+/// Makes and removes its directory again and again.
+#[test]
+fn restless_child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let runtime = runtime(Path::new(&dir));
+    loop {
+        println!("begins");
+        assert_eq!(spilling(|| {}).compute_on(&runtime).unwrap(), SUM);
+    }
 }

@@ -242,8 +242,13 @@ impl Shared {
                 jobs += 1;
             }
             self.check_deadlines();
-            // Whatever can happen has happened: a run that is not over then never will be.
+            // Whatever can happen has happened: a run that is not over then never will be. Unless another thread (one that
+            // cancels, starts or takes) still has in hand what the brain told it: work for the disk, the end of a run.
             idle_rounds = if jobs > 0 { 0 } else { idle_rounds + 1 };
+            if self.telling.load(Ordering::Acquire) > 0 {
+                idle_rounds = 0;
+                std::thread::yield_now();
+            }
             if idle_rounds > 2 && !state.is_over() {
                 let busy = lock(&self.core).brain.is_busy();
                 self.break_down(Error::internal(format!("a synchronous run stands still (busy: {busy})")));
@@ -251,12 +256,17 @@ impl Shared {
         }
     }
 
-    /// Starts the service threads with the first run, and wakes the one that keeps time.
+    /// With the first run, starts the service threads and removes what dead processes left on disk; wakes the thread that
+    /// keeps time.
     pub(super) fn service_starts(self: &Arc<Shared>) {
+        let is_first = !self.service.started.swap(true, Ordering::AcqRel);
         if self.is_synchronous() {
+            if is_first && !self.is_nested {
+                self.spill.sweep();
+            }
             return;
         }
-        if !self.service.started.swap(true, Ordering::AcqRel) {
+        if is_first {
             let shared = Arc::downgrade(self);
             let time = std::thread::Builder::new().name("chunkwise-time".into());
             // Without it nothing but timeouts, stealing and memory samples is missing.
@@ -264,6 +274,10 @@ impl Shared {
             let shared = Arc::downgrade(self);
             let disk = std::thread::Builder::new().name("chunkwise-disk".into());
             let started = disk.spawn(move || {
+                // A process that was killed may have left much, and this one may never spill.
+                if let Some(shared) = shared.upgrade() {
+                    shared.serve_guarded(|| shared.spill.sweep());
+                }
                 loop {
                     let Some(shared) = shared.upgrade() else { return };
                     let Some(job) = shared.disk.next_or_timeout() else { continue };

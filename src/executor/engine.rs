@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) disk: DiskQueue,
     pub(super) service: Service,
     pub(super) sync_turn: Mutex<()>,
+    /// Calls that have told the brain something and not yet done all that it said.
+    pub(super) telling: AtomicUsize,
     /// Threads that wait inside a task for a run.
     pub(super) waiting: AtomicUsize,
     /// Signalled when an output of a run that keeps them was made, and when a run ends.
@@ -81,7 +83,7 @@ pub(crate) struct Shared {
     /// The same number in an engine and those nested in it.
     pub(super) family: u64,
     /// It works inside a task of another engine, whose pool it uses.
-    is_nested: bool,
+    pub(super) is_nested: bool,
 }
 
 /// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
@@ -123,6 +125,7 @@ impl Engine {
             disk: DiskQueue::default(),
             service: Service::default(),
             sync_turn: Mutex::new(()),
+            telling: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             made: Condvar::new(),
             resident_base: AtomicU64::new(0),
@@ -202,6 +205,7 @@ impl Engine {
             (None, false) => OutputMode::Keep,
         };
         let shared = &self.shared;
+        let _telling = Telling::begin(shared);
         let mut effects = Effects::default();
         let state = {
             let mut core = lock(&shared.core);
@@ -244,6 +248,22 @@ impl Drop for Owner {
     }
 }
 
+/// Counts a call in [`Shared::telling`].
+struct Telling<'a>(&'a AtomicUsize);
+
+impl Telling<'_> {
+    fn begin(shared: &Shared) -> Telling<'_> {
+        shared.telling.fetch_add(1, Ordering::AcqRel);
+        Telling(&shared.telling)
+    }
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Shared {
     pub fn is_synchronous(&self) -> bool {
         matches!(self.crew, Crew::Synchronous)
@@ -267,6 +287,7 @@ impl Shared {
 
     /// Tells the brain something and does what it says.
     pub(super) fn tell(self: &Arc<Shared>, effects: &mut Effects, what: impl FnOnce(&mut Core)) {
+        let _telling = Telling::begin(self);
         {
             let mut core = lock(&self.core);
             let core = &mut *core;

@@ -187,7 +187,7 @@ impl RunState {
                 .take()
                 .unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the run was cancelled"))),
             Outcome::TooLarge { task, needed } => {
-                let (name, index, verb, origin) = self.graph.describe(task);
+                let (name, index, verb, origin) = self.graph.describe_reader(task);
                 let name = TaskName { layer: name, index };
                 let (needed, limit) = (human_bytes(needed), human_bytes(limit));
                 let text = format!(

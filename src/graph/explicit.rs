@@ -151,6 +151,11 @@ impl Tasks {
         Tasks { calls, reads, ..Tasks::default() }
     }
 
+    /// The calls of all tasks, in their order.
+    pub fn calls(&self) -> impl Iterator<Item = &dyn Call> {
+        self.calls.iter().map(|call| &**call)
+    }
+
     /// Adds a task that reads pieces by their numbers in the graph; gives the number of its first piece in the layer.
     pub fn push(&mut self, call: Arc<dyn Call>, reads: impl IntoIterator<Item = u32>, pieces: u32) -> u32 {
         reads.into_iter().for_each(|piece| self.push_read(piece));

@@ -297,6 +297,17 @@ impl Graph {
         }
     }
 
+    /// As [`Graph::describe`], but of a chain of calls that were fused the first, which alone reads what the task reads.
+    pub fn describe_reader(&self, task: u32) -> (String, Option<u64>, &'static str, Origin) {
+        let layer = &self.layers[self.layer_at(task)];
+        if let Body::Explicit(tasks) = &layer.body
+            && let Some(first) = tasks.calls[(task - layer.tasks.start) as usize].members().first()
+        {
+            return (first.name().to_string(), None, first.verb(), first.origin());
+        }
+        self.describe(task)
+    }
+
     pub(super) fn expansions(&self, task: u32, counted: &[u64], out: &mut Vec<Expansion>) {
         let at = self.layer_at(task);
         let Body::Regular { op, .. } = &self.layers[at].body else { return };

@@ -187,7 +187,7 @@ pub(super) fn launch(
     };
     let since = inner.started.elapsed();
     if !inner.observers.is_empty() {
-        let layers = layers(&prepared.graph);
+        let layers = layers(&prepared.graph, inner.observers.wants_tasks());
         inner.observers.notify(&super::observe::RunEvent::Started { run: plan.run, layers: &layers, at: since });
     }
     let watch: Arc<dyn Watch> =

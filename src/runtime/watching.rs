@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::observe::{LayerInfo, LayerReport, Observers, Outcome, RunEvent, RunReport, TaskRecord};
+use super::observe::{LayerInfo, LayerReport, NamedTask, Observers, Outcome, RunEvent, RunReport, TaskRecord};
 use crate::error::Error;
 use crate::executor::{RunStats, TaskTimes, Watch};
-use crate::graph::{Body, Graph};
+use crate::graph::{Body, Call, Graph};
 
 /// Numbers of a run that the executor does not know.
 pub(super) struct Plan {
@@ -25,17 +25,26 @@ pub(super) struct Watching {
     pub last_report: Arc<Mutex<RunReport>>,
 }
 
-/// What observers are told of the layers.
-pub(super) fn layers(graph: &Graph) -> Vec<LayerInfo> {
+/// What observers are told of the layers, and of each task where it has a name of its own and they want to know it.
+pub(super) fn layers(graph: &Graph, wants_tasks: bool) -> Vec<LayerInfo> {
     let layers = graph.layers().iter().map(|layer| {
         let members = match &layer.body {
             Body::Regular { op, .. } => op.members().iter().map(|member| member.name.clone()).collect(),
             Body::Explicit(_) => Vec::new(),
         };
+        let named = match &layer.body {
+            Body::Explicit(tasks) if wants_tasks => tasks.calls().map(named).collect(),
+            _ => Vec::new(),
+        };
         let origin = layer.meta.origin;
-        LayerInfo { name: layer.meta.name.clone(), origin, tasks: u64::from(layer.len()), members }
+        LayerInfo { name: layer.meta.name.clone(), origin, tasks: u64::from(layer.len()), members, named }
     });
     layers.collect()
+}
+
+fn named(call: &dyn Call) -> NamedTask {
+    let members = call.members().iter().map(|member| member.name().to_string()).collect();
+    NamedTask { name: call.name().to_string(), origin: call.origin(), members }
 }
 
 impl Watching {
@@ -58,7 +67,7 @@ impl Watching {
             major_faults: stats.page_faults.map(|(_, major)| major),
             ..RunReport::default()
         };
-        for (info, layer) in layers(graph).iter().zip(&stats.layers) {
+        for (info, layer) in layers(graph, false).iter().zip(&stats.layers) {
             report.spilled_bytes += layer.spilled;
             report.read_back_bytes += layer.read_back;
             let mut line = LayerReport::new(info);
@@ -88,10 +97,11 @@ impl Watch for Watching {
 
     fn task(&self, graph: &Graph, times: &TaskTimes) {
         let layer = graph.layer_at(times.task);
+        let place = times.task - graph.layers()[layer].tasks.start;
         self.observers.notify(&RunEvent::Task(&TaskRecord {
             run: self.plan.run,
             layer: layer as u32,
-            index: u64::from(times.task - graph.layers()[layer].tasks.start),
+            index: u64::from(graph.layers()[layer].index(place)),
             member: None,
             thread: times.worker,
             start: self.since + times.start,

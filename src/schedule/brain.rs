@@ -41,6 +41,11 @@ impl WorkerState {
     pub fn is_stuck(&self) -> bool {
         self.outstanding > 1 && self.ticks >= STUCK_TICKS
     }
+
+    /// Whether it has been at one task so long that nothing else it may be given will soon be done.
+    pub fn is_late(&self) -> bool {
+        self.outstanding > 0 && self.ticks >= STUCK_TICKS
+    }
 }
 
 /// Buffers reused from call to call, so that a call does not allocate.
@@ -65,6 +70,8 @@ pub struct Brain {
     pub(super) asking: Vec<Worker>,
     /// A worker was stuck at the last tick.
     pub(super) slow: bool,
+    /// A worker was late at the last tick.
+    pub(super) late: bool,
     /// Workers asked for that have not arrived.
     pub(super) waking: u32,
     /// Which run is served next.
@@ -92,6 +99,7 @@ impl Brain {
             active: 0,
             asking: Vec::with_capacity(config.workers as usize),
             slow: false,
+            late: false,
             waking: 0,
             turn: 0,
             used: 0,
@@ -195,6 +203,7 @@ impl Brain {
                     worker.ticks = worker.ticks.saturating_add(1);
                 }
                 self.slow = self.workers.iter().any(WorkerState::is_stuck);
+                self.late = self.workers.iter().any(WorkerState::is_late);
             }
         }
     }

@@ -343,8 +343,12 @@ impl Brain {
         actions.wake += wake;
     }
 
-    /// Whether the ready tasks will be done sooner than another worker could come.
+    /// Whether the ready tasks will be done sooner than another worker could come: as far as their times tell, and unless
+    /// those at work turn out to be at something long.
     fn moments_left(&mut self, ready: u32) -> bool {
+        if self.late {
+            return false;
+        }
         let Some((at, task)) = self.next_ready() else { return false };
         let run = &self.runs[at];
         let nanos = run.layer_nanos[run.layer_of(task) as usize];

@@ -215,6 +215,11 @@ fn workers_are_called_where_there_is_work_for_them() {
     let quick = Event::Timing { run: RUN, layer: 0, tasks: 1, nanos: 500 };
     let heard = one.tell(&[quick, done(0, 0, 8), Event::Ask(0)]);
     assert_eq!((heard.start.len(), heard.wake), (1, 0), "two half microseconds of work are left: not worth a call");
+    // The one at work does not come back in time: it took a long one, and the others do not wait for that.
+    assert_eq!(one.tell(&[Event::Tick]).wake, 0);
+    assert_eq!(one.tell(&[Event::Tick]).wake, 2);
+    assert_eq!(one.tell(&[Event::Arrived(1)]).start.len(), 1);
+    assert_eq!(one.tell(&[Event::Arrived(2)]).start.len(), 1);
 }
 
 #[test]

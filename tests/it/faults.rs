@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chunkwise::prelude::*;
 use chunkwise::store::Block;
-use chunkwise::store::spill::{Fault, FaultyDisk, MemoryDisk, Op};
+use chunkwise::store::spill::{FaultyDisk, MemoryDisk};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::support::{EVERYWHERE, On, assert_empty, assert_nothing_held, eventually, noise_block, rayon_pool};
@@ -85,6 +85,47 @@ fn every_position_of_a_diamond() {
             }
         }
         assert_works(&runtime, &format!("{on:?}"));
+    }
+}
+
+#[test]
+fn every_task_of_a_diamond_of_rows() {
+    const LEN: u32 = 5;
+    for on in EVERYWHERE {
+        for fuse in [true, false] {
+            let builder = on.set(Runtime::builder().memory_limit(MIB).set("optimize.fuse", fuse));
+            let runtime = builder.build().unwrap();
+            for trouble in [Trouble::Error, Trouble::Panic] {
+                for bad in 0..5 {
+                    for place in 0..LEN {
+                        let at = move |position: u32, index: u32, value: u64| {
+                            if (position, index) == (bad, place) { trouble.strike() } else { Ok(value) }
+                        };
+                        let top = DelayedVec::try_from_fn(LEN, move |i| at(0, i, u64::from(i)));
+                        let left = top.try_map(move |x| at(1, *x as u32, x + 1));
+                        let right = top.try_map(move |x| at(2, *x as u32, x + 2));
+                        let both = left.zip_with(&right, |l, r| (*l, *r));
+                        let both = both.try_map(move |(l, r)| at(3, (l - 1) as u32, l * r));
+                        let case = format!("{on:?}, fuse {fuse}, {trouble:?} in {bad} at {place}");
+                        match compute_on(&runtime, (&both, &left, both.tree_reduce(|a, b| a + b))) {
+                            Ok(values) => {
+                                let both = vec![2, 6, 12, 20, 30];
+                                assert_eq!((bad, values), (4, (both, vec![1, 2, 3, 4, 5], Some(70))), "{case}");
+                            }
+                            Err(error) => {
+                                assert_eq!(error.kind(), trouble.kind(), "{case}: {error}");
+                                assert!(error.message().contains("on purpose"), "{case}: {error}");
+                                let verb = if bad == 0 { "try_from_fn" } else { "try_map" };
+                                assert_eq!(error.task().unwrap().to_string(), format!("{verb} #{place}"), "{case}");
+                                assert!(error.to_string().contains("tests/it/faults.rs"), "{case}: {error}");
+                            }
+                        }
+                        assert_nothing_held(&runtime, &case);
+                    }
+                }
+            }
+            assert_works(&runtime, &format!("{on:?}"));
+        }
     }
 }
 
@@ -340,54 +381,18 @@ fn out_of_time() {
 }
 
 /// A runtime over a disk, and the disk.
-fn over(on: On, fault: Option<Fault>) -> (Runtime, FaultyDisk, MemoryDisk) {
+fn over(on: On) -> (Runtime, FaultyDisk, MemoryDisk) {
     let memory = MemoryDisk::new("/spill");
-    let disk = FaultyDisk::new(memory.clone(), fault);
+    let disk = FaultyDisk::new(memory.clone(), None);
     let builder = Runtime::builder().memory_limit(SPILLING_LIMIT).spill_dir("/spill").disk(disk.clone());
     (on.set(builder).build().unwrap(), disk, memory)
-}
-
-#[test]
-fn a_disk_that_fails_at_each_operation() {
-    let expected = spilling().compute().unwrap();
-    for on in [On::Synchronous, On::Threads(2)] {
-        let (runtime, disk, _) = over(on, None);
-        assert_eq!(spilling().compute_on(&runtime).unwrap(), expected);
-        drop(runtime);
-        let operations = disk.operations().len() as u64;
-        assert!(operations > 20, "{operations} operations");
-        for at in 1..=operations + 2 {
-            for (kind, onwards) in [(std::io::ErrorKind::Other, false), (std::io::ErrorKind::StorageFull, true)] {
-                let (runtime, disk, memory) = over(on, Some(Fault { at, onwards, kind }));
-                let case = format!("{on:?}, operation {at}, {kind:?}, onwards {onwards}");
-                match spilling().compute_on(&runtime) {
-                    Ok(values) => assert_eq!(values, expected, "{case}"),
-                    Err(error) => {
-                        let known = matches!(error.kind(), ErrorKind::Spill | ErrorKind::SpillFull);
-                        assert!(known, "{case}: {error}");
-                        assert!(error.to_string().contains("/spill"), "{case}: {error}");
-                    }
-                }
-                assert_nothing_held(&runtime, &case);
-                if !onwards {
-                    // The fault may be beyond the first run, and strikes once.
-                    let next = spilling().compute_on(&runtime).or_else(|_| spilling().compute_on(&runtime));
-                    assert_eq!(next.unwrap(), expected, "{case}: the next run");
-                    assert_nothing_held(&runtime, &case);
-                    assert!(disk.count(Op::Write) > 0);
-                    drop(runtime);
-                    assert!(memory.paths().is_empty(), "{case}: {:?}", memory.paths());
-                }
-            }
-        }
-    }
 }
 
 #[test]
 fn a_disk_that_is_full() {
     let expected = spilling().compute().unwrap();
     for on in EVERYWHERE {
-        let (runtime, _, memory) = over(on, None);
+        let (runtime, _, memory) = over(on);
         let capped = on.set(Runtime::builder().memory_limit(SPILLING_LIMIT).spill_cap(200 * KIB));
         let capped = capped.spill_dir("/spill").disk(MemoryDisk::new("/spill")).build().unwrap();
         let error = spilling().compute_on(&capped).unwrap_err();
@@ -421,24 +426,9 @@ fn a_spill_directory_that_cannot_be_used() {
 }
 
 #[test]
-fn a_spill_directory_that_is_not_there_is_made() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("some").join("where");
-    let runtime = Runtime::builder().threads(2).memory_limit(SPILLING_LIMIT).spill_dir(&path).build().unwrap();
-    match spilling().compute_on(&runtime) {
-        Ok(values) => assert_eq!(values, spilling().compute().unwrap()),
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Spill, "{error}");
-            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-        }
-    }
-    assert_works(&runtime, "missing");
-}
-
-#[test]
 fn a_file_that_is_not_what_was_written() {
     for on in EVERYWHERE {
-        let (runtime, disk, memory) = over(on, None);
+        let (runtime, disk, memory) = over(on);
         disk.flip_reads(true);
         let error = spilling().compute_on(&runtime).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{on:?}: {error}");
@@ -463,6 +453,37 @@ fn a_limit_smaller_than_one_task_needs() {
         assert!(text.contains(&format!("faults.rs:{line}")), "{text}");
         assert_works(&runtime, &format!("{on:?}"));
         assert!(disk.paths().is_empty());
+    }
+}
+
+#[test]
+fn a_need_that_shows_only_while_it_runs() {
+    for on in EVERYWHERE {
+        let (runtime, disk) = on.runtime(100 * KIB);
+        // Nobody knows how large these are before they are made.
+        let parts: Vec<Delayed<Block<u64>>> = (0..10).map(|seed| delayed(move || noise_block(seed, 4096))).collect();
+        let ran = Arc::new(AtomicBool::new(false));
+        let has_run = ran.clone();
+        let line = line!() + 1;
+        let all = Delayed::all(&parts).named("together").map(move |all| {
+            has_run.store(true, Ordering::Relaxed);
+            all.len()
+        });
+        let error = all.compute_on(&runtime).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitTooSmall, "{on:?}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("`together` needs 320"), "{on:?}: {text}");
+        assert!(text.contains("100 KiB") && text.contains(&format!("faults.rs:{line}")), "{on:?}: {text}");
+        assert!(!ran.load(Ordering::Relaxed), "{on:?}");
+        assert_works(&runtime, &format!("{on:?}"));
+        assert!(disk.paths().is_empty());
+        // A block at a time fits, and so do two.
+        let sum = parts.iter().map(|part| part.map(|block| block[1])).collect::<Vec<_>>();
+        let sums = compute_on(&runtime, &sum).unwrap();
+        assert_eq!(sums[9], noise_block(9, 2)[1]);
+        let two = delayed_with((&parts[0], &parts[1]), |(a, b)| a[1] ^ b[1]);
+        assert_eq!(two.compute_on(&runtime).unwrap(), sums[0] ^ sums[1]);
+        assert_works(&runtime, &format!("{on:?}"));
     }
 }
 

@@ -1,11 +1,16 @@
 //! Integration tests: what a program that depends on the crate sees.
 
+mod cancel;
 mod delayed;
+mod disks;
 mod exchange;
 mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
+mod gate;
+mod programs;
 mod runtime;
+mod sharing;
 mod spill;
 mod support;
 mod tables;

@@ -143,6 +143,38 @@ pub struct LayerInfo {
     pub tasks: u64,
     /// The names of the layers that were fused into it, in the order they run in; empty where nothing was.
     pub members: Vec<String>,
+    /// Where each task has a name and a line of its own (those of `Delayed`), and an observer wants tasks: theirs, by the
+    /// index of the task; empty elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<NamedTask>,
+}
+
+impl LayerInfo {
+    /// What a task of the layer is called: by itself, or as the layer.
+    pub fn name_of(&self, task: &TaskRecord) -> &str {
+        let own = || self.named.get(usize::try_from(task.index).ok()?).map(|named| &named.name);
+        let member = || self.members.get(task.member? as usize);
+        member().or_else(own).unwrap_or(&self.name)
+    }
+
+    /// The line that asked for a task: its own, or that of the layer.
+    pub fn origin_of(&self, task: &TaskRecord) -> Origin {
+        let own = usize::try_from(task.index).ok().and_then(|index| self.named.get(index));
+        own.map_or(self.origin, |named| named.origin)
+    }
+}
+
+/// A task with a name of its own, as observers see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedTask {
+    /// Its name: the verb, or what `.named()` said.
+    pub name: String,
+    /// The line of the user's program that asked for it.
+    #[serde(serialize_with = "origin_or_null")]
+    pub origin: Origin,
+    /// The names of the tasks that were fused into it, in the order they run in; empty where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
 }
 
 /// One task that has run; or, of a task that was fused, one member of it.

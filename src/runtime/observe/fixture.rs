@@ -9,7 +9,7 @@ use crate::origin::Origin;
 
 /// A layer without a line.
 pub(super) fn layer(name: &str, tasks: u64) -> LayerInfo {
-    LayerInfo { name: name.to_string(), origin: Origin::UNKNOWN, tasks, members: Vec::new() }
+    LayerInfo { name: name.to_string(), origin: Origin::UNKNOWN, tasks, members: Vec::new(), named: Vec::new() }
 }
 
 /// A task of run 1 on a thread, with its times in milliseconds.

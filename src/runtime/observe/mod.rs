@@ -18,7 +18,7 @@ mod trace;
 mod tracing_observer;
 
 pub use self::callbacks::Callbacks;
-pub use self::event::{LayerInfo, Observer, RunEvent, TaskRecord};
+pub use self::event::{LayerInfo, NamedTask, Observer, RunEvent, TaskRecord};
 pub use self::notify::Observers;
 pub use self::profile::{Move, MoveKind, Profile, ProfiledRun, RunEnd};
 #[cfg(feature = "progress")]

@@ -107,7 +107,7 @@ impl Profile {
         self.recorded().tasks.clone()
     }
 
-    /// The tasks of the layers with this name, and of the fused members with it.
+    /// The tasks with this name, those of the layers with it, and those into which a member with it was fused.
     pub fn tasks_of(&self, name: &str) -> Vec<TaskRecord> {
         let recorded = self.recorded();
         recorded.tasks.iter().filter(|task| recorded.names(task, name)).copied().collect()
@@ -220,12 +220,9 @@ impl Recorded {
 
     fn names(&self, task: &TaskRecord, name: &str) -> bool {
         let Some(layer) = self.layer(task.run, task.layer) else { return false };
-        match task.member {
-            Some(member) => {
-                layer.members.get(member as usize).is_some_and(|member| member == name) || layer.name == name
-            }
-            None => layer.name == name,
-        }
+        let named = usize::try_from(task.index).ok().and_then(|index| layer.named.get(index));
+        let fused = named.is_some_and(|named| named.members.iter().any(|member| member == name));
+        layer.name_of(task) == name || layer.name == name || fused
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::event::{LayerInfo, TaskRecord};
 use super::profile::{Move, MoveKind, Recorded};
+use crate::origin::Origin;
 
 /// The file: its events in the order of the profile.
 #[derive(Serialize)]
@@ -76,9 +77,10 @@ pub(super) fn of(recorded: &Recorded) -> Trace {
 
 fn task_event(task: &TaskRecord, layer: Option<&LayerInfo>) -> Event {
     let category = category(layer, task.layer);
-    let member = task.member.and_then(|member| layer?.members.get(member as usize));
+    let name = layer.map_or(&*category, |layer| layer.name_of(task));
+    let origin = layer.map(|layer| layer.origin_of(task)).filter(Origin::is_known);
     Event {
-        name: format!("{} #{}", member.unwrap_or(&category), task.index),
+        name: format!("{name} #{}", task.index),
         cat: category,
         ph: "X",
         ts: micros(task.start),
@@ -89,7 +91,7 @@ fn task_event(task: &TaskRecord, layer: Option<&LayerInfo>) -> Event {
         args: json!({
             "bytes_in": task.bytes_in,
             "bytes_out": task.bytes_out,
-            "origin": layer.filter(|layer| layer.origin.is_known()).map(|layer| layer.origin.to_string()),
+            "origin": origin.map(|origin| origin.to_string()),
         }),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, ErrorKind, Result, human_bytes};
 use crate::store::Chunk;
 use crate::store::codec::{Codec, GroupWriter, ReadAt, SpillSource};
-use crate::store::spill::dir::{SpillDir, disk_error};
+use crate::store::spill::dir::{SpillDir, disk_error, remove_left_overs};
 use crate::store::spill::disk::{Disk, DiskFile};
 use crate::store::spill::segment::{Segment, Segments, Taken};
 
@@ -208,6 +208,11 @@ impl SpillArea {
             files: segments.count(),
             disk_bytes: segments.disk_bytes,
         }
+    }
+
+    /// Removes what dead processes left below the root, as the first write does too. What cannot be removed stays.
+    pub fn sweep(&self) {
+        remove_left_overs(&*self.0.disk, &self.0.root);
     }
 
     /// The directory of the area, where there is one.

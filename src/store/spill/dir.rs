@@ -5,7 +5,7 @@
 //!
 //! 1. An owner makes the directory, makes `pid`, locks it, and then looks whether `pid` is still there. If any step finds
 //!    that somebody was faster, it begins again under another name.
-//! 2. A cleaner (every owner is one, when it begins) locks `pid` of each directory it finds. If it gets the lock, the
+//! 2. A cleaner (every runtime is one with its first run, and every owner, when it begins) locks `pid` of each directory it finds. If it gets the lock, the
 //!    owner is dead or has not locked yet: it removes the segments, then `pid`, then the directory, and then gives the lock up.
 //! 3. A directory without `pid` is being made, or was left half way: the cleaner tries to remove it, which works only
 //!    while it is empty; its maker then does not find it and begins again.
@@ -119,7 +119,7 @@ fn make_root(disk: &dyn Disk, root: &Path) -> Result<()> {
 }
 
 /// Removes what dead processes left. A directory that resists (another user's) is left to whoever can.
-fn remove_left_overs(disk: &dyn Disk, root: &Path) {
+pub(super) fn remove_left_overs(disk: &dyn Disk, root: &Path) {
     for name in disk.list(root).unwrap_or_default() {
         if !name.starts_with(PREFIX) {
             continue;

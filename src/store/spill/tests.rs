@@ -332,7 +332,7 @@ fn left_overs_of_the_dead_go_with_the_first_write() {
 
 #[test]
 fn left_overs_of_a_killed_process_go_and_a_living_one_keeps_its_own() {
-    const DIE_IN: &str = "CHUNKWISE_TEST_DIE_IN";
+    const DIE_IN: &str = "SPILL_TEST_DIE_IN";
     if let Some(root) = std::env::var_os(DIE_IN) {
         // The child: spills, tells that it did, and dies without cleaning up when its input ends.
         let area = real_area(Path::new(&root));
