@@ -6,12 +6,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::task::AliasNode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::graph::{Call, Inputs as TaskInputs, Outputs, TaskContext};
 use crate::origin::Origin;
 use crate::plan::{Alias, Node, NodeRef, OneValue, Request, Role, Sink};
 use crate::runtime::{Computable, Kept, Persist};
-use crate::store::{Chunk, Kind, chunk};
+use crate::store::{self, Chunk, Kind, chunk};
 
 /// A value of type `T` that is not there yet: a task, and all the tasks it needs.
 ///
@@ -28,6 +28,11 @@ use crate::store::{Chunk, Kind, chunk};
 /// assert_eq!(d.compute()?, 60);
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
+///
+/// # Asked for twice
+/// `compute((&d, &d))` runs the task once and gives its value twice where it is known how to clone it: numbers, text,
+/// vectors of them, arrays, tables, and what came out of a verb that asks for `Clone` itself ([`Delayed::value`],
+/// [`Delayed::all`], [`Delayed::split`], persisted values). For other types it is an error, told before anything runs.
 ///
 /// # Memory
 /// A value is held until its last reader has run. Its size is known for numbers, text, vectors of them, arrays and
@@ -91,13 +96,29 @@ pub struct Pending<T> {
     type_of: PhantomData<fn() -> T>,
 }
 
+/// What a node is a view of, however many names it got.
+fn behind_aliases(node: &NodeRef) -> &NodeRef {
+    let mut node = node;
+    while let Role::Alias(_) = node.node().role() {
+        let mut target = None;
+        node.node().visit(&mut |input| target = target.or(Some(input)));
+        let Some(target) = target else { return node };
+        node = target;
+    }
+    node
+}
+
 impl<T: Any + Send + Sync> Computable for Delayed<T> {
     type Output = T;
     type Pending = Pending<T>;
 
     fn request(&self, request: &mut Request) -> Pending<T> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node, value.clone());
+        if store::is_known::<T>() || behind_aliases(&self.node).node().clones() {
+            request.want(&self.node, value.clone());
+        } else {
+            request.want_alone(&self.node, value.clone());
+        }
         Pending { value, node: self.node.clone(), type_of: PhantomData }
     }
 
@@ -107,13 +128,14 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
             Ok(value) => Ok(value),
             Err(shared) => {
                 // The plan holds it too, or it was asked for twice.
-                shared.get::<T>()?;
-                let copy = pending.node.node().clone_value(&shared).and_then(|copy| copy.try_take::<T>().ok());
-                copy.ok_or_else(|| {
-                    let text = "a value was asked for twice in one compute and cannot be copied: ask for it once, or \
-                                for `.map(T::clone)` of it";
-                    Error::new(ErrorKind::Plan, text)
-                })
+                if let Some(copy) = store::copy(shared.get::<T>()?) {
+                    return Ok(copy);
+                }
+                let copy = behind_aliases(&pending.node)
+                    .node()
+                    .clone_value(&shared)
+                    .and_then(|copy| copy.try_take::<T>().ok());
+                copy.ok_or_else(|| Error::internal("a value that cannot be cloned was given to two"))
             }
         }
     }
@@ -153,6 +175,10 @@ impl<T: Any + Send + Sync + Clone> Node for KeptValue<T> {
 
     fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
         Ok(self)
+    }
+
+    fn clones(&self) -> bool {
+        true
     }
 
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
