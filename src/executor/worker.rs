@@ -210,6 +210,7 @@ impl Shared {
             if lease.todo.is_empty() {
                 lease.run = None;
             }
+            self.take_in_hand(&mut local.effects);
             self.publish(core);
             core.brain.is_active(worker)
         };
