@@ -121,18 +121,26 @@ impl Core {
         let id = run.id;
         let (brain, actions) = (&mut self.brain, &mut self.actions);
         let Some(live) = self.runs.iter_mut().find(|live| live.state.id == id) else { return };
-        let mut chunks = finished.chunks.drain(..);
-        let (mut bytes, mut counted) = (&finished.bytes[..], &finished.counted[..]);
-        for record in &finished.records {
+        let Finished { records, chunks, bytes, counted, each, .. } = finished;
+        let mut chunks = chunks.drain(..);
+        let (mut bytes, mut counted) = (&bytes[..], &counted[..]);
+        for record in &*records {
             let task = record.task;
+            let pieces = record.first_piece..record.first_piece + record.pieces;
+            let simple = record.ending == Ending::Done && record.pieces == 1 && record.counted == 0;
+            if !simple && !each.is_empty() {
+                brain.note(&Event::DoneEach { worker, run: id, tasks: each }, actions);
+                each.clear();
+            }
             match record.ending {
                 Ending::Failed => brain.note(&Event::Failed { worker, run: id, task }, actions),
                 Ending::Skipped => brain.note(&Event::Skipped { worker, run: id, task }, actions),
                 Ending::Done => {
                     live.done += 1;
-                    let pieces = brain.pieces_of(id, task);
-                    if run.mode == OutputMode::Collect {
-                        let sizes = pieces.clone().zip(bytes).filter(|(piece, _)| run.output_number(*piece).is_some());
+                    let sizes;
+                    (sizes, bytes) = bytes.split_at(record.pieces as usize);
+                    if run.mode == OutputMode::Collect && run.has_outputs(&pieces) {
+                        let sizes = pieces.clone().zip(sizes).filter(|(piece, _)| run.output_number(*piece).is_some());
                         live.delivered += sizes.map(|(_, bytes)| bytes).sum::<u64>();
                     }
                     for (piece, chunk) in pieces.zip(&mut chunks) {
@@ -140,18 +148,22 @@ impl Core {
                             live.values.store(piece, chunk);
                         }
                     }
-                    let sizes;
-                    (sizes, bytes) = bytes.split_at(record.pieces as usize);
                     let counts;
                     (counts, counted) = counted.split_at(record.counted as usize);
-                    let event = match sizes {
-                        [only] if counts.is_empty() => Event::Done { worker, run: id, task, bytes: *only },
-                        [only] => Event::Sealed { worker, run: id, task, bytes: *only, counted: counts },
-                        _ => Event::DonePieces { worker, run: id, task, bytes: sizes },
-                    };
-                    brain.note(&event, actions);
+                    match sizes {
+                        [only] if counts.is_empty() => each.push((task, *only)),
+                        [only] => {
+                            brain
+                                .note(&Event::Sealed { worker, run: id, task, bytes: *only, counted: counts }, actions);
+                        }
+                        _ => brain.note(&Event::DonePieces { worker, run: id, task, bytes: sizes }, actions),
+                    }
                 }
             }
+        }
+        if !each.is_empty() {
+            brain.note(&Event::DoneEach { worker, run: id, tasks: each }, actions);
+            each.clear();
         }
         effects.garbage.chunks.extend(chunks.flatten());
         effects.made |= run.mode != OutputMode::Collect && !finished.records.is_empty();
@@ -199,21 +211,28 @@ impl Core {
                 effects.jobs.push(DiskJob::Read { run: live.state.clone(), piece, extent });
             }
         }
-        for start in actions.start.drain(..) {
-            let Some(live) = self.runs.iter_mut().find(|live| live.state.id == start.run) else { continue };
-            let Some(lease) = lease.as_deref_mut() else { continue };
-            if lease.run.as_ref().is_none_or(|run| run.id != start.run) {
+        let mut starts = actions.start.drain(..).peekable();
+        while let (Some(first), Some(lease)) = (starts.peek().copied(), lease.as_deref_mut()) {
+            // All that is given out at once mostly is of one run.
+            let Some(live) = self.runs.iter_mut().find(|live| live.state.id == first.run) else {
+                starts.next();
+                continue;
+            };
+            if lease.run.as_ref().is_none_or(|run| run.id != first.run) {
                 lease.run = Some(live.state.clone());
             }
-            let before = lease.inputs.len();
-            let (values, inputs) = (&mut live.values, &mut lease.inputs);
-            self.brain.each_input(start.run, start.task, |piece, last| {
-                inputs.push_back(if last { values.take(piece) } else { values.get(piece) });
-            });
-            let inputs = (lease.inputs.len() - before) as u32;
-            let part = self.brain.sub_task(start.run, start.task);
-            lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });
+            while let Some(start) = starts.next_if(|start| start.run == first.run) {
+                let before = lease.inputs.len();
+                let (values, inputs) = (&mut live.values, &mut lease.inputs);
+                self.brain.each_input(start.run, start.task, |piece, last| {
+                    inputs.push(if last { values.take(piece) } else { values.get(piece) });
+                });
+                let inputs = (lease.inputs.len() - before) as u32;
+                let part = self.brain.sub_task(start.run, start.task);
+                lease.todo.push_back(Todo { task: start.task, part, inputs, behind: start.behind });
+            }
         }
+        drop(starts);
         self.steals.append(&mut actions.steal);
         effects.wake += std::mem::take(&mut actions.wake);
         let used = self.brain.counted();

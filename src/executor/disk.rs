@@ -136,6 +136,6 @@ impl Shared {
         let part = run.graph.task_count() + (piece - static_pieces);
         let owner = core.brain.sub_task(run.id, part).map_or(0, |part| part.owner);
         drop(core);
-        run.graph.part_kind(owner)
+        run.graph.layers()[run.graph.layer_at(owner)].part_kind(owner)
     }
 }

@@ -116,7 +116,7 @@ impl Engine {
 
     fn with(crew: Crew, budget: Budget, pool: Pool, spill: SpillArea, family: u64, is_nested: bool) -> Engine {
         let workers = crew.workers() as u32;
-        let config = BrainConfig { workers, limit: budget.limit(), max_lease: 64 };
+        let config = BrainConfig { workers, limit: budget.limit(), max_lease: 256 };
         let shared = Arc::new(Shared {
             core: Mutex::new(Core::new(Brain::new(config).refusing_beyond(budget.root_limit()))),
             seats: (0..workers).map(|_| Seat::default()).collect(),

@@ -28,6 +28,7 @@ pub(super) enum Ending {
 pub(super) struct Record {
     pub task: u32,
     pub ending: Ending,
+    pub first_piece: u32,
     pub pieces: u32,
     pub counted: u32,
 }
@@ -39,6 +40,8 @@ pub(super) struct Finished {
     pub chunks: Vec<Option<Chunk>>,
     pub bytes: Vec<u64>,
     pub counted: Vec<u64>,
+    /// Consecutive tasks that gave one piece each, for the brain.
+    pub each: Vec<(u32, u64)>,
     /// Time spent per layer, in the order in which the layers changed.
     pub timings: Vec<Timing>,
 }
@@ -52,6 +55,16 @@ pub(super) struct Timing {
 }
 
 impl Finished {
+    /// Adds a task and what it gave.
+    pub fn push(&mut self, record: Record, chunks: &mut Vec<Chunk>, bytes: &mut Vec<u64>, counted: &mut Vec<u64>) {
+        self.records.push(record);
+        self.chunks.extend(chunks.drain(..).map(Some));
+        self.bytes.append(bytes);
+        if !counted.is_empty() {
+            self.counted.append(counted);
+        }
+    }
+
     pub fn clear(&mut self) {
         self.records.clear();
         self.chunks.clear();
@@ -66,19 +79,28 @@ impl Finished {
 pub(super) struct Lease {
     pub run: Option<Arc<RunState>>,
     pub todo: VecDeque<Todo>,
-    pub inputs: VecDeque<Option<Chunk>>,
+    /// The inputs of all that is to do; those before `taken` are gone.
+    pub inputs: Vec<Option<Chunk>>,
+    taken: usize,
     pub finished: Finished,
 }
 
 impl Lease {
-    /// Takes the next task, its inputs going to `inputs`.
-    pub fn next(&mut self, inputs: &mut VecDeque<Option<Chunk>>) -> Option<Todo> {
+    /// Takes the next task, its inputs going to the empty list `inputs`.
+    pub fn next(&mut self, inputs: &mut Vec<Option<Chunk>>) -> Option<Todo> {
+        debug_assert!(inputs.is_empty(), "the inputs of the task before are gone");
         let todo = self.todo.pop_front()?;
-        if todo.inputs as usize == self.inputs.len() && inputs.is_empty() {
+        if self.taken == 0 && self.todo.is_empty() {
             // All of them, perhaps a million: not one by one.
             std::mem::swap(inputs, &mut self.inputs);
         } else {
-            inputs.extend(self.inputs.drain(..todo.inputs as usize));
+            let end = self.taken + todo.inputs as usize;
+            inputs.extend(self.inputs[self.taken..end].iter_mut().map(Option::take));
+            self.taken = end;
+            if self.todo.is_empty() {
+                self.inputs.clear();
+                self.taken = 0;
+            }
         }
         if todo.behind {
             // Where that task failed there is none, and this one will be skipped.
@@ -105,6 +127,10 @@ impl Lease {
         let inputs: u32 = thief.todo.iter().map(|todo| todo.inputs).sum();
         let first = self.inputs.len() - inputs as usize;
         thief.inputs.extend(self.inputs.drain(first..));
+        if self.todo.is_empty() {
+            self.inputs.clear();
+            self.taken = 0;
+        }
         tasks as u32
     }
 }

@@ -63,6 +63,9 @@ pub(crate) struct RunState {
     pub receiver: Option<Arc<dyn Receiver>>,
     /// Ranges of output pieces by their start, with the number of their first output.
     outputs: Vec<(Range<u32>, u32)>,
+    /// All of them lie between these.
+    outputs_start: u32,
+    outputs_end: u32,
     /// Nothing new is to begin.
     pub ending: AtomicBool,
     /// Times of each task are wanted.
@@ -116,6 +119,8 @@ impl RunState {
             mode,
             scope: Scope::default(),
             receiver,
+            outputs_start: outputs.first().map_or(0, |(range, _)| range.start),
+            outputs_end: outputs.last().map_or(0, |(range, _)| range.end),
             outputs,
             ending: AtomicBool::new(false),
             counts: watch.as_ref().is_some_and(|watch| watch.wants_progress()),
@@ -129,6 +134,12 @@ impl RunState {
             end: Mutex::default(),
             ended: Condvar::new(),
         }
+    }
+
+    /// Whether any of the pieces of a task may be an output.
+    #[inline]
+    pub fn has_outputs(&self, pieces: &Range<u32>) -> bool {
+        pieces.start < self.outputs_end && pieces.end > self.outputs_start
     }
 
     /// The number of the output that a piece is, if it is one.

@@ -44,23 +44,23 @@ impl Garbage {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
             return;
         }
-        let _ = drop_each(self.chunks.drain(..));
+        let _ = drop_all(&mut self.chunks);
         self.extents.clear();
         for mut values in self.values.drain(..) {
-            values
-                .layers
-                .iter_mut()
-                .chain([&mut values.parts])
-                .for_each(|slots| drop(drop_each(slots.drain(..).flatten())));
+            values.layers.iter_mut().chain([&mut values.parts]).for_each(|slots| drop(drop_all(slots)));
         }
     }
 }
 
-/// Drops each by itself, so that one whose `Drop` panics leaves the others alone; the first panic.
-pub(super) fn drop_each<T>(items: impl Iterator<Item = T>) -> std::thread::Result<()> {
+/// Drops all items, also where the `Drop` of one panics; the first panic.
+pub(super) fn drop_all<T>(items: &mut Vec<T>) -> std::thread::Result<()> {
     let mut result = Ok(());
-    for item in items {
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(item)));
+    while !items.is_empty() {
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(item) = items.pop() {
+                drop(item);
+            }
+        }));
         if result.is_ok() {
             result = dropped;
         }

@@ -1,7 +1,6 @@
 //! A worker: takes leases from the brain, runs their tasks, reports.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +9,9 @@ use super::core::{Core, Effects};
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
 use super::run::{RunState, lock};
-use super::values::drop_each;
+use super::values::drop_all;
 use crate::error::{Error, Result};
-use crate::graph::{Inputs, Outputs};
+use crate::graph::{Inputs, Layer, Outputs};
 use crate::schedule::{Event, OutputMode, Topology, Worker};
 use crate::store::Chunk;
 
@@ -28,7 +27,7 @@ const REPORT_SHARE: u64 = 16;
 /// A worker's buffers, kept from one time at work to the next.
 #[derive(Default)]
 pub(super) struct Local {
-    inputs: VecDeque<Option<Chunk>>,
+    inputs: Vec<Option<Chunk>>,
     chunks: Vec<Chunk>,
     bytes: Vec<u64>,
     counted: Vec<u64>,
@@ -251,8 +250,9 @@ impl Shared {
         let (OutputMode::Collect, Some(receiver)) = (run.mode, &run.receiver) else { return };
         let mut at = 0;
         for record in &finished.records {
-            if record.task < run.graph.task_count() && record.ending == Ending::Done {
-                for (piece, slot) in run.graph.pieces_of(record.task).zip(&mut finished.chunks[at..]) {
+            let pieces = record.first_piece..record.first_piece + record.pieces;
+            if run.has_outputs(&pieces) {
+                for (piece, slot) in pieces.zip(&mut finished.chunks[at..]) {
                     let Some(output) = run.output_number(piece) else { continue };
                     let unread = run.graph.consumers(piece, scratch).is_empty();
                     let chunk = if unread { slot.take() } else { slot.clone() };
@@ -268,7 +268,7 @@ impl Shared {
         if let Err(error) = put.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             run.fail(error);
         }
-        let _ = drop_each(deliveries.drain(..));
+        let _ = drop_all(deliveries);
     }
 
     /// Runs the tasks of the worker's lease, or some of them where they make so much that the brain is to know of it first;
@@ -282,34 +282,34 @@ impl Shared {
         let mut since = Instant::now();
         let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };
         let mut last: Option<Record> = None;
+        // The layer of the task before: that of the next one nearly always.
+        let mut layer: Option<&Layer> = None;
         loop {
             let todo = {
                 let mut lease = lock(&seat.lease);
                 if let Some(record) = last.take() {
-                    let finished = &mut lease.finished;
-                    finished.records.push(record);
-                    finished.chunks.extend(local.chunks.drain(..).map(Some));
-                    finished.bytes.append(&mut local.bytes);
-                    finished.counted.append(&mut local.counted);
+                    lease.finished.push(record, &mut local.chunks, &mut local.bytes, &mut local.counted);
                 }
                 // One that stands behind another takes that one's value before anything is reported.
                 let goes_on = unreported < enough || lease.todo.front().is_some_and(|todo| todo.behind);
                 if goes_on { lease.next(&mut local.inputs) } else { None }
             };
-            let layer = todo
-                .as_ref()
-                .map_or(u32::MAX, |todo| run.graph.layer_at(todo.part.map_or(todo.task, |part| part.owner)) as u32);
-            if layer != timing.layer {
+            let owner = todo.as_ref().map(|todo| todo.part.map_or(todo.task, |part| part.owner));
+            if layer.is_none_or(|layer| owner.is_none_or(|owner| !layer.tasks.contains(&owner))) {
                 if timing.tasks > 0 {
                     let now = Instant::now();
                     timing.nanos = (now - since).as_nanos() as u64;
                     since = now;
                     lock(&seat.lease).finished.timings.push(timing);
                 }
-                timing = Timing { layer, tasks: 0, nanos: 0, bytes_out: 0 };
+                let at = owner.map_or(usize::MAX, |owner| run.graph.layer_at(owner));
+                layer = run.graph.layers().get(at);
+                timing = Timing { layer: at as u32, tasks: 0, nanos: 0, bytes_out: 0 };
             }
-            let Some(todo) = todo else { return unreported >= enough && !lock(&seat.lease).todo.is_empty() };
-            let record = self.run_task(worker, &run, &todo, local);
+            let (Some(todo), Some(layer)) = (todo, layer) else {
+                return unreported >= enough && !lock(&seat.lease).todo.is_empty();
+            };
+            let record = self.run_task(worker, &run, layer, &todo, local);
             let bytes = local.bytes.iter().sum::<u64>();
             unreported += bytes;
             timing.tasks += 1;
@@ -318,10 +318,19 @@ impl Shared {
         }
     }
 
-    fn run_task(&self, worker: Worker, run: &RunState, todo: &Todo, local: &mut Local) -> Record {
-        let mut record = Record { task: todo.task, ending: Ending::Skipped, pieces: 0, counted: 0 };
+    fn run_task(&self, worker: Worker, run: &RunState, layer: &Layer, todo: &Todo, local: &mut Local) -> Record {
+        let pieces = match todo.part {
+            None => layer.pieces_of(todo.task),
+            // Sub-tasks stand behind the tasks of the graph, and give one piece each.
+            Some(_) => {
+                let piece = run.graph.piece_count() + (todo.task - run.graph.task_count());
+                piece..piece + 1
+            }
+        };
+        let mut record =
+            Record { task: todo.task, ending: Ending::Skipped, first_piece: pieces.start, pieces: 0, counted: 0 };
         if run.is_ending() {
-            let _ = drop_each(local.inputs.drain(..));
+            let _ = drop_all(&mut local.inputs);
             return record;
         }
         let owner = todo.part.map_or(todo.task, |part| part.owner);
@@ -330,33 +339,25 @@ impl Shared {
         let ran = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
             let context = run.context(&self.budget);
             let mut out = Outputs::new(chunks, counted);
-            let mut given = Inputs::new(inputs.make_contiguous());
-            match todo.part {
-                None => run.graph.run(todo.task, &context, &mut given, &mut out)?,
-                Some(part) => run.graph.run_part(part.owner, part.part, &context, &mut given, &mut out)?,
-            }
-            let pieces = match todo.part {
-                None => run.graph.pieces_of(todo.task).len(),
-                Some(_) => 1,
-            };
-            if chunks.len() != pieces {
-                return Err(Error::internal(format!("gave {} pieces instead of {pieces}", chunks.len())));
+            layer.run(owner, todo.part.map(|part| part.part), &context, &mut Inputs::new(inputs), &mut out)?;
+            if chunks.len() != pieces.len() {
+                return Err(Error::internal(format!("gave {} pieces instead of {}", chunks.len(), pieces.len())));
             }
             for (place, chunk) in chunks.iter().enumerate() {
                 let kind = match todo.part {
-                    None => run.graph.kind_of(todo.task, place as u32),
-                    Some(part) => run.graph.part_kind(part.owner),
+                    None => layer.kind_of(owner, place as u32),
+                    Some(_) => layer.part_kind(owner),
                 };
                 bytes.push(kind.bytes(chunk));
             }
-            // Inputs that the task did not take go before it is reported, so that their memory is free by then.
-            let dropped = drop_each(inputs.drain(..)).map_err(Error::from_panic);
-            if inputs.capacity() > MOST_KEPT {
-                inputs.shrink_to(MOST_KEPT);
-            }
-            dropped
+            Ok(())
         }));
-        match ran.unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
+        // Inputs that the task did not take go before it is reported, so that their memory is free by then.
+        let dropped = drop_all(inputs);
+        if inputs.capacity() > MOST_KEPT {
+            inputs.shrink_to(MOST_KEPT);
+        }
+        match ran.and_then(|ran| dropped.map(|()| ran)).unwrap_or_else(|panic| Err(Error::from_panic(panic))) {
             Ok(()) => {
                 record.ending = Ending::Done;
                 record.pieces = chunks.len() as u32;
@@ -365,8 +366,7 @@ impl Shared {
             Err(error) => {
                 run.fail(run.task_error(owner, error));
                 record.ending = Ending::Failed;
-                let _ = drop_each(inputs.drain(..));
-                let _ = drop_each(chunks.drain(..));
+                let _ = drop_all(chunks);
                 bytes.clear();
                 counted.clear();
             }

@@ -140,12 +140,15 @@ pub struct Tasks {
     pub(super) reads: Csr,
     /// Where the pieces of each task begin, if any task gives more than one.
     pub(super) piece_starts: Vec<u32>,
+    /// What each task declares to need, as far as the last one that declares anything.
+    needs: Vec<u64>,
 }
 
 impl Tasks {
     /// No tasks yet, and room for some.
     pub fn with_capacity(tasks: usize, edges: usize) -> Tasks {
-        Tasks { calls: Vec::with_capacity(tasks), reads: Csr::with_capacity(tasks, edges), piece_starts: Vec::new() }
+        let (calls, reads) = (Vec::with_capacity(tasks), Csr::with_capacity(tasks, edges));
+        Tasks { calls, reads, ..Tasks::default() }
     }
 
     /// The calls of all tasks, in their order.
@@ -174,9 +177,24 @@ impl Tasks {
         if !self.piece_starts.is_empty() {
             self.piece_starts.push(first + pieces);
         }
+        let need = call.need();
+        if need > 0 {
+            self.needs.resize(task as usize, 0);
+            self.needs.push(need);
+        }
         self.calls.push(call);
         self.reads.end_row();
         first
+    }
+
+    /// Bytes a task declares to need beside its inputs.
+    pub fn need(&self, task: u32) -> u64 {
+        self.needs.get(task as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether any task declares a need.
+    pub fn any_need(&self) -> bool {
+        !self.needs.is_empty()
     }
 
     /// Number of tasks.

@@ -160,6 +160,51 @@ impl Layer {
             Some(kept) => kept.place(index),
         }
     }
+
+    /// The pieces that one of its tasks gives.
+    #[inline]
+    pub fn pieces_of(&self, task: u32) -> Range<u32> {
+        let index = task - self.tasks.start;
+        let own = match (self.pieces_per_task, &self.body) {
+            (0, Body::Explicit(tasks)) => tasks.pieces_of(index),
+            (each, _) => index * each..(index + 1) * each,
+        };
+        self.pieces.start + own.start..self.pieces.start + own.end
+    }
+
+    /// Runs one of its tasks, or, of a task that an exchange split, a part.
+    pub(crate) fn run(
+        &self,
+        task: u32,
+        part: Option<u32>,
+        context: &TaskContext<'_>,
+        inputs: &mut Inputs<'_>,
+        out: &mut Outputs<'_>,
+    ) -> Result<()> {
+        let index = task - self.tasks.start;
+        match (&self.body, part) {
+            (Body::Regular { op, .. }, None) => op.run(context, self.index(index), inputs, out),
+            (Body::Regular { op, .. }, Some(part)) => op.run_part(context, self.index(index), part, inputs, out),
+            (Body::Explicit(tasks), None) => tasks.calls[index as usize].call(context, inputs, out),
+            (Body::Explicit(_), Some(_)) => Err(crate::error::Error::internal("a task of an explicit layer was split")),
+        }
+    }
+
+    /// What the engine knows about piece number `place` of one of its tasks.
+    pub(crate) fn kind_of(&self, task: u32, place: u32) -> &'static dyn Kind {
+        match &self.body {
+            Body::Regular { op, .. } => op.kind(),
+            Body::Explicit(tasks) => tasks.calls[(task - self.tasks.start) as usize].kind(place),
+        }
+    }
+
+    /// What the engine knows about the pieces of the parts of one of its tasks.
+    pub(crate) fn part_kind(&self, owner: u32) -> &'static dyn Kind {
+        match &self.body {
+            Body::Regular { op, .. } => op.part_kind(),
+            Body::Explicit(_) => self.kind_of(owner, 0),
+        }
+    }
 }
 
 /// Layers with their edges; the layers stand in an order in which each reads only earlier ones or itself.
@@ -208,6 +253,7 @@ impl Graph {
     }
 
     /// The layer of a task, by its place.
+    #[inline]
     pub fn layer_at(&self, task: u32) -> usize {
         self.layers.partition_point(|layer| layer.tasks.end <= task)
     }
@@ -220,56 +266,6 @@ impl Graph {
     pub(super) fn extent(&self, above: &Layer, input: Input) -> Extent {
         let below = &self.layers[input.layer as usize];
         Extent { below: below.original_len(), pieces: below.pieces_per_task, above: above.original_len() }
-    }
-
-    /// Runs a task.
-    pub(crate) fn run(
-        &self,
-        task: u32,
-        context: &TaskContext<'_>,
-        inputs: &mut Inputs<'_>,
-        out: &mut Outputs<'_>,
-    ) -> Result<()> {
-        let layer = &self.layers[self.layer_at(task)];
-        let index = task - layer.tasks.start;
-        match &layer.body {
-            Body::Regular { op, .. } => op.run(context, layer.index(index), inputs, out),
-            Body::Explicit(tasks) => tasks.calls[index as usize].call(context, inputs, out),
-        }
-    }
-
-    /// Runs a part of a task that an exchange split.
-    pub(crate) fn run_part(
-        &self,
-        owner: u32,
-        part: u32,
-        context: &TaskContext<'_>,
-        inputs: &mut Inputs<'_>,
-        out: &mut Outputs<'_>,
-    ) -> Result<()> {
-        let layer = &self.layers[self.layer_at(owner)];
-        match &layer.body {
-            Body::Regular { op, .. } => op.run_part(context, layer.index(owner - layer.tasks.start), part, inputs, out),
-            Body::Explicit(_) => Err(crate::error::Error::internal("a task of an explicit layer was split")),
-        }
-    }
-
-    /// What the engine knows about piece number `place` of a task.
-    pub(crate) fn kind_of(&self, task: u32, place: u32) -> &'static dyn Kind {
-        let layer = &self.layers[self.layer_at(task)];
-        match &layer.body {
-            Body::Regular { op, .. } => op.kind(),
-            Body::Explicit(tasks) => tasks.calls[(task - layer.tasks.start) as usize].kind(place),
-        }
-    }
-
-    /// What the engine knows about the pieces of a task's parts.
-    pub(crate) fn part_kind(&self, owner: u32) -> &'static dyn Kind {
-        let layer = &self.layers[self.layer_at(owner)];
-        match &layer.body {
-            Body::Regular { op, .. } => op.part_kind(),
-            Body::Explicit(tasks) => tasks.calls[(owner - layer.tasks.start) as usize].kind(0),
-        }
     }
 
     /// What the engine knows about a piece.

@@ -158,7 +158,8 @@ pub(super) fn evaluate(graph: &Graph) -> Result<Vec<u64>> {
         let mut inputs: Vec<Option<Chunk>> = read.map(|piece| Some(values[*piece as usize].clone())).collect();
         let mut counted = Vec::new();
         let mut out = Outputs::new(&mut values, &mut counted);
-        graph.run(task, &context, &mut Inputs::new(&mut inputs), &mut out)?;
+        let layer = &graph.layers[graph.layer_at(task)];
+        layer.run(task, None, &context, &mut Inputs::new(&mut inputs), &mut out)?;
         assert_eq!(values.len() as u32, graph.pieces_of(task).end);
     }
     let pieces: Vec<u32> = graph.outputs().iter().cloned().flatten().collect();

@@ -25,13 +25,7 @@ impl Topology for Graph {
     }
 
     fn pieces_of(&self, task: u32) -> Range<u32> {
-        let layer = &self.layers[self.layer_at(task)];
-        let index = task - layer.tasks.start;
-        let own = match (layer.pieces_per_task, &layer.body) {
-            (0, Body::Explicit(tasks)) => tasks.pieces_of(index),
-            (each, _) => index * each..(index + 1) * each,
-        };
-        layer.pieces.start + own.start..layer.pieces.start + own.end
+        self.layers[self.layer_at(task)].pieces_of(task)
     }
 
     fn task_of(&self, piece: u32) -> u32 {
@@ -140,8 +134,19 @@ impl Topology for Graph {
         let index = task - layer.tasks.start;
         match &layer.body {
             Body::Regular { op, .. } => op.need(layer.index(index)),
-            Body::Explicit(tasks) => tasks.calls[index as usize].need(),
+            Body::Explicit(tasks) => tasks.need(index),
         }
+    }
+
+    fn needs(&self, layer: u32) -> bool {
+        match &self.layers[layer as usize].body {
+            Body::Regular { .. } => true,
+            Body::Explicit(tasks) => tasks.any_need(),
+        }
+    }
+
+    fn one_piece_each(&self) -> bool {
+        self.layers.iter().all(|layer| layer.pieces_per_task == 1)
     }
 
     fn uniform(&self, layer: u32) -> bool {

@@ -6,36 +6,50 @@ use hashbrown::HashMap;
 /// Two nodes are at least this far apart: each has the counts of its `Arc`, which are 16 bytes.
 const STEP: usize = 16;
 
-const PAGE: usize = 64;
+/// Steps in a page: 4 KiB of addresses.
+const PAGE: usize = 256;
+
+/// Pages that were asked for lately: a node mostly reads nodes made shortly before it.
+const RECENT: usize = 64;
 
 /// Numbers by address; [`AddressMap::NONE`] stands for none.
-#[derive(Default)]
 pub(super) struct AddressMap {
     pages: HashMap<usize, u32, FixedState>,
     slots: Vec<[u32; PAGE]>,
-    /// The page that was asked for last; neighbours are mostly asked for together.
-    last: Option<(usize, u32)>,
+    /// By the last bits of a page's number: its number and where its slots are.
+    recent: [(usize, u32); RECENT],
+}
+
+impl Default for AddressMap {
+    fn default() -> AddressMap {
+        // No page has this number: addresses are divided to get it.
+        AddressMap { pages: HashMap::default(), slots: Vec::new(), recent: [(usize::MAX, 0); RECENT] }
+    }
 }
 
 impl AddressMap {
     pub const NONE: u32 = u32::MAX;
 
     /// The place of an address, made where it is not there.
+    #[inline]
     pub fn entry(&mut self, address: usize) -> &mut u32 {
         let slot = address / STEP;
         let page = slot / PAGE;
-        let at = match self.last {
-            Some((last, at)) if last == page => at,
-            _ => {
-                let slots = &mut self.slots;
-                *self.pages.entry(page).or_insert_with(|| {
-                    slots.push([Self::NONE; PAGE]);
-                    slots.len() as u32 - 1
-                })
-            }
-        };
-        self.last = Some((page, at));
+        let (recent, at) = self.recent[page % RECENT];
+        let at = if recent == page { at } else { self.page(page) };
         &mut self.slots[at as usize][slot % PAGE]
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn page(&mut self, page: usize) -> u32 {
+        let slots = &mut self.slots;
+        let at = *self.pages.entry(page).or_insert_with(|| {
+            slots.push([Self::NONE; PAGE]);
+            slots.len() as u32 - 1
+        });
+        self.recent[page % RECENT] = (page, at);
+        at
     }
 
     /// The number at an address, or `NONE`.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::flatten::Flat;
-use super::node::Role;
 
 /// The columns of a node's value that its readers use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +47,7 @@ impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
 /// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
 /// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
 pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Columns> {
-    if flat.places.iter().all(|place| matches!(place.node.role(), Role::Task { .. })) {
+    if !flat.any_layers {
         return Vec::new();
     }
     let mut used = vec![Columns::none(); flat.places.len()];

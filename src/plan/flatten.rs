@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address_map::AddressMap;
-use super::node::{Node, NodeRef, Role};
-use crate::error::Result;
-use crate::graph::Kind;
+use super::node::{Alias, Node, NodeRef, Role};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Call, Kind};
 
 /// A node in one world.
 #[derive(Clone, Copy)]
@@ -14,15 +14,32 @@ pub(super) struct Place<'a> {
     pub node: &'a Arc<dyn Node>,
     first_read: u32,
     reads: u32,
+    /// Of a task, how many pieces it gives; [`LAYERS`] where the node becomes layers of its own.
+    pieces: u32,
 }
 
-/// Which piece of the node at which place is read.
+const LAYERS: u32 = u32::MAX;
+
+/// Which piece of the node at which place is read; before that place is known, the address of the node.
 #[derive(Clone, Copy)]
 pub(super) struct Read(u64);
 
 impl Read {
     /// Pieces of one node have less numbers than this.
     const PIECES: u64 = 1 << 32;
+
+    /// Places have less numbers than this, so that the highest bit tells an address.
+    const PLACES: u32 = 1 << 31;
+
+    const ADDRESS: u64 = 1 << 63;
+
+    fn at(address: usize) -> Read {
+        Read(Read::ADDRESS | address as u64)
+    }
+
+    fn address(self) -> Option<usize> {
+        (self.0 & Read::ADDRESS != 0).then_some((self.0 & !Read::ADDRESS) as usize)
+    }
 
     fn new(place: u32, piece: u32) -> Read {
         Read(u64::from(place) * Read::PIECES + u64::from(piece))
@@ -59,6 +76,8 @@ struct World<'a> {
 #[derive(Default)]
 pub(super) struct Flat<'a> {
     pub places: Vec<Place<'a>>,
+    /// What the tasks among them run.
+    calls: Vec<Option<Arc<dyn Call>>>,
     /// What aliases say, by place.
     naming: HashMap<u32, Naming<'a>>,
     /// Per place what it reads. Until the place is finished, the addresses of the nodes.
@@ -66,18 +85,19 @@ pub(super) struct Flat<'a> {
     worlds: Vec<World<'a>>,
     /// What stands for the first nodes with a key.
     keyed: HashMap<&'a str, Read>,
+    /// Whether any node becomes layers of its own.
+    pub any_layers: bool,
 }
 
-/// A step of the walk: a node to be looked at, or, with its reads, to be finished.
-struct Step<'a> {
-    handle: &'a NodeRef,
-    world: u32,
-    /// `LOOK` where the node is to be looked at.
-    first_read: u32,
-    reads: u32,
+/// A step of the walk.
+enum Step<'a> {
+    /// To be looked at.
+    Look { handle: &'a NodeRef, world: u32 },
+    /// Looked at: to be finished with its reads when these are.
+    Node { handle: &'a NodeRef, world: u32, place: Place<'a>, call: Option<Arc<dyn Call>> },
+    /// To stand for what it is a view of, which lies in the world `inner`.
+    Alias { handle: &'a NodeRef, world: u32, alias: &'a Alias, target: usize, inner: u32 },
 }
-
-const LOOK: u32 = u32::MAX;
 
 /// In the map of a world: seen, and not finished.
 const OPEN: u32 = u32::MAX - 1;
@@ -86,19 +106,24 @@ impl<'a> Flat<'a> {
     /// All nodes below the roots. A poisoned one is an error.
     pub fn new(roots: impl DoubleEndedIterator<Item = &'a NodeRef>) -> Result<Flat<'a>> {
         let mut flat = Flat { worlds: vec![World::default()], ..Flat::default() };
-        let mut stack: Vec<Step<'a>> = roots.rev().map(|handle| look(handle, 0)).collect();
+        let mut stack: Vec<Step<'a>> = roots.rev().map(|handle| Step::Look { handle, world: 0 }).collect();
         while let Some(step) = stack.pop() {
-            if step.first_read == LOOK {
-                flat.look(step, &mut stack)?;
-            } else {
-                flat.finish(&step);
+            match step {
+                Step::Look { handle, world } => flat.look(handle, world, &mut stack)?,
+                Step::Node { handle, world, place, call } => {
+                    flat.calls.push(call);
+                    flat.finish(handle, world, place)?;
+                }
+                Step::Alias { handle, world, alias, target, inner } => {
+                    let target = flat.resolve(target, inner);
+                    flat.finish_alias(handle, world, alias, target);
+                }
             }
         }
         Ok(flat)
     }
 
-    fn look(&mut self, step: Step<'a>, stack: &mut Vec<Step<'a>>) -> Result<()> {
-        let Step { handle, world, .. } = step;
+    fn look(&mut self, handle: &'a NodeRef, world: u32, stack: &mut Vec<Step<'a>>) -> Result<()> {
         let seen = self.worlds[world as usize].map.entry(handle.address());
         if *seen != AddressMap::NONE {
             return Ok(());
@@ -107,7 +132,7 @@ impl<'a> Flat<'a> {
         let node = handle.node();
         let own = stack.len();
         let first_read = self.reads.len() as u32;
-        match node.role() {
+        let (pieces, call) = match node.role() {
             Role::Poison(error) => return Err(error.clone()),
             Role::Alias(alias) => {
                 if let Some(read) = alias.key.as_deref().and_then(|key| self.keyed.get(key)) {
@@ -124,63 +149,86 @@ impl<'a> Flat<'a> {
                     inner = self.worlds.len() as u32;
                     self.worlds.push(World { gate: gate.to_vec(), outer: world, ..World::default() });
                 }
-                // The world of what it reads stands in place of the number of reads.
-                stack.push(Step { handle, world, first_read, reads: inner });
-                self.reads.push(Read(target.address() as u64));
-                stack.push(look(target, inner));
+                stack.push(Step::Alias { handle, world, alias, target: target.address(), inner });
+                stack.push(Step::Look { handle: target, world: inner });
+                return Ok(());
             }
-            Role::Task { .. } | Role::Layers => {
-                stack.push(Step { handle, world, first_read, reads: 0 });
-                let reads = &mut self.reads;
-                node.visit(&mut |input| {
-                    reads.push(Read(input.address() as u64));
-                    stack.push(look(input, world));
-                });
-                if stack.len() == own + 1 && world > 0 {
-                    // A source of a copy waits at its gate.
-                    let World { gate, outer, .. } = &self.worlds[world as usize];
-                    for input in gate {
-                        reads.push(Read(input.address() as u64));
-                        stack.push(look(input, *outer));
-                    }
-                }
-                stack[own].reads = (stack.len() - own - 1) as u32;
-                // The first input on top: its part of the plan comes first.
-                stack[own + 1..].reverse();
+            // Now, while the node is in the cache.
+            Role::Task { pieces } => (pieces, Some(node.clone().call()?)),
+            Role::Layers => {
+                self.any_layers = true;
+                (LAYERS, None)
             }
+        };
+        stack.push(Step::Node { handle, world, place: Place { node, first_read, reads: 0, pieces }, call });
+        let Flat { reads, worlds, .. } = self;
+        let World { map, pieces: aliased, .. } = &mut worlds[world as usize];
+        node.visit(&mut |input| {
+            let seen = *map.entry(input.address());
+            if seen >= OPEN || !aliased.is_empty() {
+                reads.push(Read::at(input.address()));
+                stack.push(Step::Look { handle: input, world });
+            } else {
+                reads.push(Read::new(seen, 0));
+            }
+        });
+        if self.reads.len() as u32 == first_read && world > 0 {
+            // A source of a copy waits at its gate.
+            let World { gate, outer, .. } = &self.worlds[world as usize];
+            for input in gate {
+                self.reads.push(Read::at(input.address()));
+                stack.push(Step::Look { handle: input, world: *outer });
+            }
+        }
+        let count = self.reads.len() as u32 - first_read;
+        if let Step::Node { place, .. } = &mut stack[own] {
+            place.reads = count;
+        }
+        if stack.len() > own + 2 {
+            // The first input on top: its part of the plan comes first.
+            stack[own + 1..].reverse();
         }
         Ok(())
     }
 
-    fn finish(&mut self, step: &Step<'a>) {
-        let node = step.handle.node();
-        let first = step.first_read as usize;
-        if let Role::Alias(alias) = node.role() {
-            let target = self.resolve(self.reads[first], step.reads);
-            let piece = if alias.piece > 0 { alias.piece } else { target.piece() };
-            let read = Read::new(target.place(), piece);
-            if alias.name.is_some() || alias.kind.is_some() {
-                let naming = self.naming.entry(read.place()).or_default();
-                // The outermost alias is finished last, and counts.
-                naming.name = alias.name.as_deref().or(naming.name);
-                naming.kind = alias.kind.or(naming.kind);
+    fn finish(&mut self, handle: &'a NodeRef, mut world: u32, place: Place<'a>) -> Result<()> {
+        let own = world;
+        if world > 0 {
+            let mut any = false;
+            place.node.visit(&mut |_| any = true);
+            if !any {
+                // Without inputs of its own it reads the gate of its world.
+                world = self.worlds[world as usize].outer;
             }
-            if let Some(key) = &alias.key {
-                self.keyed.entry(key).or_insert(read);
+        }
+        for at in place.first_read as usize..(place.first_read + place.reads) as usize {
+            if let Some(address) = self.reads[at].address() {
+                self.reads[at] = self.resolve(address, world);
             }
-            self.stand_for(step.handle, step.world, read);
-            return;
         }
-        let mut any = false;
-        node.visit(&mut |_| any = true);
-        // Without inputs of its own it reads the gate of its world.
-        let world = if any { step.world } else { self.worlds[step.world as usize].outer };
-        for at in first..first + step.reads as usize {
-            self.reads[at] = self.resolve(self.reads[at], world);
+        let number = self.places.len() as u32;
+        if number >= Read::PLACES {
+            let text = format!("a plan of more than {} steps is to be computed at once", Read::PLACES);
+            return Err(Error::new(ErrorKind::Plan, text));
         }
-        self.places.push(Place { node, first_read: step.first_read, reads: step.reads });
-        let place = self.places.len() as u32 - 1;
-        self.stand_for(step.handle, step.world, Read::new(place, 0));
+        self.places.push(place);
+        self.stand_for(handle, own, Read::new(number, 0));
+        Ok(())
+    }
+
+    fn finish_alias(&mut self, handle: &'a NodeRef, world: u32, alias: &'a Alias, target: Read) {
+        let piece = if alias.piece > 0 { alias.piece } else { target.piece() };
+        let read = Read::new(target.place(), piece);
+        if alias.name.is_some() || alias.kind.is_some() {
+            let naming = self.naming.entry(read.place()).or_default();
+            // The outermost alias is finished last, and counts.
+            naming.name = alias.name.as_deref().or(naming.name);
+            naming.kind = alias.kind.or(naming.kind);
+        }
+        if let Some(key) = &alias.key {
+            self.keyed.entry(key).or_insert(read);
+        }
+        self.stand_for(handle, world, read);
     }
 
     /// From now on the address of a node stands for what was found.
@@ -193,9 +241,8 @@ impl<'a> Flat<'a> {
     }
 
     /// What an address stands for.
-    fn resolve(&mut self, address: Read, world: u32) -> Read {
+    fn resolve(&mut self, address: usize, world: u32) -> Read {
         let world = &mut self.worlds[world as usize];
-        let address = address.0 as usize;
         let piece = if world.pieces.is_empty() { None } else { world.pieces.get(&address).copied() };
         Read::new(world.map.get(address), piece.unwrap_or(0))
     }
@@ -204,6 +251,18 @@ impl<'a> Flat<'a> {
     pub fn reads(&self, place: u32) -> &[Read] {
         let Place { first_read, reads, .. } = self.places[place as usize];
         &self.reads[first_read as usize..(first_read + reads) as usize]
+    }
+
+    /// How many pieces the task at a place gives; none where it is no task.
+    #[inline]
+    pub fn task_pieces(&self, place: u32) -> Option<u32> {
+        let pieces = self.places[place as usize].pieces;
+        (pieces != LAYERS).then_some(pieces)
+    }
+
+    /// What the task at a place runs; once.
+    pub fn take_call(&mut self, place: u32) -> Option<Arc<dyn Call>> {
+        self.calls[place as usize].take()
     }
 
     /// What aliases say of the node at a place.
@@ -219,15 +278,11 @@ impl<'a> Flat<'a> {
 
     /// What a root stands for.
     pub fn root(&mut self, root: &NodeRef) -> Read {
-        self.resolve(Read(root.address() as u64), 0)
+        self.resolve(root.address(), 0)
     }
 
     /// Frees what only [`Flat::root`] needs.
     pub fn forget_addresses(&mut self) {
         self.worlds = Vec::new();
     }
-}
-
-fn look(handle: &NodeRef, world: u32) -> Step<'_> {
-    Step { handle, world, first_read: LOOK, reads: 0 }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{self, Columns};
 use super::flatten::{Flat, Read};
-use super::node::{NodeRef, Role};
+use super::node::NodeRef;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -66,7 +66,7 @@ impl Request {
         flat.forget_addresses();
         let used = columns::used(&flat, roots.iter().map(|root| root.place()));
         let mut lowering = Builder::new(&flat, used);
-        lowering.build(&flat)?;
+        lowering.build(&mut flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
         for (wanted, root) in self.wanted.iter().zip(roots) {
@@ -146,13 +146,6 @@ struct Builder {
     used: Vec<Columns>,
 }
 
-fn task_pieces(flat: &Flat<'_>, place: u32) -> Option<u32> {
-    match flat.places[place as usize].node.role() {
-        Role::Task { pieces } => Some(pieces),
-        Role::Layers | Role::Alias(_) | Role::Poison(_) => None,
-    }
-}
-
 impl Builder {
     fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
         let places = flat.places.len();
@@ -167,24 +160,24 @@ impl Builder {
         let first = self.first_pieces[place as usize];
         match self.layers.get(&place) {
             Some(layer) => self.draft.graph().layers()[*layer as usize].pieces.clone(),
-            None => first..first + task_pieces(flat, place).unwrap_or(1),
+            None => first..first + flat.task_pieces(place).unwrap_or(1),
         }
     }
 
     /// Tasks that can stand in one explicit layer do: a level is its nodes with layers of their own, then one explicit
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
-    fn build(&mut self, flat: &Flat<'_>) -> Result<()> {
+    fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
         let count = flat.places.len() as u32;
         let mut most = 0;
-        if (0..count).any(|at| task_pieces(flat, at).is_none()) {
+        if flat.any_layers {
             // Only where there are layers can there be more than one level.
             self.levels = vec![0; count as usize];
             for at in 0..count {
-                let is_task = task_pieces(flat, at).is_some();
+                let is_task = flat.task_pieces(at).is_some();
                 let mut level = 0;
                 for read in flat.reads(at) {
-                    let reads_task = task_pieces(flat, read.place()).is_some();
+                    let reads_task = flat.task_pieces(read.place()).is_some();
                     level = level.max(self.level(read.place()) + u32::from(!is_task && reads_task));
                 }
                 most = most.max(level);
@@ -193,7 +186,7 @@ impl Builder {
         }
         for level in 0..=most {
             for at in 0..count {
-                if self.level(at) == level && task_pieces(flat, at).is_none() {
+                if self.level(at) == level && flat.task_pieces(at).is_none() {
                     self.lower_layers(flat, at)?;
                 }
             }
@@ -231,23 +224,26 @@ impl Builder {
         Ok(())
     }
 
-    fn lower_tasks(&mut self, flat: &Flat<'_>, level: u32) -> Result<()> {
+    fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32) -> Result<()> {
         let places = flat.places.len() as u32;
-        let is_mine = |at: &u32, levels: &[u32]| {
-            levels.get(*at as usize).copied().unwrap_or(0) == level && task_pieces(flat, *at).is_some()
+        let is_mine = |at: u32, levels: &[u32], flat: &Flat<'_>| {
+            levels.get(at as usize).copied().unwrap_or(0) == level && flat.task_pieces(at).is_some()
         };
-        let count = (0..places).filter(|at| is_mine(at, &self.levels)).count();
+        let count = match flat.any_layers {
+            false => places as usize,
+            true => (0..places).filter(|at| is_mine(*at, &self.levels, flat)).count(),
+        };
         if count == 0 {
             return Ok(());
         }
         let first = self.draft.next_piece();
         let mut tasks = Tasks::with_capacity(count, if count == places as usize { flat.read_count() } else { 0 });
         for at in 0..places {
-            if !is_mine(&at, &self.levels) {
+            if !is_mine(at, &self.levels, flat) {
                 continue;
             }
-            let pieces = task_pieces(flat, at).unwrap_or(1);
-            let mut call = flat.places[at as usize].node.clone().call()?;
+            let pieces = flat.task_pieces(at).unwrap_or(1);
+            let Some(mut call) = flat.take_call(at) else { continue };
             if let Some(naming) = flat.naming_of(at) {
                 call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
             }

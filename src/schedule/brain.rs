@@ -1,7 +1,5 @@
 //! The brain's door, [`Brain::handle`], and one function per transition of a task or piece.
 
-use std::cmp::Reverse;
-
 use super::check::Story;
 use super::event::{Actions, Event, Outcome, OutputMode, RunId, Submission, Worker};
 use super::lease::STUCK_TICKS;
@@ -158,6 +156,15 @@ impl Brain {
             Event::Leave(worker) => self.worker_leaves(worker),
             Event::Missed(workers) => self.waking = self.waking.saturating_sub(workers),
             Event::Done { worker, run, task, bytes } => self.leased_to_done(worker, run, task, &[bytes], actions),
+            Event::DoneEach { worker, run, tasks } => {
+                self.worker_reports(worker, tasks.len() as u32);
+                if let Some(at) = self.find(run) {
+                    tasks.iter().for_each(|(task, _)| self.story.task(run, *task, TaskState::Done));
+                    self.with_run(at, |run, scratch| {
+                        tasks.iter().for_each(|(task, bytes)| run.leased_to_done(*task, &[*bytes], scratch, actions));
+                    });
+                }
+            }
             Event::DonePieces { worker, run, task, bytes } => self.leased_to_done(worker, run, task, bytes, actions),
             Event::Sealed { worker, run, task, bytes, counted } => {
                 self.expand(run, task, counted);
@@ -278,72 +285,14 @@ impl Brain {
     }
 
     fn leased_to_done(&mut self, worker: Worker, run: RunId, task: u32, bytes: &[u64], actions: &mut Actions) {
-        self.worker_reports(worker);
+        self.worker_reports(worker, 1);
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::Done);
-        self.with_run(at, |run, scratch| {
-            // What the one before it gave is not looked at any more once the run is ending.
-            let behind = run.ending.is_some() && run.state[task as usize] == TaskState::Behind;
-            debug_assert!(behind || run.state[task as usize] == TaskState::Leased, "task {task} is done");
-            run.state[task as usize] = TaskState::Done;
-            run.leased -= 1;
-            let pieces = run.shape.pieces_of(task);
-            run.ledger.unreserve(pieces.start);
-            assert_eq!(pieces.len(), bytes.len(), "task {task} gave another number of pieces than its layer declares");
-            if run.ending.is_some() {
-                // The executor drops what it gave with everything else of the run.
-                return;
-            }
-
-            scratch.ready.clear();
-            for (piece, bytes) in pieces.clone().zip(bytes) {
-                let consumers = run.shape.consumers(piece, &mut scratch.consumers);
-                for consumer in consumers {
-                    let waiting = &mut run.waiting[*consumer as usize];
-                    *waiting -= 1;
-                    if *waiting == 0 {
-                        scratch.ready.push(*consumer);
-                    }
-                }
-                if run.ledger.is_output(piece) {
-                    run.outputs_left -= 1;
-                }
-                run.ledger.made(piece, *bytes, consumers.len() as u32, actions);
-            }
-
-            let total = bytes.iter().sum::<u64>();
-            let layer = run.layer_of(task);
-            let known = &mut run.layer_bytes[layer as usize];
-            *known = match run.uniform[layer as usize] {
-                true => (*known).max(total),
-                // What tasks that differ gave of late tells what the next one may give.
-                false if *known == 0 => total,
-                false => *known - *known / 8 + total / 8,
-            };
-            if total >= Brain::WORTH_SPILLING && run.shape.topology.spillable(run.shape.owner_of(task)) {
-                for piece in pieces.clone() {
-                    run.note_heavy(piece, run.ledger.left[piece as usize] as usize);
-                }
-                let next = pieces.map(|piece| run.next_use(piece, &mut scratch.consumers)).min();
-                run.victims.extend(next.map(|next| (next, task)));
-            }
-
-            // The one that is first in the static order is to be on top of the stack.
-            if scratch.ready.len() > 1 {
-                scratch.ready.sort_unstable_by_key(|task| Reverse(run.shape.position(*task)));
-            }
-            for task in scratch.ready.drain(..) {
-                run.new_to_ready(task);
-            }
-            run.pin(task, -1, &mut scratch.dependencies);
-            for piece in run.shape.dependencies(task, &mut scratch.dependencies) {
-                run.ledger.unread(*piece, actions);
-            }
-        });
+        self.with_run(at, |run, scratch| run.leased_to_done(task, bytes, scratch, actions));
     }
 
     fn leased_to_new(&mut self, worker: Worker, run: RunId, task: u32) {
-        self.worker_reports(worker);
+        self.worker_reports(worker, 1);
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::New);
         self.with_run(at, |run, scratch| {
@@ -360,9 +309,9 @@ impl Brain {
     }
 
     #[inline]
-    fn worker_reports(&mut self, worker: Worker) {
+    fn worker_reports(&mut self, worker: Worker, tasks: u32) {
         let state = &mut self.workers[worker as usize];
-        state.outstanding -= 1;
+        state.outstanding -= tasks;
         state.ticks = 0;
     }
 
@@ -490,6 +439,7 @@ impl Brain {
             let last = movable
                 && (left == 1
                     || (few
+                        && left as usize <= index + 1
                         && !dependencies[index + 1..].contains(piece)
                         && dependencies.iter().filter(|other| *other == piece).count() == left as usize));
             tell(*piece, last);

@@ -24,6 +24,8 @@ pub enum Event<'a> {
     Missed(u32),
     /// A task has run and gave one piece of so many bytes.
     Done { worker: Worker, run: RunId, task: u32, bytes: u64 },
+    /// Tasks have run, in this order, and gave one piece each: the task and the piece's bytes.
+    DoneEach { worker: Worker, run: RunId, tasks: &'a [(u32, u64)] },
     /// A task has run and gave several pieces.
     DonePieces { worker: Worker, run: RunId, task: u32, bytes: &'a [u64] },
     /// A task that seals an exchange has run; `counted` is what [`Topology::expand`] decides by.

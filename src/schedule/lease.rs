@@ -7,7 +7,7 @@ use super::memory::Entry;
 use super::run::TaskState;
 
 /// A lease should not last longer than this, so that no worker waits behind another's.
-const LEASE_NANOS: u32 = 20_000;
+const LEASE_NANOS: u32 = 40_000;
 
 /// Tasks of a layer whose time is not known yet that are given out at once.
 const FIRST_LEASE: u32 = 4;

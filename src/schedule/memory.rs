@@ -24,9 +24,6 @@ pub(super) enum Entry {
 }
 
 impl Brain {
-    /// Groups of pieces smaller than this stay in memory: their entries would cost more than they free.
-    pub(super) const WORTH_SPILLING: u64 = 4096;
-
     /// Tasks that may be loading at a time: one for each worker and some ahead.
     fn most_loading(&self) -> u32 {
         self.config.workers + 2

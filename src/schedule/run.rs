@@ -53,7 +53,12 @@ struct LayerRow {
     first: u32,
     end: u32,
     layer: u32,
+    /// Its tasks may declare what they need.
+    needs: bool,
 }
+
+/// Groups of pieces smaller than this stay in memory: their entries would cost more than they free.
+const WORTH_SPILLING: u64 = 4096;
 
 /// From so many readers on a piece is [`Heavy`].
 const HEAVY: usize = 64;
@@ -187,7 +192,8 @@ impl Run {
                 let middle = low + (high - low) / 2;
                 if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
             }
-            self.layers.push(LayerRow { first: at, end: high, layer });
+            let needs = self.shape.topology.needs(layer);
+            self.layers.push(LayerRow { first: at, end: high, layer, needs });
             at = high;
         }
     }
@@ -209,13 +215,34 @@ impl Run {
     /// The layer of a task, without asking the topology.
     #[inline]
     pub fn layer_of(&self, task: u32) -> u32 {
-        let owner = self.shape.owner_of(task);
+        self.row_of(self.shape.owner_of(task)).layer
+    }
+
+    #[inline]
+    fn row_of(&self, owner: u32) -> LayerRow {
         let mut row = self.last_layer.get();
         if owner < row.first || owner >= row.end {
             row = self.layers[self.layers.partition_point(|row| row.end <= owner)];
             self.last_layer.set(row);
         }
-        row.layer
+        row
+    }
+
+    /// Puts tasks in the static order, the first one last.
+    #[inline]
+    pub fn sort_last_first(&self, tasks: &mut [u32]) {
+        let [first, .., last] = *tasks else { return };
+        // Inside a layer the order is that of the numbers.
+        let row = self.row_of(self.shape.owner_of(first));
+        if self.shape.dynamics.is_empty() && tasks.iter().all(|task| (row.first..row.end).contains(task)) {
+            match tasks {
+                [_, _] if first < last => tasks.swap(0, 1),
+                [_, _] => {}
+                _ => tasks.sort_unstable_by_key(|task| Reverse(*task)),
+            }
+        } else {
+            tasks.sort_unstable_by_key(|task| Reverse(self.shape.position(*task)));
+        }
     }
 
     /// The source that is first in the static order, without taking it.
@@ -307,8 +334,67 @@ impl Run {
         }
     }
 
-    #[inline]
+    /// A task has run and gave pieces of so many bytes.
+    pub fn leased_to_done(&mut self, task: u32, bytes: &[u64], scratch: &mut Scratch, actions: &mut Actions) {
+        // What the one before it gave is not looked at any more once the run is ending.
+        let behind = self.ending.is_some() && self.state[task as usize] == TaskState::Behind;
+        debug_assert!(behind || self.state[task as usize] == TaskState::Leased, "task {task} is done");
+        self.state[task as usize] = TaskState::Done;
+        self.leased -= 1;
+        let pieces = self.shape.pieces_of(task);
+        self.ledger.unreserve(pieces.start);
+        assert_eq!(pieces.len(), bytes.len(), "task {task} gave another number of pieces than its layer declares");
+        if self.ending.is_some() {
+            // The executor drops what it gave with everything else of the run.
+            return;
+        }
+
+        scratch.ready.clear();
+        for (piece, bytes) in pieces.clone().zip(bytes) {
+            let consumers = self.shape.consumers(piece, &mut scratch.consumers);
+            for consumer in consumers {
+                let waiting = &mut self.waiting[*consumer as usize];
+                *waiting -= 1;
+                if *waiting == 0 {
+                    scratch.ready.push(*consumer);
+                }
+            }
+            if self.ledger.is_output(piece) {
+                self.outputs_left -= 1;
+            }
+            self.ledger.made(piece, *bytes, consumers.len() as u32, actions);
+        }
+
+        let total = bytes.iter().sum::<u64>();
+        let layer = self.layer_of(task);
+        let known = &mut self.layer_bytes[layer as usize];
+        *known = match self.uniform[layer as usize] {
+            true => (*known).max(total),
+            // What tasks that differ gave of late tells what the next one may give.
+            false if *known == 0 => total,
+            false => *known - *known / 8 + total / 8,
+        };
+        if total >= WORTH_SPILLING && self.shape.topology.spillable(self.shape.owner_of(task)) {
+            for piece in pieces.clone() {
+                self.note_heavy(piece, self.ledger.left[piece as usize] as usize);
+            }
+            let next = pieces.map(|piece| self.next_use(piece, &mut scratch.consumers)).min();
+            self.victims.extend(next.map(|next| (next, task)));
+        }
+
+        // The one that is first in the static order is to be on top of the stack.
+        self.sort_last_first(&mut scratch.ready);
+        for task in scratch.ready.drain(..) {
+            self.new_to_ready(task);
+        }
+        self.pin(task, -1, &mut scratch.dependencies);
+        for piece in self.shape.dependencies(task, &mut scratch.dependencies) {
+            self.ledger.unread(*piece, actions);
+        }
+    }
+
     /// Whether a task serves a wanted output.
+    #[inline]
     pub fn is_needed(&self, task: u32) -> bool {
         self.needed.is_empty() || self.needed.get(task as usize / 64).is_some_and(|word| word >> (task % 64) & 1 == 1)
     }
@@ -378,7 +464,9 @@ impl Run {
     #[inline]
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);
-        self.shape.topology.need(owner).max(self.layer_bytes[self.layer_of(task) as usize])
+        let row = self.row_of(owner);
+        let declared = if row.needs { self.shape.topology.need(owner) } else { 0 };
+        declared.max(self.layer_bytes[row.layer as usize])
     }
 
     /// The first position at which a piece is read again, or an earlier one at which it was; outputs are taken after all.

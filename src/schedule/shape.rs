@@ -29,6 +29,8 @@ pub(super) struct Shape {
     /// Numbers from here on are sub-tasks and their pieces.
     pub tasks: u32,
     pub pieces: u32,
+    /// Each task gives one piece, of its own number: sub-tasks do anyway.
+    one_each: bool,
     pub dynamics: Vec<Dynamic>,
     /// Ordered by owner.
     splits: Vec<Split>,
@@ -41,6 +43,7 @@ impl Shape {
         Shape {
             tasks: topology.tasks(),
             pieces: topology.pieces(),
+            one_each: topology.one_piece_each(),
             topology,
             dynamics: Vec::new(),
             splits: Vec::new(),
@@ -55,7 +58,9 @@ impl Shape {
 
     #[inline]
     pub fn pieces_of(&self, task: u32) -> Range<u32> {
-        if task < self.tasks {
+        if self.one_each {
+            task..task + 1
+        } else if task < self.tasks {
             self.topology.pieces_of(task)
         } else {
             let piece = self.pieces + (task - self.tasks);
@@ -65,7 +70,13 @@ impl Shape {
 
     #[inline]
     pub fn task_of(&self, piece: u32) -> u32 {
-        if piece < self.pieces { self.topology.task_of(piece) } else { self.tasks + (piece - self.pieces) }
+        if self.one_each {
+            piece
+        } else if piece < self.pieces {
+            self.topology.task_of(piece)
+        } else {
+            self.tasks + (piece - self.pieces)
+        }
     }
 
     /// The static task whose layer, position and need count for a task.
@@ -87,6 +98,9 @@ impl Shape {
     /// The pieces a task reads; those of its sub-tasks last.
     #[inline]
     pub fn dependencies<'a>(&'a self, task: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        if self.dynamics.is_empty() {
+            return self.topology.dependencies(task, scratch);
+        }
         if task >= self.tasks {
             scratch.clear();
             scratch.push(self.dynamics[(task - self.tasks) as usize].seal);
@@ -105,6 +119,9 @@ impl Shape {
     /// The tasks that read a piece; sub-tasks last.
     #[inline]
     pub fn consumers<'a>(&'a self, piece: u32, scratch: &'a mut Vec<u32>) -> &'a [u32] {
+        if self.dynamics.is_empty() {
+            return self.topology.consumers(piece, scratch);
+        }
         if piece >= self.pieces {
             scratch.clear();
             scratch.push(self.dynamics[(piece - self.pieces) as usize].owner);

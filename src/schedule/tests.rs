@@ -20,6 +20,8 @@ struct Written {
     split: Vec<Expansion>,
     /// Tasks may be given out behind those they wait for.
     chains: bool,
+    /// Each task is a layer.
+    apart: bool,
 }
 
 fn graph(inputs: &[&[u32]]) -> Written {
@@ -51,10 +53,10 @@ impl Topology for Written {
         self.tasks()
     }
     fn layers(&self) -> u32 {
-        1
+        if self.apart { self.tasks() } else { 1 }
     }
-    fn layer_of(&self, _: u32) -> u32 {
-        0
+    fn layer_of(&self, task: u32) -> u32 {
+        if self.apart { task } else { 0 }
     }
     fn pieces_of(&self, task: u32) -> std::ops::Range<u32> {
         task..task + 1
@@ -167,11 +169,10 @@ fn what_just_became_ready_goes_before_the_static_order() {
 #[test]
 fn of_several_that_became_ready_the_static_order_decides() {
     let mut graph = graph(&[&[], &[0], &[0], &[0]]);
-    graph.positions = vec![0, 3, 1, 2];
+    (graph.positions, graph.apart) = (vec![0, 3, 1, 2], true);
     let mut talk = talk(1, 1 << 30);
     talk.submit(RUN, graph, &[1, 2, 3], OutputMode::Collect);
-    let slow = || Event::Timing { run: RUN, layer: 0, tasks: 1, nanos: 1_000_000 };
-    assert_eq!(talk.starts(&[slow(), Event::Arrived(0)]), [0]);
+    assert_eq!(talk.starts(&[Event::Arrived(0)]), [0]);
     assert_eq!(talk.starts(&[done(0, 0, 8), Event::Ask(0)]), [2]);
     assert_eq!(talk.starts(&[done(0, 2, 8), Event::Ask(0)]), [3]);
     assert_eq!(talk.starts(&[done(0, 3, 8), Event::Ask(0)]), [1]);
@@ -193,8 +194,8 @@ fn a_lease_is_as_long_as_time_readiness_and_bytes_allow() {
     assert_eq!(first_lease(2, 1 << 40, 64, 0), 4, "nothing is known of their time");
     assert_eq!(first_lease(2, 1 << 40, 0, 0), 1, "nor of their size");
     assert_eq!(first_lease(2, 1 << 40, 64, 100), 64, "short tasks: as many as there may be");
-    assert_eq!(first_lease(2, 1 << 40, 64, 2_000), 10, "20 microseconds of work");
-    assert_eq!(first_lease(2, 1 << 40, 64, 25_000), 1, "long tasks");
+    assert_eq!(first_lease(2, 1 << 40, 64, 4_000), 10, "40 microseconds of work");
+    assert_eq!(first_lease(2, 1 << 40, 64, 50_000), 1, "long tasks");
     assert_eq!(first_lease(100, 1 << 40, 64, 100), 10, "the others are to get their share");
     assert_eq!(first_lease(2, 1 << 20, 8 * KIB, 100), 5, "a lease reserves no more than a share of the limit");
 }

@@ -36,11 +36,22 @@ pub trait Topology: Send + Sync {
     /// The tasks that read a piece.
     fn consumers<'a>(&'a self, piece: u32, scratch: &'a mut Vec<u32>) -> &'a [u32];
 
-    /// The place of a task in the static order; no two tasks share one.
+    /// The place of a task in the static order; no two tasks share one, and inside a layer the places ascend.
     fn position(&self, task: u32) -> u64;
 
     /// Bytes the task needs beside its inputs, as declared before the run: outputs and scratch memory. Zero if unknown.
     fn need(&self, task: u32) -> u64;
+
+    /// Whether [`Topology::need`] may be anything but zero for a task of the layer.
+    fn needs(&self, layer: u32) -> bool {
+        let _ = layer;
+        true
+    }
+
+    /// Whether each task gives one piece, which then has the task's number.
+    fn one_piece_each(&self) -> bool {
+        false
+    }
 
     /// Whether all tasks of a layer do the same to data of about the same size, so that what one task gave tells what
     /// the next will need.

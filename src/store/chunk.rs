@@ -13,7 +13,7 @@ use crate::store::codec::serde::SerdeCodec;
 use crate::store::codec::{self, Codec};
 use crate::store::size;
 
-/// One value with its type erased. A clone shares the value.
+/// One value with its type erased. A clone shares the value; a plain number is copied.
 ///
 /// ```
 /// use chunkwise::store::Chunk;
@@ -28,7 +28,14 @@ use crate::store::size;
 /// assert_eq!(chunk.try_take::<Vec<i32>>().unwrap(), [1, 2, 3]);
 /// ```
 #[derive(Clone)]
-pub struct Chunk(Arc<dyn Value>);
+pub struct Chunk(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Shared(Arc<dyn Value>),
+    /// In place: what many tasks give is a count, a sum or a flag, and an allocation for it would cost more than the task.
+    Number(Number),
+}
 
 /// `Any` that also knows its name, so that a wrong downcast can say what it found.
 trait Value: Any + Send + Sync {
@@ -41,10 +48,64 @@ impl<T: Any + Send + Sync> Value for T {
     }
 }
 
+/// The types that are kept in place. Which one a generic `T` is, is known when it is compiled: of each function here one
+/// branch is left.
+macro_rules! numbers {
+    ($($variant:ident $type:ty),*) => {
+        #[derive(Clone, Copy)]
+        enum Number {
+            $($variant($type)),*
+        }
+
+        impl Number {
+            fn new<T: Any>(value: &T) -> Option<Number> {
+                let value: &dyn Any = value;
+                $(if let Some(number) = value.downcast_ref::<$type>() {
+                    return Some(Number::$variant(*number));
+                })*
+                None
+            }
+
+            fn get<T: Any>(&self) -> Option<&T> {
+                match self {
+                    $(Number::$variant(number) => (number as &dyn Any).downcast_ref(),)*
+                }
+            }
+
+            fn take<T: Any>(self) -> Option<T> {
+                let mut taken: Option<T> = None;
+                let place: &mut dyn Any = &mut taken;
+                match self {
+                    $(Number::$variant(number) => {
+                        if let Some(place) = place.downcast_mut::<Option<$type>>() {
+                            *place = Some(number);
+                        }
+                    })*
+                }
+                taken
+            }
+
+            fn type_name(&self) -> &'static str {
+                match self {
+                    $(Number::$variant(_) => type_name::<$type>(),)*
+                }
+            }
+        }
+    };
+}
+
+numbers!(
+    U64 u64, I64 i64, F64 f64, Usize usize, Isize isize, U32 u32, I32 i32, F32 f32, U16 u16, I16 i16, U8 u8, I8 i8,
+    Bool bool, Char char, Unit ()
+);
+
 impl Chunk {
     /// Erases a value.
     pub fn new<T: Any + Send + Sync>(value: T) -> Chunk {
-        Chunk(Arc::new(value))
+        match Number::new(&value) {
+            Some(number) => Chunk(Inner::Number(number)),
+            None => Chunk(Inner::Shared(Arc::new(value))),
+        }
     }
 
     /// The value.
@@ -52,17 +113,28 @@ impl Chunk {
     /// # Errors
     /// Of kind [`Internal`](crate::ErrorKind::Internal), naming both types, where the value is not a `T`.
     pub fn get<T: Any>(&self) -> Result<&T> {
-        self.any().downcast_ref().ok_or_else(|| self.mismatch::<T>())
+        let value = match &self.0 {
+            Inner::Shared(shared) => {
+                let any: &dyn Any = &**shared;
+                any.downcast_ref()
+            }
+            Inner::Number(number) => number.get(),
+        };
+        value.ok_or_else(|| self.mismatch::<T>())
     }
 
     /// The value itself where this is its only holder; the chunk where it is not (or is not a `T`).
     pub fn try_take<T: Any + Send + Sync>(self) -> Result<T, Chunk> {
-        if !self.any().is::<T>() {
-            return Err(self);
+        let shared = match self.0 {
+            Inner::Shared(shared) => shared,
+            Inner::Number(number) => return number.take().ok_or(self),
+        };
+        if Arc::strong_count(&shared) > 1 || !(&*shared as &dyn Any).is::<T>() {
+            return Err(Chunk(Inner::Shared(shared)));
         }
-        let any: Arc<dyn Any + Send + Sync> = self.0;
+        let any: Arc<dyn Any + Send + Sync> = shared;
         match any.downcast::<T>() {
-            Ok(value) => Arc::try_unwrap(value).map_err(|shared| Chunk(shared)),
+            Ok(value) => Arc::try_unwrap(value).map_err(|shared| Chunk(Inner::Shared(shared))),
             Err(_) => unreachable!("the type was compared above"),
         }
     }
@@ -78,24 +150,13 @@ impl Chunk {
         }
     }
 
-    /// Whether no other clone of this chunk exists.
-    pub fn is_unique(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
-    /// The same number for clones of one chunk, different ones for different chunks that live at the same time.
-    pub fn ptr_id(&self) -> usize {
-        Arc::as_ptr(&self.0).cast::<()>() as usize
-    }
-
     /// The name of the type inside.
     pub fn type_name(&self) -> &'static str {
-        // Through the `Arc`, whose own blanket impl would answer first.
-        (*self.0).name()
-    }
-
-    fn any(&self) -> &dyn Any {
-        &*self.0
+        match &self.0 {
+            // Through the `Arc`, whose own blanket impl would answer first.
+            Inner::Shared(shared) => (**shared).name(),
+            Inner::Number(number) => number.type_name(),
+        }
     }
 
     fn mismatch<T: Any>(&self) -> Error {
@@ -202,15 +263,31 @@ mod tests {
         let chunk = Chunk::new(vec![1u8, 2]);
         let at = chunk.get::<Vec<u8>>().unwrap().as_ptr();
         let other = chunk.clone();
-        assert!(!chunk.is_unique());
-        assert_eq!(chunk.ptr_id(), other.ptr_id());
         let chunk = chunk.try_take::<Vec<u8>>().unwrap_err();
         assert_eq!(other.take_or_clone::<Vec<u8>>().unwrap(), [1, 2]);
-        assert!(chunk.is_unique());
         let chunk = chunk.try_take::<String>().unwrap_err();
         let vec = chunk.take_or_clone::<Vec<u8>>().unwrap();
         assert_eq!(vec.as_ptr(), at);
         assert!(Chunk::new(1u8).take_or_clone::<String>().is_err());
+    }
+
+    #[test]
+    fn numbers_are_kept_in_place() {
+        macro_rules! check {
+            ($($value:expr),*) => {$(
+                let chunk = Chunk::new($value);
+                assert!(matches!(chunk.0, Inner::Number(_)));
+                assert_eq!(format!("{chunk:?}"), format!("Chunk<{}>", std::any::type_name_of_val(&$value)));
+                assert_eq!(chunk.get().ok(), Some(&$value));
+                assert!(chunk.get::<String>().is_err());
+                let copy = chunk.clone();
+                assert!(chunk.try_take::<[u8; 3]>().is_err());
+                assert_eq!(copy.try_take().ok(), Some($value));
+            )*};
+        }
+        check!(1u64, -2i64, 3.5f64, 4usize, -5isize, 6u32, -7i32, 8.5f32, 9u16, -1i16, 2u8, -3i8, true, 'x', ());
+        assert!(Chunk::new(1u64).get::<i64>().is_err() && Chunk::new(1u64).get::<usize>().is_err());
+        assert_eq!(size_of::<Option<Chunk>>(), 24);
     }
 
     #[test]

@@ -99,6 +99,7 @@ macro_rules! say {
 }
 
 mod obey;
+mod rows;
 
 impl World {
     pub fn new(seed: u64, recording: bool) -> World {
@@ -524,9 +525,15 @@ impl World {
         }
         let ids: Vec<RunId> = self.runs.iter().map(|run| run.id).collect();
         let graphs: Vec<Arc<Graph>> = self.runs.iter().map(|run| Arc::clone(&run.graph)).collect();
+        let rows = rows::of_simple(&reports, &graphs);
         let events: Vec<Event<'_>> = reports
             .iter()
-            .map(|report| match *report {
+            .zip(&rows)
+            .filter(|(_, row)| row.as_ref().is_none_or(|row| !row.is_empty()))
+            .map(|(report, row)| match *report {
+                Report::Done { worker, run, .. } if row.is_some() => {
+                    Event::DoneEach { worker, run: ids[run], tasks: row.as_deref().unwrap_or_default() }
+                }
                 Report::Arrived(worker) => Event::Arrived(worker),
                 Report::Ask(worker) => Event::Ask(worker),
                 Report::Done { worker, run, task, ref bytes } => match graphs[run].counted(task) {
