@@ -263,7 +263,8 @@ fn what_is_computed_nests_in_anything() {
             (4, vec![4, 4]),
             "{on:?}"
         );
-        let error = (&two, &two).compute_on(&runtime).unwrap_err();
+        let text = two.map(|two| vec![two.to_string()]);
+        let error = (&text, &text).compute_on(&runtime).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Plan, "{on:?}: {error}");
         assert!(error.message().contains("asked for twice"), "{on:?}: {error}");
     }
