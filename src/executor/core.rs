@@ -59,6 +59,8 @@ pub(super) struct Core {
 #[derive(Default)]
 pub(super) struct Effects {
     pub garbage: Garbage,
+    /// Some of the garbage is on disk, and counted in [`super::engine::Shared::in_hand`].
+    pub in_hand: bool,
     pub jobs: Vec<DiskJob>,
     pub ended: Vec<(Arc<RunState>, Outcome)>,
     pub wake: u32,

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) disk: DiskQueue,
     pub(super) service: Service,
     pub(super) sync_turn: Mutex<()>,
+    /// Threads that have spilled values in hand that nobody needs: while there are some, no run is told to be over.
+    pub(super) in_hand: AtomicUsize,
     /// Calls that have told the brain something and not yet done all that it said.
     pub(super) telling: AtomicUsize,
     /// Threads that wait inside a task for a run.
@@ -125,6 +127,7 @@ impl Engine {
             disk: DiskQueue::default(),
             service: Service::default(),
             sync_turn: Mutex::new(()),
+            in_hand: AtomicUsize::new(0),
             telling: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             made: Condvar::new(),
@@ -224,6 +227,7 @@ impl Engine {
                 return RunHandle { shared: shared.clone(), state, detached: true, owner: None };
             }
             core.submit(state.clone(), &mut effects);
+            shared.take_in_hand(&mut effects);
             shared.publish(core);
             state
         };
@@ -298,13 +302,34 @@ impl Shared {
             self.note_outside(core);
             what(core);
             core.decide(None, effects);
+            self.take_in_hand(effects);
             self.publish(core);
         }
         self.give_back(effects);
     }
 
+    /// Counts garbage on disk; under the core lock, so that nobody sees the end of its run before.
+    pub(super) fn take_in_hand(&self, effects: &mut Effects) {
+        if !effects.in_hand && effects.garbage.is_on_disk() {
+            effects.in_hand = true;
+            self.in_hand.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Waits until other threads have let go of what they have in hand. They do so at once, and nothing they wait for
+    /// is held here.
+    fn wait_for_hands(&self) {
+        while self.in_hand.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
     /// Does what is to be done without the core lock.
     pub(super) fn give_back(self: &Arc<Shared>, effects: &mut Effects) {
+        effects.garbage.clear_disk();
+        if std::mem::take(&mut effects.in_hand) {
+            self.in_hand.fetch_sub(1, Ordering::AcqRel);
+        }
         effects.garbage.clear();
         self.trim_pool();
         if !effects.jobs.is_empty() {
@@ -317,6 +342,10 @@ impl Shared {
         if std::mem::take(&mut effects.made) {
             // Whoever waits has looked at the values under the core lock, so it is waiting by now or sees them.
             self.made.notify_all();
+        }
+        if effects.idle || !effects.ended.is_empty() {
+            // Files go with their last value.
+            self.wait_for_hands();
         }
         if std::mem::take(&mut effects.idle) {
             // What cannot be removed now is removed with the area, or by the next process.

@@ -28,6 +28,17 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
+    /// Whether any of it is on disk.
+    pub fn is_on_disk(&self) -> bool {
+        !self.extents.is_empty() || self.values.iter().any(|values| !values.on_disk.is_empty())
+    }
+
+    /// Drops what is on disk, in which no user's code has a part.
+    pub fn clear_disk(&mut self) {
+        self.extents.clear();
+        self.values.iter_mut().for_each(|values| values.on_disk.clear());
+    }
+
     /// Drops everything; a panic in a user's `Drop` goes no further.
     pub fn clear(&mut self) {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
