@@ -26,7 +26,8 @@
 //! | `observe.tasks` | `true` or `false` | `false` |
 //!
 //! Any other key without a dot, or below `optimize`, `spill` and `observe`, is an error that names the nearest known one.
-//! Keys below other names (`myapp.colour`) are free for programs.
+//! Keys below other names (`myapp.colour`) are free for programs. One variable is no setting, though it begins like one:
+//! `CHUNKWISE_BENCH`, by which a benchmark finds the program it is to start.
 //!
 //! ```
 //! use chunkwise::runtime::config;
