@@ -98,6 +98,11 @@ impl Layer {
         self.values.get(key).map(String::as_str).or_else(|| keys::default(key)).unwrap_or("")
     }
 
+    /// Whether it has a key of the library that shapes a runtime.
+    pub(super) fn shapes_a_runtime(&self) -> bool {
+        self.values.keys().any(|key| keys::default(key).is_some() && !super::settings::is_per_run(key))
+    }
+
     pub(super) fn into_value(mut self, key: &str) -> Option<String> {
         self.values.remove(key)
     }
