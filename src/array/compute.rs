@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::Array1;
 
-use super::{Array, Ix0, Ix1};
+use super::{Array, Blocks, Ix0, Ix1};
 use crate::error::{Error, Result};
 use crate::graph::Chunk;
 use crate::plan::{OneValue, Request, Sink};
-use crate::runtime::Computable;
+use crate::runtime::{Computable, Kept, Persist};
 use crate::store::{Block, Element};
 
 impl<A: Any + Send + Sync + Clone> Computable for Array<A, Ix0> {
@@ -28,19 +28,45 @@ impl<A: Any + Send + Sync + Clone> Computable for Array<A, Ix0> {
     }
 }
 
-/// Where the blocks wait for the end of the run.
+/// The elements so far. Blocks go to their place as they come, mostly in their order; only those that come before their turn
+/// are held as blocks, so that there is never a second copy of all.
 pub struct Row<A: Element> {
-    blocks: Mutex<Vec<Option<Block<A>>>>,
+    made: Mutex<Made<A>>,
+}
+
+struct Made<A: Element> {
+    all: Vec<A>,
+    /// The length in the end, if it is known.
+    len: usize,
+    /// How many blocks are in place.
+    next: usize,
+    early: Vec<Option<Block<A>>>,
+}
+
+impl<A: Element> Made<A> {
+    fn put(&mut self, at: usize, block: Block<A>) {
+        if at != self.next {
+            if let Some(place) = self.early.get_mut(at) {
+                *place = Some(block);
+            }
+            return;
+        }
+        // Not when the run is asked for: what is too large is refused first.
+        self.all.reserve_exact(self.len.saturating_sub(self.all.len()));
+        let mut block = Some(block);
+        while let Some(ready) = block {
+            self.all.extend_from_slice(&ready);
+            self.next += 1;
+            block = self.early.get_mut(self.next).and_then(Option::take);
+        }
+    }
 }
 
 impl<A: Element> Sink for Row<A> {
     fn put(&self, values: &mut dyn Iterator<Item = (u32, Chunk)>) -> Result<()> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, chunk) in values {
-            let block = chunk.take_or_clone()?;
-            if let Some(place) = blocks.get_mut(at as usize) {
-                *place = Some(block);
-            }
+            made.put(at as usize, chunk.take_or_clone()?);
         }
         Ok(())
     }
@@ -52,19 +78,49 @@ impl<A: Element> Computable for Array<A, Ix1> {
 
     fn request(&self, request: &mut Request) -> Arc<Row<A>> {
         let count = self.blocks().map_or(0, |blocks| blocks.count as usize);
-        let row = Arc::new(Row { blocks: Mutex::new(vec![None; count]) });
+        let len = self.known_len().ok().flatten().unwrap_or(0);
+        request.expect(len.saturating_mul(size_of::<A>() as u64));
+        let made = Made { all: Vec::new(), len: len as usize, next: 0, early: vec![None; count] };
+        let row = Arc::new(Row { made: Mutex::new(made) });
         request.want_all(&self.node(), row.clone());
         row
     }
 
     fn finish(row: Arc<Row<A>>) -> Result<Array1<A>> {
-        let blocks = std::mem::take(&mut *row.blocks.lock().unwrap_or_else(PoisonError::into_inner));
-        let blocks: Option<Vec<Block<A>>> = blocks.into_iter().collect();
-        let blocks = blocks.ok_or_else(|| Error::internal("a block was not delivered"))?;
-        let mut all = Vec::with_capacity(blocks.iter().map(|block| block.len()).sum());
-        for block in blocks {
-            all.extend_from_slice(&block);
+        let mut made = row.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.next != made.early.len() {
+            return Err(Error::internal("a block was not delivered"));
         }
-        Ok(Array1::from_vec(all))
+        Ok(Array1::from_vec(std::mem::take(&mut made.all)))
+    }
+}
+
+impl<A, D> Persist for Array<A, D> {
+    type Kept = Array<A, D>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want_all(&self.node(), sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Array<A, D> {
+        let node = self.blocks().ok().and_then(|blocks| Some((blocks, kept.row(next, blocks.count)?)));
+        node.map_or_else(|| self.clone(), |(blocks, node)| Array::of(Ok(Blocks { node, ..blocks.clone() })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_in_any_order() {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut made = Made { all: Vec::new(), len: 7, next: 0, early: vec![None; 4] };
+            for at in order {
+                let block: Vec<u64> = (2 * at as u64..(2 * at as u64 + 2).min(7)).collect();
+                made.put(at, Block::from(block));
+            }
+            assert_eq!((made.all, made.next), ((0..7).collect(), 4), "{order:?}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Bag;
+use super::{Bag, Items};
 use crate::error::{Error, Result};
 use crate::graph::Chunk;
 use crate::plan::{Request, Sink};
-use crate::runtime::Computable;
+use crate::runtime::{Computable, Kept, Persist};
 
 /// Where the partitions wait for the end of the run.
 pub struct Partitions<T> {
@@ -45,5 +45,18 @@ impl<T: Any + Send + Sync + Clone> Computable for Bag<T> {
         let mut all = parts.next().unwrap_or_default();
         parts.for_each(|part| all.extend(part));
         Ok(all)
+    }
+}
+
+impl<T> Persist for Bag<T> {
+    type Kept = Bag<T>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want_all(&self.node(), sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Bag<T> {
+        let node = self.items().ok().and_then(|items| Some((items, kept.row(next, items.partitions)?)));
+        node.map_or_else(|| self.clone(), |(items, node)| Bag::of(Ok(Items { node, ..items.clone() })))
     }
 }

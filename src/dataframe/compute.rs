@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::{DataFrame, Table};
+use super::{DataFrame, Frame, Table};
 use crate::error::{Error, Result};
 use crate::graph::Chunk;
 use crate::plan::{Request, Sink};
-use crate::runtime::Computable;
+use crate::runtime::{Computable, Kept, Persist};
 
 /// Where the partitions wait for the end of the run.
 pub struct Partitions {
@@ -49,5 +49,18 @@ impl Computable for DataFrame {
         let all: Option<Vec<Vec<RecordBatch>>> = all.into_iter().collect();
         let all = all.ok_or_else(|| Error::internal("a partition was not delivered"))?;
         Ok(Table::new(pending.schema.clone(), all.concat()))
+    }
+}
+
+impl Persist for DataFrame {
+    type Kept = DataFrame;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want_all(&self.node(), sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> DataFrame {
+        let node = self.frame().ok().and_then(|frame| Some((frame, kept.row(next, frame.partitions)?)));
+        node.map_or_else(|| self.clone(), |(frame, node)| DataFrame { state: Ok(Frame { node, ..frame.clone() }) })
     }
 }

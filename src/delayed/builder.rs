@@ -9,8 +9,8 @@ use super::input::{Held, Inputs};
 use super::verbs::delayed_with;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::origin::Origin;
-use crate::plan::{Alias, Node, NodeRef, Request, Role};
-use crate::runtime::{Computable, Compute};
+use crate::plan::{Alias, Node, NodeRef, Request, Role, Sink};
+use crate::runtime::{Computable, Compute, Kept, Persist};
 
 /// A name in a [`GraphBuilder`] and the type of its value.
 pub struct Key<T> {
@@ -47,6 +47,18 @@ impl<T: Any + Send + Sync> Computable for Key<T> {
 
     fn finish(pending: Self::Pending) -> Result<T> {
         Delayed::<T>::finish(pending)
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Persist for Key<T> {
+    type Kept = Delayed<T>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        self.value.ask(request, sink);
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Delayed<T> {
+        self.value.keep(kept, next)
     }
 }
 
@@ -215,65 +227,69 @@ impl GraphBuilder {
         Ok(BuiltGraph { entries: self.entries })
     }
 
-    /// Follows what each entry reads down to names that were used before they were defined; only they can close a
-    /// cycle.
+    /// Walks over all that the entries read, each node once; a name that is used before it is defined leads on to its
+    /// entry, and only by that can a walk come back to where it is.
     fn check_cycles(&self, index: &HashMap<&str, usize>) -> Result<()> {
-        let mut below: Vec<Vec<usize>> = Vec::with_capacity(self.entries.len());
+        struct Open<'a> {
+            node: &'a NodeRef,
+            /// What it reads and is still to be looked at, the first last.
+            below: Vec<&'a NodeRef>,
+        }
+        fn open<'a>(node: &'a NodeRef, entries: &'a [Entry], index: &HashMap<&str, usize>) -> Open<'a> {
+            let inner = node.node();
+            let mut below = Vec::new();
+            // A forward of a graph that was built before has its target, and is a node like others.
+            let forward = inner.forward_name().filter(|_| matches!(inner.role(), Role::Poison(_)));
+            match forward.and_then(|name| index.get(name)) {
+                Some(at) => below.push(&entries[*at].value),
+                None => inner.visit(&mut |node| below.push(node)),
+            }
+            below.reverse();
+            Open { node, below }
+        }
         let by_node: HashMap<usize, usize> =
             self.entries.iter().enumerate().map(|(at, entry)| (entry.value.address(), at)).collect();
+        // Nodes that were seen: whether the walk is through with them.
+        let mut done: HashMap<usize, bool> = HashMap::new();
+        let mut path: Vec<Open<'_>> = Vec::new();
         for entry in &self.entries {
-            let mut found = Vec::new();
-            let mut seen = std::collections::HashSet::new();
-            let mut stack = Vec::new();
-            entry.value.node().visit(&mut |node| stack.push(node));
-            while let Some(handle) = stack.pop() {
-                let node = handle.node();
-                if !seen.insert(handle.address()) {
-                    continue;
-                }
-                if let Some(at) =
-                    node.forward_name().and_then(|name| index.get(name)).or(by_node.get(&handle.address()))
-                {
-                    found.push(*at);
-                } else {
-                    node.visit(&mut |node| stack.push(node));
-                }
-            }
-            below.push(found);
-        }
-        // 0: not seen, 1: on the path, 2: done.
-        let mut state = vec![0u8; below.len()];
-        for start in 0..below.len() {
-            let mut path: Vec<(usize, usize)> = vec![(start, 0)];
-            if state[start] != 0 {
+            if done.contains_key(&entry.value.address()) {
                 continue;
             }
-            state[start] = 1;
-            while let Some((at, next)) = path.last_mut() {
-                let Some(child) = below[*at].get(*next).copied() else {
-                    state[*at] = 2;
+            done.insert(entry.value.address(), false);
+            path.push(open(&entry.value, &self.entries, index));
+            while let Some(last) = path.last_mut() {
+                let Some(child) = last.below.pop() else {
+                    done.insert(last.node.address(), true);
                     path.pop();
                     continue;
                 };
-                *next += 1;
-                match state[child] {
-                    0 => {
-                        state[child] = 1;
-                        path.push((child, 0));
+                match done.get(&child.address()) {
+                    Some(true) => {}
+                    Some(false) => return Err(self.cycle(&by_node, path.iter().map(|open| open.node), child)),
+                    None => {
+                        done.insert(child.address(), false);
+                        path.push(open(child, &self.entries, index));
                     }
-                    1 => {
-                        let from = path.iter().position(|(at, _)| *at == child).unwrap_or(0);
-                        let names = path[from..].iter().map(|(at, _)| *at).chain([child]);
-                        let names: Vec<&str> = names.map(|at| &*self.entries[at].name).collect();
-                        let text = format!("the graph has a cycle: {}", names.join(" -> "));
-                        let origin = self.entries[child].origin;
-                        return Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "GraphBuilder", origin));
-                    }
-                    _ => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// The error of a walk that came back to `child`.
+    fn cycle<'a>(
+        &self,
+        by_node: &HashMap<usize, usize>,
+        path: impl Iterator<Item = &'a NodeRef>,
+        child: &'a NodeRef,
+    ) -> Error {
+        let cycle = path.skip_while(|node| node.address() != child.address()).chain([child]);
+        let entries: Vec<usize> = cycle.filter_map(|node| by_node.get(&node.address()).copied()).collect();
+        let names: Vec<&str> = entries.iter().map(|at| &*self.entries[*at].name).collect();
+        let origin = entries.last().map_or(Origin::UNKNOWN, |at| self.entries[*at].origin);
+        let text = format!("the graph has a cycle: {}", names.join(" -> "));
+        Error::new(ErrorKind::Plan, text).frame(Place::In, "GraphBuilder", origin)
     }
 }
 
@@ -296,15 +312,17 @@ impl BuiltGraph {
     ///
     /// # Errors
     /// Of kind `Plan`, where there is no such name, or its value is of another type.
+    #[track_caller]
     pub fn get<T: Any + Send + Sync>(&self, name: &str) -> Result<Delayed<T>> {
+        let origin = Origin::caller();
+        let wrong = |text: String| Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "get", origin));
         let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
             let names: Vec<&str> = self.names().collect();
-            let text = format!("there is no name `{name}`; names are {}", names.join(", "));
-            return Err(Error::new(ErrorKind::Plan, text));
+            return wrong(format!("there is no name `{name}`; names are {}", names.join(", ")));
         };
         if entry.type_id != TypeId::of::<T>() {
             let (is, asked) = (entry.type_name, type_name::<T>());
-            return Err(Error::new(ErrorKind::Plan, format!("the name `{name}` is a `{is}`, not a `{asked}`")));
+            return wrong(format!("the name `{name}` is a `{is}`, not a `{asked}`"));
         }
         Ok(Delayed::from_node(entry.value.clone()))
     }

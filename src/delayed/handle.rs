@@ -151,7 +151,8 @@ impl<T: Any + Send + Sync + Clone> Persist for Delayed<T> {
     fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Delayed<T> {
         let output = *next;
         *next += 1;
-        Delayed::of(KeptValue::<T> { kept: kept.clone(), output, type_of: PhantomData })
+        let need = kept.need(output..*next);
+        Delayed::of(KeptValue::<T> { kept: kept.clone(), output, need, type_of: PhantomData })
     }
 }
 
@@ -159,6 +160,7 @@ impl<T: Any + Send + Sync + Clone> Persist for Delayed<T> {
 struct KeptValue<T> {
     kept: Arc<Kept>,
     output: u32,
+    need: u64,
     type_of: PhantomData<fn() -> T>,
 }
 
@@ -201,10 +203,14 @@ impl<T: Any + Send + Sync + Clone> Call for KeptValue<T> {
     }
 
     fn origin(&self) -> Origin {
-        Origin::UNKNOWN
+        self.kept.origin()
     }
 
     fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<T>()
+        self.kept.kind(self.output).unwrap_or_else(chunk::plain::<T>)
+    }
+
+    fn need(&self) -> u64 {
+        self.need
     }
 }

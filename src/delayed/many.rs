@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Request, Role, Sink};
-use crate::runtime::{Computable, Stream};
+use crate::runtime::{Computable, Kept, Persist, Stream};
 use crate::store::Chunk;
 
 /// How many values a step of a tree takes together.
@@ -120,6 +120,9 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// As [`DelayedVec::from_fn`], with a function that can fail.
+    ///
+    /// # Errors
+    /// At compute: the error of the function, of kind `Task` where it is none of this library.
     #[track_caller]
     pub fn try_from_fn<E>(len: u32, function: impl Fn(u32) -> Result<T, E> + Send + Sync + 'static) -> DelayedVec<T>
     where
@@ -130,6 +133,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// A function of each item of a list; the plan holds the items.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let lengths = DelayedVec::from_map(["one", "three"], |word| word.len());
+    /// assert_eq!(lengths.compute()?, [3, 5]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn from_map<I: Any + Send + Sync>(
         items: impl IntoIterator<Item = I>,
@@ -162,6 +173,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// A function of each value, by reference.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let names = DelayedVec::from_fn(3, |i| i).map(|i| format!("part {i}"));
+    /// assert_eq!(names.compute()?, ["part 0", "part 1", "part 2"]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn map<U: Any + Send + Sync>(&self, function: impl Fn(&T) -> U + Send + Sync + 'static) -> DelayedVec<U> {
         let op = Each::new(move |_, inputs: &mut Inputs<'_>| Ok(function(inputs.get(0)?)));
@@ -169,6 +188,18 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// A fallible function of each value, by reference.
+    ///
+    /// # Errors
+    /// At compute: the error of the function, of kind `Task` where it is none of this library.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let texts = DelayedVec::from_map(["1", "2", "x"], |text| text.to_string());
+    /// let error = texts.try_map(|text| text.parse::<u32>()).compute().unwrap_err();
+    /// assert!(error.to_string().starts_with("task `try_map #2` failed: invalid digit"));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn try_map<U: Any + Send + Sync, E>(
         &self,
@@ -182,6 +213,15 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// A function of each value and one value that all share, by reference.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let rate = delayed(|| 3);
+    /// let scaled = DelayedVec::from_fn(3, |i| i).map_with(&rate, |value, rate| value * rate);
+    /// assert_eq!(scaled.compute()?, [0, 3, 6]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn map_with<S: Any + Send + Sync, U: Any + Send + Sync>(
         &self,
@@ -197,6 +237,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the rows are not of one length.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let (row, other) = (DelayedVec::from_fn(3, |i| i), DelayedVec::from_fn(3, |i| 10 * i));
+    /// assert_eq!(row.zip_with(&other, |a, b| a + b).compute()?, [0, 11, 22]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn zip_with<S: Any + Send + Sync, U: Any + Send + Sync>(
         &self,
@@ -215,6 +263,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// A function of each value with its neighbours, as many before and after as there are up to these numbers.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let sums = DelayedVec::from_fn(4, |i| i).windows(1, 1, |around| around.iter().copied().sum::<u32>());
+    /// assert_eq!(sums.compute()?, [1, 3, 6, 5]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn windows<U: Any + Send + Sync>(
         &self,
@@ -231,6 +287,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// All values as one, by combining neighbours in a tree of fixed shape; none of no values.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let row = DelayedVec::from_fn(100, u64::from);
+    /// assert_eq!(row.tree_reduce(|a, b| a + b).compute()?, Some(4950));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn tree_reduce(&self, combine: impl Fn(T, T) -> T + Send + Sync + 'static) -> Delayed<Option<T>>
     where
@@ -287,6 +351,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     }
 
     /// All values as one `Vec`, in order.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let longest = DelayedVec::from_fn(4, |i| i * i % 5).all().map(|all| all.iter().max().copied());
+    /// assert_eq!(longest.compute()?, Some(4));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn all(&self) -> Delayed<Vec<T>>
     where
@@ -307,6 +379,17 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     ///
     /// # Errors
     /// At compute, of kind `Data`, where a value is cut into another number of pieces.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// // Numbers by their remainder, as a shuffle does.
+    /// let rows = DelayedVec::from_fn(2, |i| (5 * i..5 * i + 5).collect::<Vec<u32>>());
+    /// let cut = |row: Vec<u32>| (0..3).map(|r| row.iter().copied().filter(|n| n % 3 == r).collect()).collect();
+    /// let by_remainder = rows.all_to_all(3, cut, |pieces: Vec<Vec<u32>>| pieces.concat());
+    /// assert_eq!(by_remainder.compute()?, [vec![0, 3, 6, 9], vec![1, 4, 7], vec![2, 5, 8]]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn all_to_all<P, U>(
         &self,
@@ -339,6 +422,14 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where there is none at this place.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let row = DelayedVec::from_fn(1_000_000, |i| i / 2);
+    /// assert_eq!(row.get(84).compute()?, 42); // runs one task
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn get(&self, index: u32) -> Delayed<T> {
         if index >= self.len {
@@ -354,6 +445,16 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     ///
     /// # Errors
     /// Where the plan is wrong. Errors of tasks come out of the iterator, which then ends.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let row = DelayedVec::from_fn(1_000_000, |i| vec![i; 1000]); // 4 GB in all
+    /// for value in row.iter()?.take(2) {
+    ///     println!("{}", value?.len());
+    /// }
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     pub fn iter(&self) -> Result<impl Iterator<Item = Result<T>> + use<T>>
     where
@@ -407,5 +508,20 @@ impl<T: Any + Send + Sync + Clone> Computable for DelayedVec<T> {
         // In place: the vector of options becomes the vector of values without a second one.
         let all: Option<Vec<T>> = values.into_iter().collect();
         all.ok_or_else(|| Error::internal("a value was not delivered"))
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Persist for DelayedVec<T> {
+    type Kept = DelayedVec<T>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want_all(&self.node, sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> DelayedVec<T> {
+        match kept.row(next, self.len) {
+            Some(node) => DelayedVec { node, ..self.clone() },
+            None => self.clone(),
+        }
     }
 }

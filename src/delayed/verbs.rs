@@ -25,6 +25,18 @@ use crate::store::chunk;
 /// assert_eq!(total.compute()?, 140);
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
+///
+/// The function runs later and on another thread, so it owns what it uses. One that borrows a local does not compile; `move`
+/// with a clone, or an `Arc`, does:
+///
+/// ```compile_fail,E0373
+/// use chunkwise::prelude::*;
+///
+/// let prices = vec![3, 4];
+/// let total = delayed(|| prices.iter().sum::<i32>()); // needs `move`
+/// assert_eq!(total.compute()?, 7);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
 #[track_caller]
 pub fn delayed<F, T>(function: F) -> Delayed<T>
 where
@@ -35,6 +47,16 @@ where
 }
 
 /// A fallible function to be run later; its error ends the run.
+///
+/// # Errors
+/// At compute: the error of the function, of kind `Task` where it is none of this library.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let number = try_delayed(|| "12x".parse::<u32>());
+/// assert_eq!(number.compute().unwrap_err().kind(), ErrorKind::Task);
+/// ```
 #[track_caller]
 pub fn try_delayed<F, T, E>(function: F) -> Delayed<T>
 where
@@ -68,6 +90,9 @@ where
 }
 
 /// As [`delayed_with`], with a function that can fail; its error ends the run.
+///
+/// # Errors
+/// At compute: the error of the function, of kind `Task` where it is none of this library.
 #[track_caller]
 pub fn try_delayed_with<I, F, T, E>(inputs: I, function: F) -> Delayed<T>
 where
@@ -113,6 +138,9 @@ impl<T: Any + Send + Sync> Delayed<T> {
 
     /// A fallible function of this value, by reference: an error ends the run and comes out of `compute`, with the line
     /// of this call.
+    ///
+    /// # Errors
+    /// At compute: the error of the function, of kind `Task` where it is none of this library.
     ///
     /// ```
     /// use chunkwise::prelude::*;

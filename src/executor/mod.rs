@@ -21,5 +21,5 @@ mod values;
 mod worker;
 
 pub use engine::{Engine, EngineOptions, RunOptions, Threads, Watch};
-pub use run::{LayerStats, Receiver, RunCanceller, RunHandle, RunStats};
+pub use run::{LayerStats, Receiver, RunCanceller, RunHandle, RunStats, result_too_large};
 pub use worker::TaskTimes;

@@ -95,6 +95,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The error of results that are larger than the limit: in all, or those made so far.
+pub fn result_too_large(bytes: u64, so_far: bool, limit: u64) -> Error {
+    let (bytes, limit) = (human_bytes(bytes), human_bytes(limit));
+    let bytes = if so_far { format!("{bytes} so far") } else { bytes };
+    let text = format!(
+        "the results to be held in memory are {bytes} and the memory limit is {limit}: take them one by one with `iter`, \
+         keep them with `persist`, write them to files in the tasks, reduce them, or raise memory_limit"
+    );
+    Error::new(ErrorKind::ResultTooLarge, text)
+}
+
 impl RunState {
     pub fn new(
         id: RunId,
@@ -196,6 +207,7 @@ impl RunState {
                 );
                 Err(Error::new(ErrorKind::LimitTooSmall, text).frame(Role::In, verb, origin))
             }
+            Outcome::ResultTooLarge { delivered } => Err(result_too_large(delivered, true, limit)),
         };
         lock(&self.end).result.get_or_insert(result);
     }
@@ -351,6 +363,13 @@ impl RunHandle {
     /// Waits for a result of a run that keeps them and leaves it there, where it may be spilled.
     pub fn get(&self, result: u32) -> Result<Chunk> {
         self.shared.take_output(&self.state, self.output(result), false)
+    }
+
+    /// Bytes of the largest of some results of a run that keeps them.
+    pub fn largest(&self, results: Range<u32>) -> u64 {
+        let core = lock(&self.shared.core);
+        let pieces = results.filter_map(|result| self.state.output_piece(self.output(result)));
+        pieces.map(|piece| core.brain.bytes_of(self.state.id, piece)).max().unwrap_or(0)
     }
 
     /// Several results may be one output.

@@ -147,7 +147,7 @@ pub fn is_gzip(path: &Path) -> bool {
 /// Opens a file for reading from its beginning, decompressed if its name ends in `.gz`, without a byte-order mark.
 ///
 /// # Errors
-/// Of kind `Io`, where it cannot be opened; of kind `Unsupported`, where it is compressed and the feature `gzip` is off.
+/// Of kind `Io`, where it cannot be opened or is not compressed though its name says so; of kind `Unsupported`, where it is compressed and the feature `gzip` is off.
 pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let file = File::open(path).map_err(|error| Error::io(path, "cannot open", error))?;
     let mut reader: Box<dyn BufRead> =
@@ -159,9 +159,19 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     Ok(reader)
 }
 
+/// The first bytes of every gzip file.
 #[cfg(feature = "gzip")]
-fn gunzip(_: &Path, file: File) -> Result<Box<dyn BufRead>> {
-    let decoder = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, file));
+const GZIP_START: [u8; 2] = [0x1f, 0x8b];
+
+#[cfg(feature = "gzip")]
+fn gunzip(path: &Path, file: File) -> Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(READ_BYTES, file);
+    let start = file.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
+    if !start.starts_with(&GZIP_START) {
+        let text = format!("cannot read {}: it is not compressed by gzip, though its name says so", path.display());
+        return Err(Error::new(ErrorKind::Io, text));
+    }
+    let decoder = flate2::bufread::MultiGzDecoder::new(file);
     Ok(Box::new(BufReader::with_capacity(READ_BYTES, decoder)))
 }
 

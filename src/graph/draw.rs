@@ -1,5 +1,8 @@
 //! Pictures of a graph: DOT for Graphviz, SVG for browsers.
 
+#[cfg(feature = "visualize")]
+mod rows;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -183,14 +186,20 @@ fn tooltip(verb: &str, origin: Origin, members: &str) -> String {
     text
 }
 
-/// Whether more boxes lie side by side than one after the other.
-fn is_wide(picture: &Picture) -> bool {
+/// For each box the most arrows that lead to it one after the other.
+fn depths(picture: &Picture) -> Vec<usize> {
     let mut depth = vec![0usize; picture.boxes.len()];
-    let mut width = vec![0u32; picture.boxes.len() + 1];
     // Arrows stand in the order of their readers.
     for (from, to, _) in &picture.arrows {
         depth[*to as usize] = depth[*to as usize].max(depth[*from as usize] + 1);
     }
+    depth
+}
+
+/// Whether more boxes lie side by side than one after the other.
+fn is_wide(picture: &Picture) -> bool {
+    let depth = depths(picture);
+    let mut width = vec![0u32; picture.boxes.len() + 1];
     depth.iter().for_each(|depth| width[*depth] += 1);
     let deepest = depth.iter().max().map_or(0, |depth| depth + 1);
     width.iter().max().is_some_and(|width| *width as usize > deepest)
@@ -252,8 +261,15 @@ fn svg(picture: &Picture) -> Result<String> {
     })
 }
 
+/// Up to so many boxes and arrows the layout library places them: its time grows with their square and worse.
+#[cfg(feature = "visualize")]
+const MOST_PLACED: usize = 300;
+
 #[cfg(feature = "visualize")]
 fn lay_out(picture: &Picture) -> String {
+    if picture.boxes.len() > MOST_PLACED || picture.arrows.len() as u64 > MOST_EDGES {
+        return rows::lay_out(picture);
+    }
     use layout::backends::svg::SVGWriter;
     use layout::core::base::Orientation;
     use layout::core::color::Color;
@@ -391,6 +407,23 @@ mod tests {
             assert!(svg.contains("total") && svg.contains("load &quot;a&quot;") && svg.ends_with("</svg>"));
         }
         assert!(Draft::new().finish(Vec::new()).to_svg().unwrap().contains("<svg"));
+    }
+
+    #[test]
+    #[cfg(feature = "visualize")]
+    fn svg_of_thousands_of_layers() {
+        // A chain with a side arm at each step: both many in a row and many rows.
+        let mut draft = Draft::new();
+        let mut last = add(&mut draft, "start & <end>", 1, &[]);
+        for step in 0..2500 {
+            let arm = add(&mut draft, &format!("arm {step}"), 1, &[(last, Pattern::OneToOne)]);
+            last = add(&mut draft, &format!("step {step}"), 1, &[(last, Pattern::OneToOne), (arm, Pattern::OneToOne)]);
+        }
+        let outputs = vec![pieces(&draft, last)];
+        let svg = draft.finish(outputs).to_svg().unwrap();
+        assert_eq!(svg.matches("<rect ").count(), 5001);
+        assert_eq!(svg.matches("<path ").count(), 7500);
+        assert!(svg.contains(">step 2499<") && svg.contains(">start &amp; &lt;end&gt;<") && svg.ends_with("</svg>\n"));
     }
 
     #[test]

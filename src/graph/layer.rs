@@ -291,6 +291,11 @@ impl Graph {
         }
     }
 
+    /// The task that gives a piece.
+    pub fn task_giving(&self, piece: u32) -> u32 {
+        crate::schedule::Topology::task_of(self, piece)
+    }
+
     /// Name of a task, and its index where its layer has more than one; its verb and origin.
     pub fn describe(&self, task: u32) -> (String, Option<u64>, &'static str, Origin) {
         let layer = &self.layers[self.layer_at(task)];

@@ -21,6 +21,8 @@ pub trait Sink: Send + Sync {
 #[derive(Default)]
 pub struct Request {
     wanted: Vec<Wanted>,
+    /// What is known of the bytes of all results together.
+    known_bytes: u64,
 }
 
 struct Wanted {
@@ -59,6 +61,16 @@ impl Request {
     /// Wants all values of a node with layers of its own.
     pub fn want_all(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
         self.wanted.push(Wanted { node: node.clone(), all: true, copies: true, sink });
+    }
+
+    /// Says that results of so many bytes are wanted; of results of unknown size nothing is said.
+    pub fn expect(&mut self, bytes: u64) {
+        self.known_bytes = self.known_bytes.saturating_add(bytes);
+    }
+
+    /// The bytes of all results whose size is known.
+    pub fn known_bytes(&self) -> u64 {
+        self.known_bytes
     }
 
     /// Whether nothing is wanted.
@@ -216,7 +228,7 @@ impl Builder {
         for (range, copies) in sorted {
             if range.start < end && !(copies && last_copies) {
                 let graph = self.draft.graph();
-                let task = crate::schedule::Topology::task_of(graph, range.start);
+                let task = graph.task_giving(range.start);
                 let (name, index, verb, origin) = graph.describe(task);
                 let text = "its value was asked for twice in one compute, and it is not known how to clone its type: ask \
                             for it once, or for `.map(T::clone)` of it";

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::IntoBytes;
-use super::config::{Optimize, Overrides, Scheduler, Settings};
+use super::config::{Overrides, PerRun, Scheduler, Settings};
 use super::current;
 use super::observe::{Observer, Observers, Profile, RunReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,8 +19,9 @@ const DEFAULT_SHARE: f64 = 0.6;
 
 /// Where work runs: threads, a memory limit, a place to spill, and who looks on.
 ///
-/// A clone is the same runtime. Without one, the first `compute` makes a default from the cores and memory that the
-/// machine and its control groups allow and from `CHUNKWISE_*` variables; see [`super::config`].
+/// A clone is the same runtime. Without one, `compute` uses a default made from the cores and memory that the machine and
+/// its control groups allow and from the settings in force: scopes, `config::set` and `CHUNKWISE_*` variables; see
+/// [`super::config`].
 ///
 /// ```
 /// use chunkwise::prelude::*;
@@ -40,8 +41,11 @@ pub(super) struct Inner {
     pub engine: Engine,
     /// Why nothing can be run, if that is so.
     pub broken: Option<Error>,
-    pub optimize: Optimize,
-    pub timeout: Option<Duration>,
+    /// What its builder said and what the scopes say that it was built in, for what every run reads anew.
+    builder: Overrides,
+    built_in: Overrides,
+    /// Made for a `compute` without one.
+    is_default: bool,
     pub observers: Arc<Observers>,
     pub profile: Option<Profile>,
     pub started: Instant,
@@ -71,8 +75,9 @@ impl Runtime {
         Runtime(Arc::new(Inner {
             engine,
             broken: Some(error),
-            optimize: Optimize { cull: true, share: true, fuse: true },
-            timeout: None,
+            builder: Overrides::new(),
+            built_in: Overrides::new(),
+            is_default: false,
             observers: Arc::default(),
             profile: None,
             started: Instant::now(),
@@ -81,7 +86,8 @@ impl Runtime {
         }))
     }
 
-    /// The runtime that `compute` uses here: the innermost [`Runtime::run`] on this thread, or the default one.
+    /// The runtime that `compute` uses here: the innermost [`Runtime::run`] on this thread, or the default one for the
+    /// settings in force.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Config`] where the default one cannot be made because a setting is wrong.
@@ -125,6 +131,16 @@ impl Runtime {
         self.0.engine.spill().live_bytes()
     }
 
+    /// The settings of a run that begins now, on this thread.
+    pub(super) fn per_run(&self) -> Result<PerRun> {
+        PerRun::resolve(&self.0.built_in, &self.0.builder)
+    }
+
+    /// A handle for what may outlive the scope that holds it, where nobody else can hold it.
+    pub(super) fn if_default(&self) -> Option<Runtime> {
+        self.0.is_default.then(|| self.clone())
+    }
+
     pub(super) fn next_run(&self) -> u64 {
         self.0.runs.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -138,6 +154,21 @@ impl std::fmt::Debug for Runtime {
 }
 
 /// Says what a [`Runtime`] is to be; a wrong value is an error of [`RuntimeBuilder::build`].
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let runtime = Runtime::builder()
+///     .threads(2)
+///     .memory_limit("512 MiB")
+///     .timeout(std::time::Duration::from_secs(60))
+///     .set("optimize.fuse", false) // any setting by its key
+///     .build()?;
+/// assert_eq!((runtime.threads(), runtime.memory_limit()), (2, 512 << 20));
+/// let error = Runtime::builder().memory_limit("much").build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Config);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
 #[derive(Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RuntimeBuilder {
@@ -240,10 +271,15 @@ impl RuntimeBuilder {
     /// Of kind [`ErrorKind::Config`] where a setting is wrong, wherever it comes from, or threads cannot be started.
     pub fn build(self) -> Result<Runtime> {
         let settings = Settings::resolve(&self.overrides)?;
-        self.build_with(settings)
+        self.build_with(settings, Overrides::of_scopes(), false)
     }
 
-    fn build_with(self, settings: Settings) -> Result<Runtime> {
+    /// A runtime of these settings that keeps to no scope: every run of it asks the layers of its moment.
+    pub(super) fn build_default(self, settings: Settings) -> Result<Runtime> {
+        self.build_with(settings, Overrides::new(), true)
+    }
+
+    fn build_with(self, settings: Settings, built_in: Overrides, is_default: bool) -> Result<Runtime> {
         let threads = match (settings.scheduler, self.pool) {
             (Scheduler::Synchronous, None) => Threads::Synchronous,
             (Scheduler::Synchronous, Some(_)) => {
@@ -278,8 +314,9 @@ impl RuntimeBuilder {
         Ok(Runtime(Arc::new(Inner {
             engine,
             broken: None,
-            optimize: settings.optimize,
-            timeout: settings.timeout,
+            builder: self.overrides,
+            built_in,
+            is_default,
             observers: Arc::new(Observers::new(observers)),
             profile,
             started: Instant::now(),

@@ -9,11 +9,12 @@ use super::router::Router;
 use super::run::Run;
 use super::watching::{Plan, Watching, layers};
 use crate::error::{Error, ErrorKind, Result, Role, human_bytes};
-use crate::executor::{Receiver, RunHandle, RunOptions, Watch};
+use crate::executor::{Receiver, RunHandle, RunOptions, Watch, result_too_large};
 use crate::graph::Graph;
 use crate::graph::passes::{Switches, optimize};
 use crate::origin::Origin;
 use crate::plan::Request;
+use crate::schedule::SMALL_RESULTS;
 
 /// Something lazy that can be computed: a collection, or any mix of them in tuples, arrays, `Vec`, `Option` and maps.
 ///
@@ -37,7 +38,9 @@ pub trait Computable {
 /// Computes a mix of collections in one run.
 ///
 /// # Errors
-/// The first error of the plan or of a task. The next `compute` works.
+/// The first error of the plan or of a task; of kind [`ErrorKind::ResultTooLarge`], where what is to come back is larger
+/// than the memory limit, before anything runs if that is known; of kind [`ErrorKind::LimitTooSmall`], where a single task
+/// needs more than the limit; of kind [`ErrorKind::Config`], where a setting in force is wrong. The next `compute` works.
 ///
 /// ```
 /// use chunkwise::prelude::*;
@@ -50,64 +53,99 @@ pub trait Computable {
 /// ```
 #[track_caller]
 pub fn compute<C: Computable>(what: C) -> Result<C::Output> {
-    compute_at(&what, None, Origin::caller())
+    compute_at(&what, None, Asked { verb: "compute", origin: Origin::caller() })
 }
 
 /// The verbs of everything that can be computed.
 pub trait Compute: Computable {
-    /// Computes with the current runtime: the innermost [`Runtime::run`], or the default one.
+    /// Computes with the current runtime: the innermost [`Runtime::run`], or the default one for the settings in force
+    /// ([`super::config`]).
     ///
     /// # Errors
     /// As [`compute`].
     #[track_caller]
     fn compute(&self) -> Result<Self::Output> {
-        compute_at(self, None, Origin::caller())
+        compute_at(self, None, Asked { verb: "compute", origin: Origin::caller() })
     }
 
     /// Computes with a runtime.
     ///
     /// # Errors
     /// As [`compute`].
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let runtime = Runtime::builder().threads(2).memory_limit("64 MiB").build()?;
+    /// assert_eq!(DelayedVec::from_fn(3, |i| i + 1).compute_on(&runtime)?, [1, 2, 3]);
+    /// println!("{}", runtime.last_report());
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     fn compute_on(&self, runtime: &Runtime) -> Result<Self::Output> {
-        compute_at(self, Some(runtime), Origin::caller())
+        compute_at(self, Some(runtime), Asked { verb: "compute_on", origin: Origin::caller() })
     }
 
     /// Starts the run in the background and gives a handle. On a synchronous runtime the work is done by
     /// [`Run::wait`].
+    ///
+    /// # Errors
+    /// As [`compute`], out of the run: also what is wrong with the plan.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let runtime = Runtime::builder().threads(2).build()?;
+    /// let run = DelayedVec::from_fn(100, u64::from).tree_reduce(|a, b| a + b).start_on(&runtime);
+    /// while !run.is_over() {
+    ///     println!("{:?}", run.progress());
+    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    /// }
+    /// assert_eq!(run.wait()?, Some(4950));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
     fn start_on(&self, runtime: &Runtime) -> Run<Self::Output>
     where
         Self::Pending: 'static,
         Self::Output: 'static,
     {
-        let origin = Origin::caller();
+        let asked = Asked { verb: "start_on", origin: Origin::caller() };
         let mut request = Request::new();
         let pending = self.request(&mut request);
-        let started = start(request, runtime, origin);
-        Run::new(started, Box::new(move || Self::finish(pending)), origin)
+        let started = start(request, runtime).map_err(|error| asked.locate(error));
+        Run::new(started, Box::new(move || Self::finish(pending)), asked)
     }
 }
 
 impl<C: Computable + ?Sized> Compute for C {}
 
-fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, origin: Origin) -> Result<C::Output> {
+fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, asked: Asked) -> Result<C::Output> {
     let mut request = Request::new();
     let pending = what.request(&mut request);
     if !request.is_empty() {
         let computed = match runtime {
-            Some(runtime) => start(request, runtime, origin),
-            None => Runtime::current().and_then(|runtime| start(request, &runtime, origin)),
+            Some(runtime) => start(request, runtime),
+            None => Runtime::current().and_then(|runtime| start(request, &runtime)),
         };
-        computed.and_then(|handle| handle.wait()).map_err(|error| locate(error, origin))?;
+        computed.and_then(|handle| handle.wait()).map_err(|error| asked.locate(error))?;
     }
-    C::finish(pending).map_err(|error| locate(error, origin))
+    C::finish(pending).map_err(|error| asked.locate(error))
 }
 
-/// Where nothing in the plan is known by line, the line of `compute` is named.
-pub(super) fn locate(error: Error, origin: Origin) -> Error {
-    let known = error.frames().iter().any(|frame| frame.origin.is_known());
-    if known || !origin.is_known() { error } else { error.frame(Role::Under, "compute", origin) }
+/// The call that wants results.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub verb: &'static str,
+    pub origin: Origin,
+}
+
+impl Asked {
+    /// Where nothing in the plan is known by line, the line of this call is named.
+    pub fn locate(self, error: Error) -> Error {
+        let known = error.frames().iter().any(|frame| frame.origin.is_known());
+        if known || !self.origin.is_known() { error } else { error.frame(Role::Under, self.verb, self.origin) }
+    }
 }
 
 /// A graph ready to run, with who takes its results.
@@ -116,20 +154,22 @@ pub(super) struct Prepared {
     pub receiver: Arc<dyn Receiver>,
     pub layers_before: u64,
     pub tasks_before: u64,
+    pub timeout: Option<Duration>,
 }
 
 pub(super) fn prepare(request: Request, runtime: &Runtime) -> Result<Prepared> {
     if let Some(error) = &runtime.0.broken {
         return Err(error.clone());
     }
+    let settings = runtime.per_run()?;
     let mut lowered = request.lower()?;
     let graph = std::mem::take(&mut lowered.graph);
     let (layers_before, tasks_before) = (graph.layers().len() as u64, u64::from(graph.task_count()));
-    let graph = optimize(graph, switches(runtime.0.optimize))?.graph;
+    let graph = optimize(graph, switches(settings.optimize))?.graph;
     let receiver = Arc::new(Router::new(&lowered, graph.results()));
     let limit = runtime.memory_limit();
     check_needs(&graph, limit, runtime.threads())?;
-    Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before })
+    Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before, timeout: settings.timeout })
 }
 
 pub(super) fn switches(optimize: Optimize) -> Switches {
@@ -163,8 +203,12 @@ fn check_needs(graph: &Graph, limit: u64, threads: usize) -> Result<()> {
 }
 
 /// Starts a run whose results go to those that asked.
-pub(super) fn start(request: Request, runtime: &Runtime, origin: Origin) -> Result<RunHandle> {
-    let prepared = prepare(request, runtime).map_err(|error| locate(error, origin))?;
+pub(super) fn start(request: Request, runtime: &Runtime) -> Result<RunHandle> {
+    let (known, limit) = (request.known_bytes(), runtime.memory_limit());
+    if known > limit.max(SMALL_RESULTS) {
+        return Err(result_too_large(known, false, limit));
+    }
+    let prepared = prepare(request, runtime)?;
     let receiver = prepared.receiver.clone();
     Ok(launch(prepared, Some(receiver), false, runtime))
 }
@@ -192,6 +236,6 @@ pub(super) fn launch(
     }
     let watch: Arc<dyn Watch> =
         Arc::new(Watching { plan, since, observers: inner.observers.clone(), last_report: inner.last_report.clone() });
-    let timeout: Option<Duration> = inner.timeout;
-    engine.start(prepared.graph, receiver, stream, RunOptions { timeout, watch: Some(watch) })
+    let options = RunOptions { timeout: prepared.timeout, watch: Some(watch) };
+    engine.start(prepared.graph, receiver, stream, options)
 }

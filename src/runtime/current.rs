@@ -1,18 +1,26 @@
 //! Which runtime `compute` uses on this thread.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::builder::Runtime;
+use super::builder::{Inner, Runtime};
+use super::config::{self, Overrides, Settings};
 use crate::error::Result;
 
 thread_local! {
     static SCOPES: RefCell<Vec<Runtime>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The runtime that is made by the first `compute` without one. One for the process: so that all that does not say
+/// The runtimes that `compute` makes where there is none, by the settings that shape them: so that all that does not say
 /// otherwise shares one budget.
-static DEFAULT: Mutex<Option<Runtime>> = Mutex::new(None);
+static DEFAULTS: Mutex<Defaults> = Mutex::new(Defaults { plain: None, made: Vec::new() });
+
+struct Defaults {
+    /// Of the settings without scopes. It stays until these change.
+    plain: Option<(Settings, Runtime)>,
+    /// All that still live; those of scopes are held by these.
+    made: Vec<(Settings, Weak<Inner>)>,
+}
 
 pub(super) struct Scope;
 
@@ -34,11 +42,25 @@ pub(super) fn current() -> Result<Runtime> {
     if let Some(scoped) = SCOPES.with_borrow(|scopes| scopes.last().cloned()) {
         return Ok(scoped);
     }
-    let mut default = DEFAULT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(runtime) = &*default {
-        return Ok(runtime.clone());
+    let wanted = Settings::resolve(&Overrides::new())?.shape();
+    let mut defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, plain)) = defaults.plain.as_ref().filter(|(settings, _)| *settings == wanted) {
+        return Ok(plain.clone());
     }
-    let runtime = Runtime::builder().build()?;
-    *default = Some(runtime.clone());
+    let known = defaults.made.iter().filter(|(settings, _)| *settings == wanted);
+    let runtime = match known.filter_map(|(_, runtime)| runtime.upgrade()).next() {
+        Some(known) => Runtime(known),
+        // Under the lock, so that it is made once.
+        None => Runtime::builder().build_default(wanted.clone())?,
+    };
+    defaults.made.retain(|(settings, other)| other.strong_count() > 0 && *settings != wanted);
+    defaults.made.push((wanted.clone(), Arc::downgrade(&runtime.0)));
+    let replaced = match config::keep_in_scope(runtime.clone()) {
+        Ok(replaced) => (replaced, None),
+        Err(plain) => (None, defaults.plain.replace((wanted, plain))),
+    };
+    drop(defaults);
+    // Not under the lock: the last handle ends runs, and what they drop may be anything.
+    drop(replaced);
     Ok(runtime)
 }

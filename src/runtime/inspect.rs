@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::builder::Runtime;
-use super::compute::{Computable, locate, switches};
+use super::compute::{Asked, Computable, switches};
 use crate::error::Result;
 use crate::graph::passes::{Step, Switches, optimize};
 use crate::graph::{Estimate, ExplainOptions, Graph};
@@ -42,19 +42,16 @@ pub trait Inspect: Computable {
     /// ```
     #[track_caller]
     fn explain(&self) -> Result<String> {
-        let origin = Origin::caller();
-        let (lowered, _) = graph_at(self, Stage::Lowered, origin)?;
-        let (last, steps) = graph_at(self, Stage::Fused, origin)?;
+        let asked = Asked { verb: "explain", origin: Origin::caller() };
+        let (lowered, _) = graph_at(self, Stage::Lowered, asked)?;
+        let (last, steps) = graph_at(self, Stage::Fused, asked)?;
         let options = ExplainOptions::default();
-        let mut text = format!("lowered: {}\n{}", counts(&lowered), lowered.explain(options));
+        let mut text = format!("lowered: {}\n{}\n", counts(&lowered), lowered.explain(options).trim_end());
         for step in steps {
-            let (layers, tasks) = (step.layers_before, step.tasks_before);
-            text += &format!(
-                "{}: {layers} layers with {tasks} tasks -> {} with {}\n",
-                step.pass, step.layers_after, step.tasks_after
-            );
+            let before = counted(step.layers_before, step.tasks_before);
+            text += &format!("{}: {before} -> {}\n", step.pass, counted(step.layers_after, step.tasks_after));
         }
-        text += &format!("runs: {}\n{}", counts(&last), last.explain(options));
+        text += &format!("runs: {}\n{}\n", counts(&last), last.explain(options).trim_end());
         Ok(text)
     }
 
@@ -64,7 +61,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn explain_stage(&self, stage: Stage) -> Result<String> {
-        let (graph, _) = graph_at(self, stage, Origin::caller())?;
+        let (graph, _) = graph_at(self, stage, Asked { verb: "explain_stage", origin: Origin::caller() })?;
         Ok(graph.explain(ExplainOptions::default()))
     }
 
@@ -74,17 +71,18 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn estimate(&self) -> Result<Estimate> {
-        Ok(graph_at(self, Stage::Fused, Origin::caller())?.0.estimate())
+        Ok(graph_at(self, Stage::Fused, Asked { verb: "estimate", origin: Origin::caller() })?.0.estimate())
     }
 
-    /// Draws what would run: `.dot` or `.svg` by the ending, by task up to some hundred, above that by layer.
+    /// Draws what would run: `.dot` or `.svg` by the ending, by task up to some hundred, above that by layer; above some
+    /// hundred layers an SVG has them in plain rows.
     ///
     /// # Errors
     /// The first error of the plan; of kind `Io` where the file cannot be written; of kind `Unsupported` for another
     /// ending, or for `.svg` without the feature `visualize`.
     #[track_caller]
     fn visualize(&self, path: impl AsRef<Path>) -> Result<()> {
-        graph_at(self, Stage::Fused, Origin::caller())?.0.visualize(path)
+        graph_at(self, Stage::Fused, Asked { verb: "visualize", origin: Origin::caller() })?.0.visualize(path)
     }
 
     /// As [`Inspect::visualize`], at another stage.
@@ -93,7 +91,7 @@ pub trait Inspect: Computable {
     /// As [`Inspect::visualize`].
     #[track_caller]
     fn visualize_stage(&self, stage: Stage, path: impl AsRef<Path>) -> Result<()> {
-        graph_at(self, stage, Origin::caller())?.0.visualize(path)
+        graph_at(self, stage, Asked { verb: "visualize_stage", origin: Origin::caller() })?.0.visualize(path)
     }
 
     /// Number of layers and of tasks at a stage.
@@ -102,7 +100,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn counts(&self, stage: Stage) -> Result<(u32, u32)> {
-        let (graph, _) = graph_at(self, stage, Origin::caller())?;
+        let (graph, _) = graph_at(self, stage, Asked { verb: "counts", origin: Origin::caller() })?;
         Ok((graph.layers().len() as u32, graph.task_count()))
     }
 }
@@ -110,17 +108,21 @@ pub trait Inspect: Computable {
 impl<C: Computable + ?Sized> Inspect for C {}
 
 fn counts(graph: &Graph) -> String {
-    let (layers, tasks) = (graph.layers().len(), graph.task_count());
-    format!("{layers} {}, {tasks} tasks", if layers == 1 { "layer" } else { "layers" })
+    counted(graph.layers().len() as u32, graph.task_count())
 }
 
-fn graph_at<C: Computable + ?Sized>(what: &C, stage: Stage, origin: Origin) -> Result<(Graph, Vec<Step>)> {
-    let runtime = Runtime::current()?;
+fn counted(layers: u32, tasks: u32) -> String {
+    let plural = |one: bool| if one { "" } else { "s" };
+    format!("{layers} layer{}, {tasks} task{}", plural(layers == 1), plural(tasks == 1))
+}
+
+fn graph_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked) -> Result<(Graph, Vec<Step>)> {
+    let settings = Runtime::current().and_then(|runtime| runtime.per_run()).map_err(|error| asked.locate(error))?;
     let mut request = Request::new();
     let pending = what.request(&mut request);
     drop(pending);
-    let lowered = request.lower().map_err(|error| locate(error, origin))?;
-    let set = switches(runtime.0.optimize);
+    let lowered = request.lower().map_err(|error| asked.locate(error))?;
+    let set = switches(settings.optimize);
     let optimized = optimize(
         lowered.graph,
         Switches {

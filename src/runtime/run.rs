@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::compute::locate;
+use super::compute::Asked;
 use crate::error::{Error, Result};
 use crate::executor::{RunCanceller, RunHandle};
-use crate::origin::Origin;
 
 /// A run that was started and goes on by itself; a `Future` of its result.
 ///
@@ -28,7 +27,7 @@ use crate::origin::Origin;
 pub struct Run<T> {
     handle: Option<Result<RunHandle>>,
     finish: Option<Finish<T>>,
-    origin: Origin,
+    asked: Asked,
 }
 
 type Finish<T> = Box<dyn FnOnce() -> Result<T> + Send>;
@@ -58,8 +57,8 @@ impl Canceller {
 }
 
 impl<T> Run<T> {
-    pub(super) fn new(handle: Result<RunHandle>, finish: Finish<T>, origin: Origin) -> Run<T> {
-        Run { handle: Some(handle), finish: Some(finish), origin }
+    pub(super) fn new(handle: Result<RunHandle>, finish: Finish<T>, asked: Asked) -> Run<T> {
+        Run { handle: Some(handle), finish: Some(finish), asked }
     }
 
     /// Waits for the result.
@@ -68,11 +67,12 @@ impl<T> Run<T> {
     /// As `compute`; of kind `Cancelled` where it was cancelled.
     pub fn wait(mut self) -> Result<T> {
         match self.handle.take() {
-            Some(Ok(handle)) => handle.wait().map_err(|error| locate(error, self.origin))?,
+            Some(Ok(handle)) => handle.wait().map_err(|error| self.asked.locate(error))?,
             Some(Err(error)) => return Err(error),
             None => return Err(used_up()),
         }
-        self.finish.take().map_or_else(|| Err(used_up()), |finish| finish())
+        let finish = self.finish.take().ok_or_else(used_up)?;
+        finish().map_err(|error| self.asked.locate(error))
     }
 
     /// Waits a while; the run comes back where it is not over by then.
@@ -144,9 +144,9 @@ impl<T> Future for Run<T> {
                 let result = handle.result().unwrap_or_else(|| Err(used_up()));
                 let finish = self.finish.take();
                 self.handle = None;
-                let origin = self.origin;
-                Poll::Ready(result.map_err(|error| locate(error, origin)).and_then(|()| match finish {
-                    Some(finish) => finish(),
+                let asked = self.asked;
+                Poll::Ready(result.map_err(|error| asked.locate(error)).and_then(|()| match finish {
+                    Some(finish) => finish().map_err(|error| asked.locate(error)),
                     None => Err(used_up()),
                 }))
             }

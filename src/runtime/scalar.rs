@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::compute::Computable;
+use super::persist::{Kept, Persist};
 use crate::error::{Error, Result};
-use crate::plan::{NodeRef, OneValue, Request};
+use crate::plan::{NodeRef, OneValue, Request, Sink};
 
 /// A single value that a collection is reduced to, such as its number of rows; computed it is a `T`.
 #[must_use = "a Scalar does nothing until it is computed"]
@@ -52,5 +53,17 @@ impl<T: Any + Send + Sync + Clone> Computable for Scalar<T> {
     fn finish(pending: Arc<OneValue>) -> Result<T> {
         let chunk = pending.take().ok_or_else(|| Error::internal("a value was not delivered"))?;
         chunk.take_or_clone()
+    }
+}
+
+impl<T: Any + Send + Sync + Clone> Persist for Scalar<T> {
+    type Kept = Scalar<T>;
+
+    fn ask(&self, request: &mut Request, sink: &Arc<dyn Sink>) {
+        request.want(&self.node, sink.clone());
+    }
+
+    fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Scalar<T> {
+        kept.row(next, 1).map_or_else(|| self.clone(), Scalar::of)
     }
 }

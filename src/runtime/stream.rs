@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::builder::Runtime;
-use super::compute::{launch, locate, prepare};
+use super::compute::{Asked, launch, prepare};
 use crate::error::Result;
 use crate::executor::RunHandle;
 use crate::origin::Origin;
@@ -13,26 +13,29 @@ use crate::store::Chunk;
 /// Values of a node in the order of the plan. Tasks begin only for the value that is asked for and a few more: two for
 /// each thread. Values that are ready wait in memory, or on disk where it is short. Dropping it cancels the run.
 pub struct Stream {
+    /// May be one that only a scope holds, which is over before the stream is.
+    _runtime: Option<Runtime>,
     handle: RunHandle,
     next: u32,
     count: u32,
     window: u32,
-    origin: Origin,
+    asked: Asked,
 }
 
 impl Stream {
-    /// Starts a run for all `count` pieces of a node, with the current runtime.
+    /// Starts a run for all `count` pieces of a node, with the current runtime, for an `iter` on the line `origin`.
     ///
     /// # Errors
     /// Where the plan is wrong.
     pub fn start(node: &NodeRef, count: u32, origin: Origin) -> Result<Stream> {
-        let runtime = Runtime::current()?;
+        let asked = Asked { verb: "iter", origin };
+        let runtime = Runtime::current().map_err(|error| asked.locate(error))?;
         let mut request = Request::new();
         request.want_all(node, Arc::new(OneValue::default()));
-        let prepared = prepare(request, &runtime).map_err(|error| locate(error, origin))?;
+        let prepared = prepare(request, &runtime).map_err(|error| asked.locate(error))?;
         let handle = launch(prepared, None, true, &runtime);
         let window = 2 * runtime.threads() as u32;
-        Ok(Stream { handle, next: 0, count, window, origin })
+        Ok(Stream { _runtime: runtime.if_default(), handle, next: 0, count, window, asked })
     }
 }
 
@@ -46,7 +49,7 @@ impl Iterator for Stream {
         let output = self.next;
         self.next += 1;
         self.handle.demand(self.next.saturating_add(self.window).min(self.count));
-        let value = self.handle.take(output).map_err(|error| locate(error, self.origin));
+        let value = self.handle.take(output).map_err(|error| self.asked.locate(error));
         if value.is_err() {
             self.next = self.count;
         }

@@ -1,7 +1,7 @@
 //! The brain's door, [`Brain::handle`], and one function per transition of a task or piece.
 
 use super::check::Story;
-use super::event::{Actions, Event, Outcome, OutputMode, RunId, Submission, Worker};
+use super::event::{Actions, Event, Outcome, OutputMode, RunId, SMALL_RESULTS, Submission, Worker};
 use super::lease::STUCK_TICKS;
 use super::ledger::Place;
 use super::run::{Run, TaskState};
@@ -63,6 +63,8 @@ pub struct Brain {
     pub(super) config: BrainConfig,
     /// A task that needs more than this never fits.
     pub(super) largest: u64,
+    /// Results of more bytes end their run.
+    largest_results: u64,
     pub(super) runs: Vec<Run>,
     pub(super) workers: Vec<WorkerState>,
     pub(super) active: u32,
@@ -94,6 +96,7 @@ impl Brain {
         Brain {
             config,
             largest: config.limit,
+            largest_results: config.limit,
             runs: Vec::new(),
             workers: vec![WorkerState::default(); config.workers as usize],
             active: 0,
@@ -118,6 +121,7 @@ impl Brain {
     #[must_use]
     pub fn refusing_beyond(mut self, bytes: u64) -> Brain {
         self.largest = bytes.max(self.config.limit);
+        self.largest_results = self.largest.max(SMALL_RESULTS);
         self
     }
 
@@ -163,6 +167,7 @@ impl Brain {
                     self.with_run(at, |run, scratch| {
                         tasks.iter().for_each(|(task, bytes)| run.leased_to_done(*task, &[*bytes], scratch, actions));
                     });
+                    self.check_results(at);
                 }
             }
             Event::DonePieces { worker, run, task, bytes } => self.leased_to_done(worker, run, task, bytes, actions),
@@ -289,6 +294,16 @@ impl Brain {
         let Some(at) = self.find(run) else { return };
         self.story.task(run, task, TaskState::Done);
         self.with_run(at, |run, scratch| run.leased_to_done(task, bytes, scratch, actions));
+        self.check_results(at);
+    }
+
+    /// Ends a run whose results are larger than the limit. Whether they are does not depend on the order in which they
+    /// are made, nor on what else is held.
+    fn check_results(&mut self, at: usize) {
+        let delivered = self.runs[at].ledger.result_bytes;
+        if delivered > self.largest_results {
+            self.stop_at(at, Outcome::ResultTooLarge { delivered });
+        }
     }
 
     fn leased_to_new(&mut self, worker: Worker, run: RunId, task: u32) {

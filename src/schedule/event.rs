@@ -97,6 +97,10 @@ pub struct Pieces {
     pub count: u32,
 }
 
+/// Results of so few bytes are never refused, however low the limit is: they are less than what one thread may take beside
+/// the limit.
+pub const SMALL_RESULTS: u64 = 1 << 20;
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -106,6 +110,8 @@ pub enum Outcome {
     Stopped,
     /// A task can never fit: its inputs and what it declares to need together are larger than the limit.
     TooLarge { task: u32, needed: u64 },
+    /// The results that were handed over, so many bytes so far, are larger than the limit by themselves.
+    ResultTooLarge { delivered: u64 },
 }
 
 /// What is to be done, in this order: release, evict, spill, load, start, steal, wake, ended. Filled by

@@ -73,8 +73,10 @@ pub(super) struct Ledger {
     pub held: u64,
     /// Bytes reserved for tasks.
     pub reserved: u64,
-    /// Bytes of outputs handed to their receiver.
+    /// Bytes of outputs handed to their receiver, in cells.
     pub delivered: u64,
+    /// The same as they were reported: a row of small results takes less than the cells that tell what it cost to make.
+    pub result_bytes: u64,
     /// Bytes among `held` that will be free when the writes under way are over.
     pub writing: u64,
     /// Pieces that are on disk only, or being read.
@@ -98,6 +100,7 @@ impl Ledger {
             held: 0,
             reserved: 0,
             delivered: 0,
+            result_bytes: 0,
             writing: 0,
             on_disk: 0,
         }
@@ -157,6 +160,7 @@ impl Ledger {
         self.left[piece as usize] = left;
         if self.is_delivered(piece) {
             self.delivered += self.bytes(piece);
+            self.result_bytes += bytes;
             self.place[piece as usize] = if left > 0 { Place::Memory } else { Place::Gone };
         } else if left == 0 {
             self.place[piece as usize] = Place::Gone;

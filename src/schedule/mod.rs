@@ -19,5 +19,5 @@ mod tests;
 mod topology;
 
 pub use brain::{Brain, BrainConfig, SubTask};
-pub use event::{Actions, Event, Outcome, OutputMode, Pieces, RunId, Start, Submission, Worker};
+pub use event::{Actions, Event, Outcome, OutputMode, Pieces, RunId, SMALL_RESULTS, Start, Submission, Worker};
 pub use topology::{Expansion, Topology};

@@ -331,6 +331,35 @@ fn a_task_that_never_fits_ends_its_run() {
 }
 
 #[test]
+fn results_that_do_not_fit_end_their_run() {
+    // Runs four tasks, whose results are the outputs, one after the other; tells which one the run ended with, and how.
+    let run = |limit: u64, sizes: [u64; 4], mode: OutputMode| {
+        let mut talk = talk(1, limit);
+        talk.submit(RUN, graph(&[&[], &[], &[], &[]]), &[0, 1, 2, 3], mode);
+        let mut started = talk.starts(&[Event::Arrived(0)]);
+        for count in 1.. {
+            let task = started.remove(0);
+            let done = done(0, task, sizes[count - 1]);
+            let heard = if started.is_empty() { talk.tell(&[done, Event::Ask(0)]) } else { talk.tell(&[done]) };
+            if let [(_, outcome)] = heard.ended[..] {
+                return (count, outcome);
+            }
+            started.extend(heard.start.iter().map(|start| start.task));
+        }
+        unreachable!("a run of four tasks ends")
+    };
+    let half = 50 * KIB;
+    let too_large = Outcome::ResultTooLarge { delivered: 2 * half + 1 };
+    assert_eq!(run(100 * KIB, [half, half, 1, 1], OutputMode::Collect), (3, too_large));
+    // They may fill the limit, and small ones are counted as what they are, not in cells.
+    assert_eq!(run(100 * KIB, [half, half, 0, 0], OutputMode::Collect), (4, Outcome::Finished));
+    assert_eq!(run(192, [48; 4], OutputMode::Collect), (4, Outcome::Finished));
+    // The last one counts like the others.
+    let too_large = Outcome::ResultTooLarge { delivered: half + 30 * KIB * 2 };
+    assert_eq!(run(100 * KIB, [half, 30 * KIB, 0, 30 * KIB], OutputMode::Collect), (4, too_large));
+}
+
+#[test]
 fn what_cannot_be_spilled_is_gone_on_with_one_task_at_a_time() {
     let mut graph = graph(&[&[], &[], &[], &[]]).needs(50 * KIB);
     graph.kept_in_memory = vec![0, 1, 2, 3];

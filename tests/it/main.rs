@@ -9,6 +9,9 @@ mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
 mod gate;
+mod large;
+mod layers;
+mod persist;
 mod programs;
 mod runtime;
 mod sharing;

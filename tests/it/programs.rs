@@ -500,3 +500,60 @@ fn order_copies_and_content() {
         }
     }
 }
+
+#[test]
+fn names_asked_of_a_graph_are_told_with_their_line() {
+    let mut g = GraphBuilder::new();
+    g.value("one", 1);
+    let graph = g.build().unwrap();
+    let line = line!() + 1;
+    let errors = [graph.get::<i32>("two").err().unwrap(), graph.get::<u8>("one").err().unwrap()];
+    let texts = ["there is no name `two`; names are one", "the name `one` is a `i32`, not a `u8`"];
+    for (error, text) in errors.iter().zip(texts) {
+        assert_eq!(error.to_string(), format!("{text}\n  in get at {}:{line}", file!()));
+    }
+}
+
+#[test]
+fn many_keys_over_one_long_plan() {
+    // Looked at anew for each key this would be a thousand million steps.
+    let mut shared = delayed(|| 0_u64);
+    for _ in 0..50_000 {
+        shared = shared.map(|n| n + 1);
+    }
+    let mut g = GraphBuilder::new();
+    let keys: Vec<_> = (0..20_000).map(|at| g.task(format!("key {at}"), &shared, move |n| n + at)).collect();
+    let built = g.build().unwrap();
+    assert_eq!(built.compute(&keys[7]).unwrap(), 50_007);
+
+    // A graph may be built of what another one of the same names gave.
+    let mut outer = GraphBuilder::new();
+    let early = outer.key::<u64>("late");
+    outer.task("key 0", (&early, &built.get::<u64>("key 0").unwrap()), |(a, b)| a + b);
+    let mut inner = GraphBuilder::new();
+    let forward = inner.key::<u64>("late");
+    let on = inner.task("on", &forward, |n| n + 1);
+    inner.value("late", 1_u64);
+    let inner = inner.build().unwrap();
+    outer.task("late", inner.get::<u64>("on").unwrap(), |n| n * 10);
+    let outer = outer.build().unwrap();
+    assert_eq!(inner.compute(&on).unwrap(), 2);
+    assert_eq!(outer.compute(outer.get::<u64>("key 0").unwrap()).unwrap(), 50_020);
+}
+
+#[test]
+fn explain_tells_each_stage_on_lines_of_its_own() {
+    let runtime = Runtime::synchronous();
+    let text = runtime.run(|| DelayedVec::from_fn(1, |i| i).map(|i| i + 1).explain().unwrap());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "lowered: 2 layers, 2 tasks");
+    for line in [
+        "share: 2 layers, 2 tasks -> 2 layers, 2 tasks",
+        "cull: 2 layers, 2 tasks -> 2 layers, 2 tasks",
+        "fuse: 2 layers, 2 tasks -> 1 layer, 1 task",
+        "runs: 1 layer, 1 task",
+    ] {
+        assert!(lines.contains(&line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("1 tasks") && !text.contains("1 layers") && text.ends_with('\n'), "{text}");
+}

@@ -234,3 +234,55 @@ fn columns_become_arrays_and_bags_and_delayed() {
     });
     assert_eq!(text.compute().unwrap(), "4 aba 5.333 4");
 }
+
+#[test]
+fn bytes_that_are_no_text_are_told_with_their_column() {
+    let files = Files::new(&[("good.csv", "a,b,c\nx,\"y,y\",z\n")]);
+    let bad = |column: usize| {
+        let fields: [&[u8]; 3] = std::array::from_fn(|at| if at == column { b"q\xFFq" as &[u8] } else { b"\"o,k\"" });
+        [b"a,b,c\nx,\"y\ny\",z\n" as &[u8], &fields.join(&b','), b"\n"].concat()
+    };
+    for (column, name) in ["a", "b", "c"].into_iter().enumerate() {
+        // The first file is sound, so that the sample finds nothing.
+        std::fs::write(files.path("good2.csv"), bad(column)).unwrap();
+        let error = files.open("good*.csv").select([col("a")]).compute().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert_eq!(message(&error), format!("good2.csv, line 4, column `{name}`: the byte 0xFF is not UTF-8"));
+    }
+}
+
+#[test]
+fn a_quote_that_is_never_closed() {
+    let open = "a,b\n1,x\n2,\"y\n3,z\n";
+    let files = Files::new(&[("open.csv", open), ("p1.csv", "a,b\n1,\"say \"\"no\"\"\"\n"), ("p2.csv", open)]);
+    files.open("p1.csv").compute().unwrap();
+    let error = dataframe::read_csv(files.path("open.csv")).open().unwrap_err();
+    assert_eq!(message(&error), "open.csv, line 3: a quote is opened and never closed");
+    std::fs::write(files.path("p3.csv"), "a,b\n1,x\n\"2,y\n3,z\n").unwrap();
+    for name in ["p2.csv", "p3.csv"] {
+        // The field that swallows the rest is the last of its row, or leaves too few.
+        let other = if name == "p2.csv" { "p3.csv" } else { "p2.csv" };
+        let (here, there) = (files.path(other), files.path("aside"));
+        std::fs::rename(&here, &there).unwrap();
+        for table in [files.open("p*.csv"), files.open("p*.csv").select([col("a")])] {
+            let error = table.compute().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Data);
+            assert_eq!(message(&error), format!("{name}, line 3: a quote is opened and never closed"));
+        }
+        std::fs::rename(there, here).unwrap();
+    }
+}
+
+#[test]
+#[cfg(feature = "gzip")]
+fn a_file_that_is_not_compressed_though_its_name_says_so() {
+    let files = Files::new(&[("plain.csv.gz", "a,b\n1,2\n"), ("empty.csv.gz", "")]);
+    for name in ["plain.csv.gz", "empty.csv.gz"] {
+        let error = dataframe::read_csv(files.path(name)).open().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert_eq!(
+            message(&error),
+            format!("cannot read {name}: it is not compressed by gzip, though its name says so")
+        );
+    }
+}

@@ -6,6 +6,7 @@ use arrow::array::{Array, StringArray};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 
+use super::quotes::{Quotes, never_closed};
 use super::read::Layout;
 use super::sample::SAMPLE_ROWS;
 use super::{CsvSource, unnamed_types};
@@ -31,13 +32,19 @@ fn find(source: &CsvSource, file: usize, layout: &Layout) -> Result<Option<Strin
     let mut row: Vec<u8> = Vec::new();
     // The first row of text is the header, which the parser passes over.
     let mut rows = 0_u64;
+    let mut quotes = Quotes::new(source.options.delimiter);
     loop {
         let text = reader.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
         let at_end = text.is_empty();
+        if let (true, Some(line)) = (at_end, quotes.open()) {
+            // What else is wrong comes of that.
+            return Ok(Some(never_closed(line)));
+        }
         let used = match decoder.decode(text) {
             Ok(used) => used,
             Err(error) => return Ok(Some(format!("line {}: {}", first_line(line, &row), fields(&error)))),
         };
+        quotes.pass(&text[..used]);
         row.extend_from_slice(&text[..used]);
         reader.consume(used);
         if decoder.capacity() > 0 && !at_end {
@@ -82,6 +89,15 @@ fn fields(error: &ArrowError) -> String {
 /// Which column of a row does not fit its type.
 fn bad_value(source: &CsvSource, layout: &Layout, line: u64, row: &[u8], error: &ArrowError) -> Result<String> {
     let names: Vec<String> = layout.schema.fields().iter().map(|field| field.name().clone()).collect();
+    if let Err(error) = std::str::from_utf8(row) {
+        // The parser looks at all columns at once.
+        let (before, after) = row.split_at(error.valid_up_to());
+        let mut quotes = Quotes::new(source.options.delimiter);
+        quotes.pass(before);
+        let name = names.get(quotes.column()).map_or("", String::as_str);
+        let byte = after.first().copied().unwrap_or_default();
+        return Ok(format!("line {line}, column `{name}`: the byte 0x{byte:02X} is not UTF-8"));
+    }
     let mut header: Vec<u8> = vec![b'h'];
     header.extend(std::iter::repeat_n([source.options.delimiter, b'h'], names.len() - 1).flatten());
     header.push(b'\n');

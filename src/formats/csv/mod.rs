@@ -1,6 +1,7 @@
 //! Comma-separated values: schema from a sample, one partition per file, only the columns that are used.
 
 mod locate;
+mod quotes;
 mod read;
 mod sample;
 

@@ -8,6 +8,7 @@ use arrow::csv::reader::Decoder;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::locate::locate;
+use super::quotes::{Quotes, never_closed};
 use super::sample::{batch_rows, header};
 use super::{CsvSource, format};
 use crate::error::{Error, ErrorKind, Result};
@@ -47,10 +48,12 @@ impl CsvSource {
         let mut reader = files::open(path)?;
         let mut decoder = self.decoder(&layout, batch_rows(layout.schema.fields().len()))?;
         let mut batches = Vec::new();
+        let mut quotes = Quotes::new(self.options.delimiter);
         loop {
             loop {
                 let text = reader.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
                 let used = decoder.decode(text).map_err(|error| locate(self, file, &layout, &error))?;
+                quotes.pass(&text[..used]);
                 reader.consume(used);
                 if used == 0 || decoder.capacity() == 0 {
                     break;
@@ -63,6 +66,9 @@ impl CsvSource {
             let batch = batch.map_err(|error| Error::internal(format!("a batch of {}: {error}", path.display())))?;
             between(&batch)?;
             batches.push(batch);
+        }
+        if let Some(line) = quotes.open() {
+            return Err(Error::new(ErrorKind::Data, format!("{}, {}", path.display(), never_closed(line))));
         }
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));

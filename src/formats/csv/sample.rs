@@ -9,6 +9,7 @@ use arrow::csv::ReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
+use super::quotes::{Quotes, never_closed};
 use super::{CsvOptions, format, null_regex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
@@ -61,6 +62,12 @@ pub(super) fn take(path: &Path, options: &CsvOptions) -> Result<(Schema, Sample)
         // The last row may have been cut.
         let end = text.iter().rposition(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
         text.truncate(end);
+    } else {
+        let mut quotes = Quotes::new(options.delimiter);
+        quotes.pass(&text);
+        if let Some(line) = quotes.open() {
+            return Err(Error::new(ErrorKind::Data, format!("{}, {}", path.display(), never_closed(line))));
+        }
     }
     let infer = |rows| format(options)?.infer_schema(Cursor::new(&text), Some(rows)).map_err(|e| no_csv(path, &e));
     let names = infer(0)?.0;

@@ -9,6 +9,9 @@ use crate::origin::Origin;
 
 const PREFIX: &str = "CHUNKWISE_";
 
+/// Variables with the prefix that are no settings: tools around the library read them and hand their environment on.
+const FOR_TOOLS: &[&str] = &["CHUNKWISE_BENCH"];
+
 /// Where a value was set.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
@@ -34,13 +37,13 @@ impl Layer {
         Layer { values: BTreeMap::new(), error: None }
     }
 
-    /// The layer of all variables that begin with `CHUNKWISE_`.
+    /// The layer of all variables that begin with `CHUNKWISE_`, without those reserved for tools.
     pub(super) fn from_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Layer {
         let mut layer = Layer::new();
         let mut sorted: Vec<(String, OsString)> = variables
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-            .filter(|(name, _)| name.starts_with(PREFIX))
+            .filter(|(name, _)| name.starts_with(PREFIX) && !FOR_TOOLS.contains(&&**name))
             .collect();
         sorted.sort();
         for (name, value) in sorted {
@@ -93,6 +96,11 @@ impl Layer {
     /// The value of a key in its normal spelling, or the key's default.
     pub(super) fn value(&self, key: &'static str) -> &str {
         self.values.get(key).map(String::as_str).or_else(|| keys::default(key)).unwrap_or("")
+    }
+
+    /// Whether it has a key of the library that shapes a runtime.
+    pub(super) fn shapes_a_runtime(&self) -> bool {
+        self.values.keys().any(|key| keys::default(key).is_some() && !super::settings::is_per_run(key))
     }
 
     pub(super) fn into_value(mut self, key: &str) -> Option<String> {
@@ -151,6 +159,21 @@ mod tests {
         assert_eq!(layer.value("threads"), "3");
         assert_eq!(layer.value("scheduler"), "threads");
         assert_eq!(layer.values.len(), 2);
+    }
+
+    #[test]
+    fn variables_of_tools_are_no_settings() {
+        let layer = Layer::from_environment([("CHUNKWISE_BENCH".into(), "target/contender".into())]);
+        layer.check().unwrap();
+        assert!(layer.values.is_empty());
+        for wrong in ["CHUNKWISE_BENCHES", "CHUNKWISE_BENCH_"] {
+            let error = Layer::from_environment([(wrong.into(), "x".into())]).check().unwrap_err();
+            assert!(error.message().contains(wrong) && error.message().contains("is unknown"), "{error}");
+        }
+        let docs = include_str!("mod.rs");
+        for name in FOR_TOOLS {
+            assert!(docs.contains(&format!("`{name}`")), "{name} is not in the docs");
+        }
     }
 
     #[test]

@@ -10,6 +10,24 @@
 //! | environment | `CHUNKWISE_THREADS=4`; `__` is a dot: `CHUNKWISE_OPTIMIZE__FUSE=off` | read once, at the first use |
 //! | default | the table below | |
 //!
+//! `timeout` and `optimize.*` are read anew by every run. The others say how a runtime is to be: a `compute` outside of
+//! [`Runtime::run`](super::Runtime::run) uses one of the values in force where it is called, made at the first need and
+//! shared by all that need the same one; a [`Runtime`](super::Runtime) that a program builds takes from the layers, when
+//! it is built, what its builder leaves open. A runtime keeps to what its builder said, and to the scopes it was built
+//! in where no scope around the call says otherwise. So the call level is the runtime of `compute_on` or of
+//! [`Runtime::run`](super::Runtime::run), and [`with`] around a single call does the same for one setting:
+//!
+//! ```
+//! use chunkwise::prelude::*;
+//! use chunkwise::runtime::config;
+//!
+//! let work = delayed(|| 6).map(|x| x * 7);
+//! assert_eq!(config::with([("threads", "1")], || work.compute())?, 42);
+//! let error = config::with([("timeout", "soon")], || work.compute()).unwrap_err();
+//! assert!(error.to_string().starts_with("setting `timeout` (scope): `soon` is not accepted"));
+//! # Ok::<(), chunkwise::Error>(())
+//! ```
+//!
 //! In a key `-` equals `_`. The keys of the library:
 //!
 //! | key | accepted | default |
@@ -26,7 +44,8 @@
 //! | `observe.tasks` | `true` or `false` | `false` |
 //!
 //! Any other key without a dot, or below `optimize`, `spill` and `observe`, is an error that names the nearest known one.
-//! Keys below other names (`myapp.colour`) are free for programs.
+//! Keys below other names (`myapp.colour`) are free for programs. One variable is no setting, though it begins like one:
+//! `CHUNKWISE_BENCH`, by which a benchmark finds the program it is to start.
 //!
 //! ```
 //! use chunkwise::runtime::config;
@@ -46,12 +65,14 @@ mod keys;
 mod layers;
 mod settings;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use self::layers::{Layer, Source};
+pub(super) use self::settings::PerRun;
 pub use self::settings::{Optimize, Overrides, Scheduler, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
@@ -60,7 +81,15 @@ static GLOBAL: RwLock<Layer> = RwLock::new(Layer::new());
 static ENVIRONMENT: LazyLock<Layer> = LazyLock::new(|| Layer::from_environment(std::env::vars_os()));
 
 thread_local! {
-    static SCOPES: RefCell<Vec<(u64, Layer)>> = const { RefCell::new(Vec::new()) };
+    static SCOPES: RefCell<Vec<Open>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A scope in force.
+struct Open {
+    id: u64,
+    layer: Layer,
+    /// What lives as long as the scope.
+    kept: Option<Box<dyn Any>>,
 }
 
 /// Sets a value for the whole process, below every scope and call.
@@ -125,8 +154,8 @@ pub fn scoped<K: AsRef<str>, V: ToString>(pairs: impl IntoIterator<Item = (K, V)
         layer.set(key.as_ref(), value.to_string(), source.clone());
     }
     SCOPES.with_borrow_mut(|scopes| {
-        let id = scopes.last().map_or(0, |(last, _)| last + 1);
-        scopes.push((id, layer));
+        let id = scopes.last().map_or(0, |last| last.id + 1);
+        scopes.push(Open { id, layer, kept: None });
         Scope { id, bound_to_thread: PhantomData }
     })
 }
@@ -142,7 +171,13 @@ pub struct Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         // While the thread ends its scopes may be gone already.
-        let _ = SCOPES.try_with(|scopes| scopes.borrow_mut().retain(|(id, _)| *id != self.id));
+        let gone = SCOPES.try_with(|scopes| {
+            let mut scopes = scopes.borrow_mut();
+            let at = scopes.iter().position(|open| open.id == self.id);
+            at.map(|at| scopes.remove(at))
+        });
+        // Dropped here, not under the borrow: it may be a runtime, which ends its runs.
+        drop(gone);
     }
 }
 
@@ -154,15 +189,32 @@ fn look_up(key: &str) -> Result<Option<String>> {
 
 /// The layers below the call as one, checked.
 fn merged(environment: &Layer) -> Result<Layer> {
-    let mut all = environment.clone();
-    all.merge(GLOBAL.read().unwrap_or_else(PoisonError::into_inner).clone());
-    SCOPES.with_borrow(|scopes| {
-        for (_, layer) in scopes {
-            all.merge(layer.clone());
-        }
-    });
+    let mut all = below_scopes(environment);
+    all.merge(innermost());
     all.check()?;
     Ok(all)
+}
+
+fn below_scopes(environment: &Layer) -> Layer {
+    let mut all = environment.clone();
+    all.merge(GLOBAL.read().unwrap_or_else(PoisonError::into_inner).clone());
+    all
+}
+
+/// The scopes in force on this thread as one layer.
+fn innermost() -> Layer {
+    let mut all = Layer::new();
+    SCOPES.with_borrow(|scopes| scopes.iter().for_each(|open| all.merge(open.layer.clone())));
+    all
+}
+
+/// Keeps a value as long as the innermost scope of this thread that says how a runtime is to be, in place of the one kept
+/// there before, which comes back; the value itself comes back where there is no such scope.
+pub(super) fn keep_in_scope<T: Any>(value: T) -> Result<Option<Box<dyn Any>>, T> {
+    SCOPES.with_borrow_mut(|scopes| match scopes.iter_mut().rfind(|open| open.layer.shapes_a_runtime()) {
+        Some(open) => Ok(open.kept.replace(Box::new(value))),
+        None => Err(value),
+    })
 }
 
 /// The settings of a call, where the environment is what is given: for tests, and for programs that bring their own.

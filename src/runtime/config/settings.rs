@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layers::{Layer, Source};
-use super::{ENVIRONMENT, keys, merged};
+use super::{ENVIRONMENT, innermost, keys, merged};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::runtime::byte_size::{self, IntoBytes};
@@ -57,7 +57,48 @@ pub struct Optimize {
     pub fuse: bool,
 }
 
+/// What every run reads anew, from the layers of that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::runtime) struct PerRun {
+    pub timeout: Option<Duration>,
+    pub optimize: Optimize,
+}
+
+/// Keys of [`PerRun`]; all others shape a runtime when it is built.
+pub(super) fn is_per_run(key: &str) -> bool {
+    key == "timeout" || key.starts_with("optimize.")
+}
+
+impl PerRun {
+    /// Of this moment, on this thread, for a runtime with what its builder said and the scopes it was built in.
+    pub fn resolve(built_in: &Overrides, builder: &Overrides) -> Result<PerRun> {
+        let mut all = super::below_scopes(&ENVIRONMENT);
+        all.merge(built_in.0.clone());
+        all.merge(innermost());
+        all.merge(builder.0.clone());
+        all.check()?;
+        PerRun::read(&Read(&all))
+    }
+
+    fn read(read: &Read<'_>) -> Result<PerRun> {
+        Ok(PerRun {
+            timeout: read.unless("timeout", "none", |text| duration::parse(text).ok())?,
+            optimize: Optimize {
+                cull: read.value("optimize.cull", keys::flag)?,
+                share: read.value("optimize.share", keys::flag)?,
+                fuse: read.value("optimize.fuse", keys::flag)?,
+            },
+        })
+    }
+}
+
 impl Settings {
+    /// What tells runtimes from each other: without what every run reads anew.
+    pub(in crate::runtime) fn shape(&self) -> Settings {
+        let optimize = Optimize { cull: true, share: true, fuse: true };
+        Settings { timeout: None, optimize, ..self.clone() }
+    }
+
     /// The settings of this moment, on this thread, with those of a call on top.
     ///
     /// # Errors
@@ -81,6 +122,11 @@ impl Overrides {
     /// Nothing given.
     pub const fn new() -> Overrides {
         Overrides(Layer::new())
+    }
+
+    /// What the scopes in force on this thread say.
+    pub(in crate::runtime) fn of_scopes() -> Overrides {
+        Overrides(innermost())
     }
 
     /// Gives a value.
@@ -111,6 +157,7 @@ pub(super) fn resolve(environment: &Layer, call: &Overrides) -> Result<Settings>
     all.merge(call.0.clone());
     all.check()?;
     let read = Read(&all);
+    let per_run = PerRun::read(&read)?;
     Ok(Settings {
         threads: read.unless("threads", "auto", keys::count)?,
         memory_limit_bytes: read.unless("memory_limit", "auto", |text| byte_size::parse(text).ok())?,
@@ -120,12 +167,8 @@ pub(super) fn resolve(environment: &Layer, call: &Overrides) -> Result<Settings>
             Some(if keys::is_word(text, "synchronous") { Scheduler::Synchronous } else { Scheduler::Threads })
         })?,
         progress: read.value("progress", keys::flag)?,
-        timeout: read.unless("timeout", "none", |text| duration::parse(text).ok())?,
-        optimize: Optimize {
-            cull: read.value("optimize.cull", keys::flag)?,
-            share: read.value("optimize.share", keys::flag)?,
-            fuse: read.value("optimize.fuse", keys::flag)?,
-        },
+        timeout: per_run.timeout,
+        optimize: per_run.optimize,
         open_files: read.value("spill.open_files", keys::count)?,
         observe_tasks: read.value("observe.tasks", keys::flag)?,
     })

@@ -286,6 +286,16 @@ impl World {
                 self.seen.saw(Seen::TooLarge);
                 model.fault = true;
             }
+            Outcome::ResultTooLarge { delivered } => {
+                let made = model.outputs.iter().map(|piece| &model.pieces[*piece as usize]).filter(|known| known.made);
+                let made: u64 = made.map(|known| known.bytes).sum();
+                assert!(
+                    delivered > limit && delivered <= made && model.mode == crate::schedule::OutputMode::Collect,
+                    "run {run}: the results are called too large with {delivered} of {limit} bytes; {made} were made"
+                );
+                self.seen.saw(Seen::ResultTooLarge);
+                model.fault = true;
+            }
         }
     }
 
