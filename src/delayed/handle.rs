@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::task::AliasNode;
@@ -108,7 +109,10 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
             Err(shared) => {
                 // The plan holds it too, or it was asked for twice.
                 shared.get::<T>()?;
-                let copy = pending.node.node().clone_value(&shared).and_then(|copy| copy.try_take::<T>().ok());
+                let node = pending.node.node();
+                let copied = catch_unwind(AssertUnwindSafe(|| node.clone_value(&shared)));
+                let copied = copied.map_err(|panic| Error::from_panic(panic).in_task(shown_name(&**node), None))?;
+                let copy = copied.and_then(|copy| copy.try_take::<T>().ok());
                 copy.ok_or_else(|| {
                     let text = "a value was asked for twice in one compute and cannot be copied: ask for it once, or \
                                 for `.map(T::clone)` of it";
@@ -116,6 +120,14 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
                 })
             }
         }
+    }
+}
+
+/// The name a node was given, or what it is called without one.
+fn shown_name(node: &dyn Node) -> String {
+    match node.role() {
+        Role::Alias(alias) => alias.name.as_deref().map_or_else(|| node.label(), str::to_string),
+        _ => node.label(),
     }
 }
 

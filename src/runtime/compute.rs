@@ -1,5 +1,6 @@
 //! `compute` and its sisters: from something lazy to its value.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ pub trait Computable {
 }
 
 /// Computes a mix of collections in one run.
+///
+/// Inside a task of the same runtime the work is done on the task's own thread. That holds for the thread of the task only:
+/// where a task spawns a thread of its own that computes on the same runtime, and waits for it, it keeps its worker from
+/// the work it waits for, and once all workers wait like that none goes on. Let such a thread use another runtime
+/// ([`Runtime::run`]), or compute in the task itself.
 ///
 /// # Errors
 /// The first error of the plan or of a task. The next `compute` works.
@@ -74,7 +80,8 @@ pub trait Compute: Computable {
     }
 
     /// Starts the run in the background and gives a handle. On a synchronous runtime the work is done by
-    /// [`Run::wait`].
+    /// [`Run::wait`]. So it is inside a task of the same runtime, where nothing else could promise to go on: there the run
+    /// begins when it is waited for, on that thread, or with [`Run::detach`], on the runtime's own threads.
     #[track_caller]
     fn start_on(&self, runtime: &Runtime) -> Run<Self::Output>
     where
@@ -101,7 +108,12 @@ fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, origi
         };
         computed.and_then(|handle| handle.wait()).map_err(|error| locate(error, origin))?;
     }
-    C::finish(pending).map_err(|error| locate(error, origin))
+    finish_guarded(|| C::finish(pending)).map_err(|error| locate(error, origin))
+}
+
+/// Makes the output of values; a panic in what the user's types do there (`Clone`, `Hash`) is an error, as in a task.
+pub(super) fn finish_guarded<T>(finish: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(finish)).unwrap_or_else(|panic| Err(Error::from_panic(panic)))
 }
 
 /// Where nothing in the plan is known by line, the line of `compute` is named.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::compute::locate;
+use super::compute::{finish_guarded, locate};
 use crate::error::{Error, Result};
 use crate::executor::{RunCanceller, RunHandle};
 use crate::origin::Origin;
@@ -72,7 +72,7 @@ impl<T> Run<T> {
             Some(Err(error)) => return Err(error),
             None => return Err(used_up()),
         }
-        self.finish.take().map_or_else(|| Err(used_up()), |finish| finish())
+        self.finish.take().map_or_else(|| Err(used_up()), finish_guarded)
     }
 
     /// Waits a while; the run comes back where it is not over by then.
@@ -113,7 +113,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Lets the run go on without anyone waiting for it.
+    /// Lets the run go on without anyone waiting for it, until it ends or the last handle of the runtime is dropped. On a
+    /// synchronous runtime it goes on while other runs are waited for.
     pub fn detach(mut self) {
         if let Some(Ok(handle)) = self.handle.take() {
             handle.detach();
@@ -146,7 +147,7 @@ impl<T> Future for Run<T> {
                 self.handle = None;
                 let origin = self.origin;
                 Poll::Ready(result.map_err(|error| locate(error, origin)).and_then(|()| match finish {
-                    Some(finish) => finish(),
+                    Some(finish) => finish_guarded(finish),
                     None => Err(used_up()),
                 }))
             }
