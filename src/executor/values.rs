@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::run::Hold;
 use crate::graph::Graph;
 use crate::schedule::Pieces;
 use crate::store::Chunk;
@@ -25,19 +26,28 @@ pub(super) struct Garbage {
     pub chunks: Vec<Chunk>,
     pub extents: Vec<Arc<Extent>>,
     pub values: Vec<Values>,
+    /// Let go after the others, since a run that nobody holds is one of which nothing is left.
+    pub runs: Vec<Arc<Hold>>,
 }
 
 impl Garbage {
-    /// Drops everything; a panic in a user's `Drop` goes no further.
-    pub fn clear(&mut self) {
+    /// Drops all values; a panic in a user's `Drop` goes no further. Whether any may have been on disk.
+    pub fn clear(&mut self) -> bool {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
-            return;
+            return false;
         }
+        let on_disk = !self.extents.is_empty() || !self.values.is_empty();
         let _ = drop_all(&mut self.chunks);
         self.extents.clear();
         for mut values in self.values.drain(..) {
             values.layers.iter_mut().chain([&mut values.parts]).for_each(|slots| drop(drop_all(slots)));
         }
+        on_disk
+    }
+
+    /// Lets go of runs, and so perhaps of what their graphs hold.
+    pub fn let_go(&mut self) {
+        let _ = drop_all(&mut self.runs);
     }
 }
 

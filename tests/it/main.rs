@@ -3,6 +3,7 @@
 mod cancel;
 mod delayed;
 mod disks;
+mod edges;
 mod exchange;
 mod faults;
 #[cfg(feature = "gzip")]
