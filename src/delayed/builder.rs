@@ -8,7 +8,6 @@ use super::handle::Delayed;
 use super::input::{Held, Inputs};
 use super::verbs::delayed_with;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
-use crate::graph::Chunk;
 use crate::origin::Origin;
 use crate::plan::{Alias, Node, NodeRef, Request, Role};
 use crate::runtime::{Computable, Compute};
@@ -116,10 +115,6 @@ impl Node for ForwardNode {
 
     fn forward_name(&self) -> Option<&str> {
         Some(&self.forward.name)
-    }
-
-    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
-        self.forward.target.get()?.node().clone_value(value)
     }
 }
 

@@ -7,12 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::task::AliasNode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::graph::{Call, Inputs as TaskInputs, Outputs, TaskContext};
 use crate::origin::Origin;
 use crate::plan::{Alias, Node, NodeRef, OneValue, Request, Role, Sink};
 use crate::runtime::{Computable, Kept, Persist};
-use crate::store::{Chunk, Kind, chunk};
+use crate::store::{self, Chunk, Kind, chunk};
 
 /// A value of type `T` that is not there yet: a task, and all the tasks it needs.
 ///
@@ -29,6 +29,11 @@ use crate::store::{Chunk, Kind, chunk};
 /// assert_eq!(d.compute()?, 60);
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
+///
+/// # Asked for twice
+/// `compute((&d, &d))` runs the task once and gives its value twice where it is known how to clone it: numbers, text,
+/// vectors of them, arrays, tables, and what came out of a verb that asks for `Clone` itself ([`Delayed::value`],
+/// [`Delayed::all`], [`Delayed::split`], persisted values). For other types it is an error, told before anything runs.
 ///
 /// # Memory
 /// A value is held until its last reader has run. Its size is known for numbers, text, vectors of them, arrays and
@@ -92,13 +97,29 @@ pub struct Pending<T> {
     type_of: PhantomData<fn() -> T>,
 }
 
+/// What a node is a view of, however many names it got.
+fn behind_aliases(node: &NodeRef) -> &NodeRef {
+    let mut node = node;
+    while let Role::Alias(_) = node.node().role() {
+        let mut target = None;
+        node.node().visit(&mut |input| target = target.or(Some(input)));
+        let Some(target) = target else { return node };
+        node = target;
+    }
+    node
+}
+
 impl<T: Any + Send + Sync> Computable for Delayed<T> {
     type Output = T;
     type Pending = Pending<T>;
 
     fn request(&self, request: &mut Request) -> Pending<T> {
         let value = Arc::new(OneValue::default());
-        request.want(&self.node, value.clone());
+        if store::is_known::<T>() || behind_aliases(&self.node).node().clones() {
+            request.want(&self.node, value.clone());
+        } else {
+            request.want_alone(&self.node, value.clone());
+        }
         Pending { value, node: self.node.clone(), type_of: PhantomData }
     }
 
@@ -108,16 +129,14 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
             Ok(value) => Ok(value),
             Err(shared) => {
                 // The plan holds it too, or it was asked for twice.
-                shared.get::<T>()?;
-                let node = pending.node.node();
-                let copied = catch_unwind(AssertUnwindSafe(|| node.clone_value(&shared)));
-                let copied = copied.map_err(|panic| Error::from_panic(panic).in_task(shown_name(&**node), None))?;
-                let copy = copied.and_then(|copy| copy.try_take::<T>().ok());
-                copy.ok_or_else(|| {
-                    let text = "a value was asked for twice in one compute and cannot be copied: ask for it once, or \
-                                for `.map(T::clone)` of it";
-                    Error::new(ErrorKind::Plan, text)
-                })
+                let value = shared.get::<T>()?;
+                let node = behind_aliases(&pending.node).node();
+                let copied = catch_unwind(AssertUnwindSafe(|| {
+                    store::copy(value).or_else(|| node.clone_value(&shared)?.try_take::<T>().ok())
+                }));
+                let name = || shown_name(&**pending.node.node());
+                let copy = copied.map_err(|panic| Error::from_panic(panic).in_task(name(), None))?;
+                copy.ok_or_else(|| Error::internal("a value that cannot be cloned was given to two"))
             }
         }
     }
@@ -165,6 +184,10 @@ impl<T: Any + Send + Sync + Clone> Node for KeptValue<T> {
 
     fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
         Ok(self)
+    }
+
+    fn clones(&self) -> bool {
+        true
     }
 
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {

@@ -29,6 +29,16 @@ pub(super) trait Body<H>: Send + Sync + 'static {
     fn pieces(&self) -> u32 {
         1
     }
+
+    /// How a piece is cloned, where the verb asks for a type that can be.
+    fn cloning(&self) -> Option<fn(&Chunk) -> Option<Chunk>> {
+        None
+    }
+}
+
+/// A clone of a value whose type is known.
+pub(super) fn clone_of<T: Any + Send + Sync + Clone>(value: &Chunk) -> Option<Chunk> {
+    value.get::<T>().ok().cloned().map(Chunk::new)
 }
 
 /// A task.
@@ -59,6 +69,14 @@ impl<H: Held, B: Body<H>> Node for Task<H, B> {
 
     fn call(self: Arc<Self>) -> Result<Arc<dyn Call>> {
         Ok(self)
+    }
+
+    fn clones(&self) -> bool {
+        self.body.cloning().is_some()
+    }
+
+    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
+        self.body.cloning().and_then(|clone| clone(value))
     }
 }
 
@@ -293,6 +311,10 @@ impl<H: Held, T: Any + Send + Sync + Clone> Body<H> for All<T> {
     fn kind(&self) -> &'static dyn Kind {
         chunk::plain::<Vec<T>>()
     }
+
+    fn cloning(&self) -> Option<fn(&Chunk) -> Option<Chunk>> {
+        Some(clone_of::<Vec<T>>)
+    }
 }
 
 /// `split`: the items of one vector as values of their own.
@@ -317,6 +339,10 @@ impl<H: Held, T: Any + Send + Sync + Clone> Body<H> for Split<T> {
 
     fn pieces(&self) -> u32 {
         self.0
+    }
+
+    fn cloning(&self) -> Option<fn(&Chunk) -> Option<Chunk>> {
+        Some(clone_of::<T>)
     }
 }
 
@@ -382,8 +408,12 @@ impl<T: Any + Send + Sync + Clone> Node for Value<T> {
         Ok(self)
     }
 
+    fn clones(&self) -> bool {
+        true
+    }
+
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
-        value.get::<T>().ok().cloned().map(Chunk::new)
+        clone_of::<T>(value)
     }
 }
 
@@ -435,9 +465,5 @@ impl<H: Held> Node for AliasNode<H> {
 
     fn label(&self) -> String {
         self.node.node().label()
-    }
-
-    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
-        self.node.node().clone_value(value)
     }
 }

@@ -176,19 +176,21 @@ impl<T: Any + Send + Sync> Delayed<T> {
     /// A copy of this value's whole plan of which nothing begins before the others have run.
     ///
     /// The tasks below run again for the copy. To wait with the value alone, see [`Delayed::wait_on`].
+    #[track_caller]
     pub fn bind(&self, after: impl Inputs) -> Delayed<T> {
-        self.alias(Alias { copies: true, ..Alias::default() }, after.hold())
+        self.alias(Alias { copies: true, ..Alias::default() }, Delayed::checkpoint(after))
     }
 
     /// A copy of this value's whole plan, whose tasks run for it alone.
     pub fn fresh(&self) -> Delayed<T> {
-        self.bind(())
+        self.alias(Alias { copies: true, ..Alias::default() }, ())
     }
 
     /// The same value, once the others have run too.
     #[track_caller]
     pub fn wait_on(&self, others: impl Inputs) -> Delayed<T> {
-        Delayed::of(Task::new(Origin::caller(), (self.clone(), others.hold()), Pass::<T>(PhantomData)))
+        let others = Delayed::checkpoint(others);
+        Delayed::of(Task::new(Origin::caller(), (self.clone(), others), Pass::<T>(PhantomData)))
     }
 
     fn alias<H: Held>(&self, alias: Alias, gate: H) -> Delayed<T> {
@@ -197,10 +199,20 @@ impl<T: Any + Send + Sync> Delayed<T> {
 }
 
 impl Delayed<()> {
-    /// Nothing, once all of these have run.
+    /// Nothing, once all of these have run. They need not be in memory together.
     #[track_caller]
     pub fn checkpoint(inputs: impl Inputs) -> Delayed<()> {
-        Delayed::of(Task::new(Origin::caller(), inputs.hold(), Checkpoint))
+        let origin = Origin::caller();
+        let held = inputs.hold();
+        let mut passed: Vec<Delayed<()>> = Vec::new();
+        held.visit(&mut |node| {
+            let value: Delayed<()> = Delayed::from_node(node.clone());
+            passed.push(Delayed::of(Task::new(origin, value, Checkpoint)));
+        });
+        match <[Delayed<()>; 1]>::try_from(passed) {
+            Ok([only]) => only,
+            Err(passed) => Delayed::of(Task::new(origin, passed, Checkpoint)),
+        }
     }
 }
 

@@ -61,11 +61,15 @@ pub(super) struct Core {
 #[derive(Default)]
 pub(super) struct Effects {
     pub garbage: Garbage,
+    /// Some of the garbage is on disk, and counted in [`super::engine::Shared::in_hand`].
+    pub in_hand: bool,
     pub jobs: Vec<DiskJob>,
     pub ended: Vec<(Arc<Hold>, Outcome)>,
     pub wake: u32,
     /// Whether an output that somebody may wait for was made.
     pub made: bool,
+    /// Whether the last run is gone: spill files can be put away.
+    pub idle: bool,
 }
 
 impl Core {
@@ -257,6 +261,7 @@ impl Core {
                 let Live { values, state, .. } = self.runs.remove(at);
                 effects.garbage.values.push(values);
                 effects.garbage.runs.push(state);
+                effects.idle = self.runs.is_empty();
             }
         }
         actions.clear();

@@ -349,13 +349,15 @@ fn keep_time(service: &Service, shared: &Weak<Shared>) {
             !live
         };
         if !asleep {
-            let mut effects = Effects::default();
+            let (mut effects, mut collected) = (Effects::default(), Effects::default());
             shared.serve_guarded(|| {
                 shared.tell(&mut effects, |core| {
                     let missed = std::mem::take(&mut core.missed);
                     core.brain.note(&Event::Missed(missed), &mut core.actions);
                     core.brain.note(&Event::Tick, &mut core.actions);
+                    shared.collect_from_late(core, &mut collected);
                 });
+                shared.give_back(&mut collected);
                 shared.check_deadlines();
             });
             ticks = ticks.wrapping_add(1);

@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     pub(super) disk: Arc<DiskQueue>,
     pub(super) service: Arc<Service>,
     pub(super) sync_turn: Mutex<()>,
+    /// Threads that have spilled values in hand that nobody needs: while there are some, no run is told to be over.
+    pub(super) in_hand: AtomicUsize,
     /// Calls that have told the brain something and not yet done all that it said.
     pub(super) telling: AtomicUsize,
     /// Threads that wait inside a task for a run.
@@ -91,8 +93,6 @@ pub(crate) struct Shared {
     pub(super) busy: AtomicUsize,
     /// Somebody waits until there are none.
     pub(super) closing: AtomicBool,
-    /// There are no runs.
-    is_idle: AtomicBool,
 }
 
 impl Drop for Shared {
@@ -147,6 +147,7 @@ impl Engine {
             disk: Arc::default(),
             service: Arc::default(),
             sync_turn: Mutex::new(()),
+            in_hand: AtomicUsize::new(0),
             telling: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             made: Condvar::new(),
@@ -155,7 +156,6 @@ impl Engine {
             is_nested,
             busy: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
-            is_idle: AtomicBool::new(true),
         });
         let owner = Arc::new(Owner::new(&shared));
         Engine { shared, outer: None, owner }
@@ -288,6 +288,7 @@ impl Shared {
                     core.foreign = self.pool.in_use() as u64;
                 }
                 core.submit(hold.clone(), &mut effects);
+                self.take_in_hand(&mut effects);
                 self.publish(core);
             }
             refused
@@ -317,7 +318,6 @@ impl Shared {
     /// Shows the brain's account to those who make reservations.
     pub(super) fn publish(&self, core: &mut Core) {
         self.budget.set_base(core.brain.used());
-        self.is_idle.store(core.runs.is_empty(), Ordering::Release);
     }
 
     /// Tells the brain something and does what it says.
@@ -334,19 +334,35 @@ impl Shared {
             self.note_outside(core);
             what(core);
             core.decide(None, effects);
+            self.take_in_hand(effects);
             self.publish(core);
         }
         self.give_back(effects);
     }
 
+    /// Counts garbage on disk; under the core lock, so that nobody sees the end of its run before.
+    pub(super) fn take_in_hand(&self, effects: &mut Effects) {
+        if !effects.in_hand && effects.garbage.is_on_disk() {
+            effects.in_hand = true;
+            self.in_hand.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Waits until other threads have let go of what they have in hand. They do so at once, and nothing they wait for
+    /// is held here.
+    fn wait_for_hands(&self) {
+        while self.in_hand.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
     /// Does what is to be done without the core lock.
     pub(super) fn give_back(self: &Arc<Shared>, effects: &mut Effects) {
-        let on_disk = effects.garbage.clear();
-        if on_disk && self.is_idle.load(Ordering::Acquire) {
-            // What cannot be removed now is removed with the area, or by the next process.
-            let _ = self.spill.idle();
+        effects.garbage.clear_disk();
+        if std::mem::take(&mut effects.in_hand) {
+            self.in_hand.fetch_sub(1, Ordering::AcqRel);
         }
-        effects.garbage.let_go();
+        effects.garbage.clear();
         self.trim_pool();
         if !effects.jobs.is_empty() {
             self.disk.push(effects.jobs.drain(..));
@@ -359,6 +375,15 @@ impl Shared {
             // Whoever waits has looked at the values under the core lock, so it is waiting by now or sees them.
             self.made.notify_all();
         }
+        if effects.idle || !effects.ended.is_empty() {
+            // Files go with their last value.
+            self.wait_for_hands();
+        }
+        if std::mem::take(&mut effects.idle) {
+            // What cannot be removed now is removed with the area, or by the next process.
+            let _ = self.spill.idle();
+        }
+        effects.garbage.let_go();
         for (state, outcome) in effects.ended.drain(..) {
             self.end_run(state, outcome);
         }

@@ -31,18 +31,27 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
-    /// Drops all values; a panic in a user's `Drop` goes no further. Whether any may have been on disk.
-    pub fn clear(&mut self) -> bool {
+    /// Whether any of it is on disk.
+    pub fn is_on_disk(&self) -> bool {
+        !self.extents.is_empty() || self.values.iter().any(|values| !values.on_disk.is_empty())
+    }
+
+    /// Drops what is on disk, in which no user's code has a part.
+    pub fn clear_disk(&mut self) {
+        self.extents.clear();
+        self.values.iter_mut().for_each(|values| values.on_disk.clear());
+    }
+
+    /// Drops all values; a panic in a user's `Drop` goes no further.
+    pub fn clear(&mut self) {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
-            return false;
+            return;
         }
-        let on_disk = !self.extents.is_empty() || !self.values.is_empty();
         let _ = drop_all(&mut self.chunks);
         self.extents.clear();
         for mut values in self.values.drain(..) {
             values.layers.iter_mut().chain([&mut values.parts]).for_each(|slots| drop(drop_all(slots)));
         }
-        on_disk
     }
 
     /// Lets go of runs, and so perhaps of what their graphs hold.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::Effects;
+use super::core::{Core, Effects};
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
 use super::run::{Hold, RunState, lock};
@@ -210,12 +210,32 @@ impl Shared {
             if lease.todo.is_empty() {
                 lease.run = None;
             }
+            self.take_in_hand(&mut local.effects);
             self.publish(core);
             core.brain.is_active(worker)
         };
         local.effects.garbage.runs.extend(run);
         self.give_back(&mut local.effects);
         active
+    }
+
+    /// Takes in what workers have finished that are long at the next task of their lease: somebody may wait for it.
+    pub(super) fn collect_from_late(&self, core: &mut Core, effects: &mut Effects) {
+        let (mut deliveries, mut scratch) = (Vec::new(), Vec::new());
+        for (worker, seat) in self.seats.iter().enumerate() {
+            let worker = worker as Worker;
+            if !core.brain.is_late(worker) {
+                continue;
+            }
+            let mut lease = lock(&seat.lease);
+            let mut collected = std::mem::take(&mut lease.finished);
+            let run = lease.run.clone();
+            drop(lease);
+            if let Some(run) = &run {
+                self.deliver(run, &mut collected, &mut deliveries, &mut scratch);
+                core.take_in(worker, run, &mut collected, effects);
+            }
+        }
     }
 
     /// Hands outputs to their receiver; those that no task reads are moved.

@@ -10,7 +10,9 @@ use super::kept::Kept;
 use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 use super::order::{self, Placing};
 use super::pattern::{Extent, Pattern};
+use super::wrapped::{Gated, OfKind};
 use crate::error::{Error, Result};
+use crate::store::Kind;
 
 /// A layer under construction or finished, whose pieces are of type `T`.
 pub struct LayerRef<T> {
@@ -48,6 +50,7 @@ impl<T> LayerRef<T> {
 #[derive(Default)]
 pub struct Draft {
     graph: Graph,
+    gate: Option<u32>,
 }
 
 impl Draft {
@@ -64,6 +67,28 @@ impl Draft {
     /// The layers so far.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// From now on every regular layer that reads nothing waits for the only task of the layer `gate`, which is no input.
+    pub fn set_gate(&mut self, gate: Option<u32>) {
+        self.gate = gate;
+    }
+
+    /// Gives the task of a piece another name and kind where it is the only one of a regular layer; whether it is.
+    pub fn describe_only_task(&mut self, piece: u32, name: Option<&str>, kind: Option<&'static dyn Kind>) -> bool {
+        let at = self.graph.layer_at_piece(piece);
+        let layer = &mut self.graph.layers[at];
+        let Body::Regular { op, .. } = &mut layer.body else { return false };
+        if layer.pieces.len() != 1 || op.is_barrier() {
+            return false;
+        }
+        if let Some(name) = name {
+            layer.meta.name = name.to_string();
+        }
+        if let Some(kind) = kind {
+            *op = Arc::new(OfKind { op: op.clone(), kind });
+        }
+        true
     }
 
     /// Adds a regular layer of `tasks` tasks that give one piece of type `T` each.
@@ -118,6 +143,13 @@ impl Draft {
         body: Body,
     ) -> Result<LayerRef<T>> {
         let tasks = kept.as_ref().map_or(original, |kept| kept.len());
+        let body = match (body, self.gate) {
+            (Body::Regular { op, inputs }, Some(gate)) if inputs.is_empty() => {
+                let inputs = vec![Input { layer: gate, pattern: Pattern::Broadcast }];
+                Body::Regular { op: Arc::new(Gated { op }), inputs }
+            }
+            (body, _) => body,
+        };
         let number = self.graph.layers.len() as u32;
         let first_task = self.graph.task_count();
         let first_piece = self.graph.piece_count();

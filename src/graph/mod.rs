@@ -21,6 +21,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod topology;
+mod wrapped;
 
 pub use draft::{Draft, LayerRef};
 pub use each::Each;

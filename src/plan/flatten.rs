@@ -16,6 +16,8 @@ pub(super) struct Place<'a> {
     reads: u32,
     /// Of a task, how many pieces it gives; [`LAYERS`] where the node becomes layers of its own.
     pieces: u32,
+    /// The last of its reads is the gate of a copy, which is to have run and is no input.
+    gated: bool,
 }
 
 const LAYERS: u32 = u32::MAX;
@@ -55,7 +57,7 @@ impl Read {
 }
 
 /// What aliases say about a node.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Naming<'a> {
     pub name: Option<&'a str>,
     pub kind: Option<&'static dyn Kind>,
@@ -65,10 +67,12 @@ pub(super) struct Naming<'a> {
 #[derive(Default)]
 struct World<'a> {
     map: AddressMap,
-    gate: Vec<&'a NodeRef>,
+    gate: Option<&'a NodeRef>,
     outer: u32,
     /// Pieces of aliases, where they are not the first.
     pieces: HashMap<usize, u32>,
+    /// What stands for the first nodes with a key.
+    keyed: HashMap<&'a str, Read>,
 }
 
 /// Nodes in topological order, found by a depth-first walk that finishes each node after its children: so what
@@ -76,15 +80,13 @@ struct World<'a> {
 #[derive(Default)]
 pub(super) struct Flat<'a> {
     pub places: Vec<Place<'a>>,
-    /// What the tasks among them run.
+    /// What the tasks among them run; none where one hands on what it reads, under another name.
     calls: Vec<Option<Arc<dyn Call>>>,
     /// What aliases say, by place.
     naming: HashMap<u32, Naming<'a>>,
     /// Per place what it reads. Until the place is finished, the addresses of the nodes.
     reads: Vec<Read>,
     worlds: Vec<World<'a>>,
-    /// What stands for the first nodes with a key.
-    keyed: HashMap<&'a str, Read>,
     /// Whether any node becomes layers of its own.
     pub any_layers: bool,
 }
@@ -116,7 +118,7 @@ impl<'a> Flat<'a> {
                 }
                 Step::Alias { handle, world, alias, target, inner } => {
                     let target = flat.resolve(target, inner);
-                    flat.finish_alias(handle, world, alias, target);
+                    flat.finish_alias(handle, world, alias, target)?;
                 }
             }
         }
@@ -135,7 +137,8 @@ impl<'a> Flat<'a> {
         let (pieces, call) = match node.role() {
             Role::Poison(error) => return Err(error.clone()),
             Role::Alias(alias) => {
-                if let Some(read) = alias.key.as_deref().and_then(|key| self.keyed.get(key)) {
+                let keyed = &self.worlds[world as usize].keyed;
+                if let Some(read) = alias.key.as_deref().and_then(|key| keyed.get(key)) {
                     // Another task does the same: what is below is not even looked at.
                     let read = *read;
                     self.stand_for(handle, world, read);
@@ -147,7 +150,7 @@ impl<'a> Flat<'a> {
                 let mut inner = world;
                 if alias.copies {
                     inner = self.worlds.len() as u32;
-                    self.worlds.push(World { gate: gate.to_vec(), outer: world, ..World::default() });
+                    self.worlds.push(World { gate: gate.first().copied(), outer: world, ..World::default() });
                 }
                 stack.push(Step::Alias { handle, world, alias, target: target.address(), inner });
                 stack.push(Step::Look { handle: target, world: inner });
@@ -160,7 +163,8 @@ impl<'a> Flat<'a> {
                 (LAYERS, None)
             }
         };
-        stack.push(Step::Node { handle, world, place: Place { node, first_read, reads: 0, pieces }, call });
+        let place = Place { node, first_read, reads: 0, pieces, gated: false };
+        stack.push(Step::Node { handle, world, place, call });
         let Flat { reads, worlds, .. } = self;
         let World { map, pieces: aliased, .. } = &mut worlds[world as usize];
         node.visit(&mut |input| {
@@ -172,17 +176,17 @@ impl<'a> Flat<'a> {
                 reads.push(Read::new(seen, 0));
             }
         });
-        if self.reads.len() as u32 == first_read && world > 0 {
-            // A source of a copy waits at its gate.
-            let World { gate, outer, .. } = &self.worlds[world as usize];
-            for input in gate {
-                self.reads.push(Read::at(input.address()));
-                stack.push(Step::Look { handle: input, world: *outer });
-            }
+        // The sources of a copy wait at its gate; of a node with layers only those know which of them are sources.
+        let is_source = self.reads.len() as u32 == first_read || pieces == LAYERS;
+        let World { gate, outer, .. } = self.worlds[world as usize];
+        let gate = gate.filter(|_| is_source);
+        if let Some(gate) = gate {
+            self.reads.push(Read::at(gate.address()));
+            stack.push(Step::Look { handle: gate, world: outer });
         }
         let count = self.reads.len() as u32 - first_read;
         if let Step::Node { place, .. } = &mut stack[own] {
-            place.reads = count;
+            (place.reads, place.gated) = (count, gate.is_some());
         }
         if stack.len() > own + 2 {
             // The first input on top: its part of the plan comes first.
@@ -191,44 +195,51 @@ impl<'a> Flat<'a> {
         Ok(())
     }
 
-    fn finish(&mut self, handle: &'a NodeRef, mut world: u32, place: Place<'a>) -> Result<()> {
-        let own = world;
-        if world > 0 {
-            let mut any = false;
-            place.node.visit(&mut |_| any = true);
-            if !any {
-                // Without inputs of its own it reads the gate of its world.
-                world = self.worlds[world as usize].outer;
-            }
-        }
-        for at in place.first_read as usize..(place.first_read + place.reads) as usize {
+    fn finish(&mut self, handle: &'a NodeRef, world: u32, place: Place<'a>) -> Result<()> {
+        let reads = place.first_read as usize..(place.first_read + place.reads) as usize;
+        for at in reads.clone() {
             if let Some(address) = self.reads[at].address() {
-                self.reads[at] = self.resolve(address, world);
+                let gate = place.gated && at + 1 == reads.end;
+                let of = if gate { self.worlds[world as usize].outer } else { world };
+                self.reads[at] = self.resolve(address, of);
             }
         }
+        let read = self.push(place)?;
+        self.stand_for(handle, world, read);
+        Ok(())
+    }
+
+    fn push(&mut self, place: Place<'a>) -> Result<Read> {
         let number = self.places.len() as u32;
         if number >= Read::PLACES {
             let text = format!("a plan of more than {} steps is to be computed at once", Read::PLACES);
             return Err(Error::new(ErrorKind::Plan, text));
         }
         self.places.push(place);
-        self.stand_for(handle, own, Read::new(number, 0));
-        Ok(())
+        Ok(Read::new(number, 0))
     }
 
-    fn finish_alias(&mut self, handle: &'a NodeRef, world: u32, alias: &'a Alias, target: Read) {
+    fn finish_alias(&mut self, handle: &'a NodeRef, world: u32, alias: &'a Alias, target: Read) -> Result<()> {
         let piece = if alias.piece > 0 { alias.piece } else { target.piece() };
-        let read = Read::new(target.place(), piece);
+        let mut read = Read::new(target.place(), piece);
         if alias.name.is_some() || alias.kind.is_some() {
+            if self.task_pieces(read.place()).is_none() {
+                // One value of a layer: what is said of it does not hold for the others.
+                let first_read = self.reads.len() as u32;
+                self.reads.push(read);
+                self.calls.push(None);
+                read = self.push(Place { node: handle.node(), first_read, reads: 1, pieces: 1, gated: false })?;
+            }
             let naming = self.naming.entry(read.place()).or_default();
             // The outermost alias is finished last, and counts.
             naming.name = alias.name.as_deref().or(naming.name);
             naming.kind = alias.kind.or(naming.kind);
         }
         if let Some(key) = &alias.key {
-            self.keyed.entry(key).or_insert(read);
+            self.worlds[world as usize].keyed.entry(key).or_insert(read);
         }
         self.stand_for(handle, world, read);
+        Ok(())
     }
 
     /// From now on the address of a node stands for what was found.
@@ -247,10 +258,15 @@ impl<'a> Flat<'a> {
         Read::new(world.map.get(address), piece.unwrap_or(0))
     }
 
-    /// What the node at a place reads, in the order of its inputs; a source of a copy reads its gate.
+    /// What the node at a place reads, in the order of its inputs, and last the gate where it waits at one.
     pub fn reads(&self, place: u32) -> &[Read] {
         let Place { first_read, reads, .. } = self.places[place as usize];
         &self.reads[first_read as usize..(first_read + reads) as usize]
+    }
+
+    /// Whether the last read of a place is a gate.
+    pub fn is_gated(&self, place: u32) -> bool {
+        self.places[place as usize].gated
     }
 
     /// How many pieces the task at a place gives; none where it is no task.

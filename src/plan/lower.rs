@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::columns::{self, Columns};
 use super::flatten::{Flat, Read};
 use super::node::NodeRef;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
 
@@ -27,6 +27,8 @@ struct Wanted {
     node: NodeRef,
     /// All pieces of the node, or the one that the handle stands for.
     all: bool,
+    /// Whether the value can be given to several that want it.
+    copies: bool,
     sink: Arc<dyn Sink>,
 }
 
@@ -46,12 +48,17 @@ impl Request {
 
     /// Wants the value that a handle stands for.
     pub fn want(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
-        self.wanted.push(Wanted { node: node.clone(), all: false, sink });
+        self.wanted.push(Wanted { node: node.clone(), all: false, copies: true, sink });
+    }
+
+    /// Wants the value that a handle stands for, for itself alone: it is an error where another one wants it too.
+    pub fn want_alone(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
+        self.wanted.push(Wanted { node: node.clone(), all: false, copies: false, sink });
     }
 
     /// Wants all values of a node with layers of its own.
     pub fn want_all(&mut self, node: &NodeRef, sink: Arc<dyn Sink>) {
-        self.wanted.push(Wanted { node: node.clone(), all: true, sink });
+        self.wanted.push(Wanted { node: node.clone(), all: true, copies: true, sink });
     }
 
     /// Whether nothing is wanted.
@@ -77,6 +84,7 @@ impl Request {
                 piece..piece + 1
             });
         }
+        lowering.check_alone(&self.wanted, &pieces)?;
         let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
         let sinks = sinks.collect();
         Ok(Lowered { graph: lowering.draft.finish(pieces), sinks })
@@ -195,6 +203,33 @@ impl Builder {
         Ok(())
     }
 
+    /// Refuses before anything runs what could not be delivered.
+    fn check_alone(&self, wanted: &[Wanted], pieces: &[Range<u32>]) -> Result<()> {
+        if wanted.len() < 2 || wanted.iter().all(|wanted| wanted.copies) {
+            return Ok(());
+        }
+        let mut sorted: Vec<(&Range<u32>, bool)> =
+            pieces.iter().zip(wanted.iter().map(|wanted| wanted.copies)).collect();
+        sorted.sort_unstable_by_key(|(range, _)| range.start);
+        let mut end = 0;
+        let mut last_copies = true;
+        for (range, copies) in sorted {
+            if range.start < end && !(copies && last_copies) {
+                let graph = self.draft.graph();
+                let task = crate::schedule::Topology::task_of(graph, range.start);
+                let (name, index, verb, origin) = graph.describe(task);
+                let text = "its value was asked for twice in one compute, and it is not known how to clone its type: ask \
+                            for it once, or for `.map(T::clone)` of it";
+                let error = Error::new(ErrorKind::Plan, text).in_task(name, index);
+                return Err(error.frame(crate::error::Role::From, verb, origin));
+            }
+            if range.end > end {
+                (end, last_copies) = (range.end, copies);
+            }
+        }
+        Ok(())
+    }
+
     fn lower_layers(&mut self, flat: &Flat<'_>, at: u32) -> Result<()> {
         let mut inputs = Vec::new();
         for read in flat.reads(at) {
@@ -205,23 +240,35 @@ impl Builder {
                 None => self.draft.graph().layers().partition_point(|layer| layer.pieces.end <= piece) as u32,
             };
             let of = &self.draft.graph().layers()[layer as usize];
-            if of.pieces_per_task > 0 {
-                inputs.push((layer, piece - of.pieces.start));
-                continue;
-            }
-            // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
-            let kind = self.draft.graph().kind(piece);
-            let mut tasks = Tasks::with_capacity(1, 1);
-            tasks.push(Arc::new(PassPiece { kind, meta: of.meta.clone() }), [piece], 1);
-            let meta = of.meta.clone();
-            inputs.push((self.draft.explicit(meta, tasks)?, 0));
+            inputs.push(match of.pieces_per_task {
+                // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
+                0 => (self.pass(piece)?, 0),
+                _ => (layer, piece - of.pieces.start),
+            });
+        }
+        if flat.is_gated(at) {
+            inputs.pop();
+            let gate = flat.reads(at)[inputs.len()];
+            // All source tasks read the gate, so it has to be the only piece of its layer.
+            let gate = self.pass(self.first_pieces[gate.place() as usize] + gate.piece())?;
+            self.draft.set_gate(Some(gate));
         }
         let node = flat.places[at as usize].node;
         let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
         let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
+        self.draft.set_gate(None);
         self.layers.insert(at, layer);
         self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
         Ok(())
+    }
+
+    /// A layer of one task that hands one piece on.
+    fn pass(&mut self, piece: u32) -> Result<u32> {
+        let pass = PassPiece::of(&self.draft, piece);
+        let meta = pass.meta.clone();
+        let mut tasks = Tasks::with_capacity(1, 1);
+        tasks.push(Arc::new(pass), [piece], 1);
+        self.draft.explicit(meta, tasks)
     }
 
     fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32) -> Result<()> {
@@ -243,8 +290,23 @@ impl Builder {
                 continue;
             }
             let pieces = flat.task_pieces(at).unwrap_or(1);
-            let Some(mut call) = flat.take_call(at) else { continue };
-            if let Some(naming) = flat.naming_of(at) {
+            let naming = flat.naming_of(at).copied().unwrap_or_default();
+            let mut call = match flat.take_call(at) {
+                Some(call) => call,
+                None => {
+                    let read = flat.reads(at)[0];
+                    let piece = self.first_pieces[read.place() as usize] + read.piece();
+                    if self.draft.describe_only_task(piece, naming.name, naming.kind) {
+                        self.first_pieces[at as usize] = piece;
+                        continue;
+                    }
+                    Arc::new(PassPiece::of(&self.draft, piece))
+                }
+            };
+            if flat.is_gated(at) {
+                call = Arc::new(Gated { call });
+            }
+            if naming.name.is_some() || naming.kind.is_some() {
                 call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
             }
             for read in flat.reads(at) {
@@ -255,6 +317,37 @@ impl Builder {
         let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
         self.draft.explicit(meta, tasks)?;
         Ok(())
+    }
+}
+
+/// A task that reads nothing but waits for a gate.
+struct Gated {
+    call: Arc<dyn Call>,
+}
+
+impl Call for Gated {
+    fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        self.call.call(context, &mut inputs.part(0, 0), out)
+    }
+
+    fn name(&self) -> &str {
+        self.call.name()
+    }
+
+    fn verb(&self) -> &'static str {
+        self.call.verb()
+    }
+
+    fn origin(&self) -> Origin {
+        self.call.origin()
+    }
+
+    fn kind(&self, piece: u32) -> &'static dyn Kind {
+        self.call.kind(piece)
+    }
+
+    fn need(&self) -> u64 {
+        self.call.need()
     }
 }
 
@@ -295,6 +388,14 @@ impl Call for Named {
 struct PassPiece {
     kind: &'static dyn Kind,
     meta: Meta,
+}
+
+impl PassPiece {
+    fn of(draft: &Draft, piece: u32) -> PassPiece {
+        let layers = draft.graph().layers();
+        let layer = layers.partition_point(|layer| layer.pieces.end <= piece);
+        PassPiece { kind: draft.graph().kind(piece), meta: layers[layer].meta.clone() }
+    }
 }
 
 impl Call for PassPiece {

@@ -32,13 +32,14 @@ pub struct Alias {
     pub kind: Option<&'static dyn Kind>,
     /// Tasks with equal keys are one task.
     pub key: Option<String>,
-    /// Whether everything below is to be run again for this view, and only after the node's further inputs have run.
+    /// Whether everything below is to be run again for this view, and only after the node's further input has run, if it
+    /// has one.
     pub copies: bool,
 }
 
 /// A node of a plan.
 pub trait Node: Send + Sync {
-    /// Tells of each node it reads, in the order of the inputs; of an alias, what it is a view of, then its gate.
+    /// Tells of each node it reads, in the order of the inputs; of an alias, what it is a view of, then its gate, if any.
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef));
 
     /// What it is called where it has no name.
@@ -57,7 +58,12 @@ pub trait Node: Send + Sync {
         Err(Error::internal("a plan node without a task is to be run"))
     }
 
-    /// A copy of a value that the plan itself holds, where its type can be cloned.
+    /// Whether [`Node::clone_value`] gives clones.
+    fn clones(&self) -> bool {
+        false
+    }
+
+    /// A clone of a value of this node, where it is known that its type can be cloned.
     fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
         let _ = value;
         None

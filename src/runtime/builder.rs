@@ -262,7 +262,9 @@ impl RuntimeBuilder {
                 return Err(Error::new(ErrorKind::Config, text));
             }
             (Scheduler::Threads, Some(pool)) => Threads::Handed(pool),
-            (Scheduler::Threads, None) => Threads::Own(settings.threads.unwrap_or_else(|| process::cpu_limit().min(MAX_THREADS))),
+            (Scheduler::Threads, None) => {
+                Threads::Own(settings.threads.unwrap_or_else(|| process::cpu_limit().min(MAX_THREADS)))
+            }
         };
         let limit_bytes = settings.memory_limit_bytes.unwrap_or_else(|| {
             // Where the system does not tell, a size that every machine has.

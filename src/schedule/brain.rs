@@ -411,6 +411,11 @@ impl Brain {
         self.workers[worker as usize].active
     }
 
+    /// Whether a worker has been at one task for long.
+    pub fn is_late(&self, worker: Worker) -> bool {
+        self.workers[worker as usize].is_late()
+    }
+
     /// What a task beyond the graph's own tasks is.
     pub fn sub_task(&self, run: RunId, task: u32) -> Option<SubTask> {
         let shape = &self.runs[self.find(run)?].shape;

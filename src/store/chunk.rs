@@ -198,8 +198,9 @@ pub fn plain<T: Any + Send + Sync>() -> &'static dyn Kind {
 
 /// The kind of a type that may be spilled by serde.
 ///
-/// Types with a natural format use that one. The size of a value of which nothing is known is found by counting what it
-/// serializes to. A value that cannot be serialized counts what could be written of it, and its spill fails.
+/// Types with a natural format use that one. The size of a value of which nothing is known is found by walking it as serde
+/// does and counting what lies on the heap. A value that cannot be serialized counts as far as it could be walked, and its
+/// spill fails.
 pub fn serde<T: Serialize + DeserializeOwned + Any + Send + Sync>() -> &'static dyn Kind {
     const { &Serde::<T>(PhantomData) }
 }
@@ -229,7 +230,7 @@ impl<T: Serialize + DeserializeOwned + Any + Send + Sync> Kind for Serde<T> {
 
     fn bytes(&self, chunk: &Chunk) -> u64 {
         let value = expect::<T>(chunk);
-        size_of::<T>() as u64 + size::heap_bytes(value).unwrap_or_else(|| codec::serde::serialized_bytes(value))
+        size_of::<T>() as u64 + size::heap_bytes(value).unwrap_or_else(|| codec::measure::heap_bytes(value))
     }
 
     fn codec(&self) -> Option<&dyn Codec> {
@@ -301,8 +302,8 @@ mod tests {
         let size = size_of::<Block<u16>>() as u64;
         assert_eq!(plain::<Block<u16>>().bytes(&Chunk::new(block.slice(10..20))), size + 20);
         let map = std::collections::BTreeMap::from([("key".to_string(), 1u8)]);
-        // One map of one entry: 1 byte for the map, 4 for the key, 1 for the number.
-        assert_eq!(serde::<std::collections::BTreeMap<String, u8>>().bytes(&Chunk::new(map)), 24 + 6);
+        // An entry, its key of three letters, its number.
+        assert_eq!(serde::<std::collections::BTreeMap<String, u8>>().bytes(&Chunk::new(map)), 24 + 16 + 24 + 3 + 1);
         assert_eq!(plain::<String>().type_name(), "alloc::string::String");
     }
 

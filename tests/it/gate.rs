@@ -30,7 +30,8 @@ impl Gate {
         let mut state = state.lock().unwrap();
         state.come += 1;
         changed.notify_all();
-        drop(changed.wait_timeout_while(state, TOO_LONG, |state| !state.is_open).unwrap());
+        let waited = changed.wait_timeout_while(state, TOO_LONG, |state| !state.is_open).unwrap().1;
+        assert!(!waited.timed_out(), "nobody opens the gate");
     }
 
     /// Waits until so many have come.

@@ -1,6 +1,7 @@
 //! Integration tests: what a program that depends on the crate sees.
 
 mod cancel;
+mod copies;
 mod delayed;
 mod disks;
 mod edges;

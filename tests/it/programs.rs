@@ -256,14 +256,17 @@ fn what_is_computed_nests_in_anything() {
         two.compute_on(&runtime).unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 2, "{on:?}: and again in the next");
 
-        // What the plan knows how to copy can be asked for twice; a result of any type cannot.
+        // What is known to be clonable can be asked for twice; a result of any type cannot.
         let value = Delayed::value(4);
         assert_eq!(
             (&value, vec![&value, &value.named("four")]).compute_on(&runtime).unwrap(),
             (4, vec![4, 4]),
             "{on:?}"
         );
-        let error = (&two, &two).compute_on(&runtime).unwrap_err();
+        assert_eq!((&two, &two).compute_on(&runtime).unwrap(), (4, 4), "{on:?}");
+        struct Own;
+        let own = two.map(|_| Own);
+        let error = (&own, &own).compute_on(&runtime).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Plan, "{on:?}: {error}");
         assert!(error.message().contains("asked for twice"), "{on:?}: {error}");
     }

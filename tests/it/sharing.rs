@@ -161,6 +161,31 @@ fn one_value_read_by_a_hundred_thousand_separate_tasks() {
 }
 
 #[test]
+fn a_value_that_is_ready_does_not_wait_for_the_next_of_its_worker() {
+    for (on, threads) in [(On::Threads(1), 1), (On::Handed(1), 1), (On::Threads(2), 2)] {
+        for ready in 1..=6 {
+            let (runtime, _) = on.runtime(MIB);
+            let gate = Gate::default();
+            let at_gate = gate.clone();
+            // Short tasks are given out many at a time; then comes one that takes long after all.
+            let row = DelayedVec::from_fn(1000, move |at| {
+                if at >= ready {
+                    at_gate.pass();
+                }
+                at
+            });
+            let mut values = runtime.run(|| row.iter().unwrap());
+            for at in 0..ready {
+                assert_eq!(values.next().unwrap().unwrap(), at, "{on:?}");
+            }
+            gate.wait_for(threads);
+            gate.open();
+            assert_eq!(values.next().unwrap().unwrap(), ready, "{on:?}");
+        }
+    }
+}
+
+#[test]
 fn computing_inside_par_iter_inside_a_task() {
     for on in [On::Threads(1), On::Threads(2), On::Threads(8), On::Handed(1), On::Handed(2)] {
         for limit in [1 << 30, MIB] {

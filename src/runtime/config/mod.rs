@@ -51,8 +51,8 @@ use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use self::layers::{Layer, Source};
 pub use self::keys::MAX_THREADS;
+use self::layers::{Layer, Source};
 pub use self::settings::{Optimize, Overrides, Scheduler, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;

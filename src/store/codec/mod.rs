@@ -10,6 +10,7 @@ use crate::store::{Block, Chunk};
 
 pub mod arrow;
 pub mod block;
+pub(crate) mod measure;
 pub mod serde;
 mod stream;
 

@@ -1,0 +1,78 @@
+//! Operations that are another one with something added.
+
+use std::sync::Arc;
+
+use super::layer::{LayerOp, Meta};
+use super::task::{Inputs, Outputs, TaskContext};
+use crate::error::Result;
+use crate::store::Kind;
+
+/// A source that waits for a gate, its only input.
+pub(super) struct Gated {
+    pub op: Arc<dyn LayerOp>,
+}
+
+impl LayerOp for Gated {
+    fn run(&self, context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        self.op.run(context, index, &mut inputs.part(0, 0), out)
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        self.op.kind()
+    }
+
+    fn need(&self, index: u32) -> u64 {
+        self.op.need(index)
+    }
+
+    fn is_barrier(&self) -> bool {
+        self.op.is_barrier()
+    }
+
+    fn members(&self) -> &[Meta] {
+        self.op.members()
+    }
+}
+
+/// An operation of one task of which the user said how its value is spilled.
+pub(super) struct OfKind {
+    pub op: Arc<dyn LayerOp>,
+    pub kind: &'static dyn Kind,
+}
+
+impl LayerOp for OfKind {
+    fn run(&self, context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        self.op.run(context, index, inputs, out)
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        self.kind
+    }
+
+    fn need(&self, index: u32) -> u64 {
+        self.op.need(index)
+    }
+
+    fn run_part(
+        &self,
+        context: &TaskContext<'_>,
+        index: u32,
+        part: u32,
+        inputs: &mut Inputs<'_>,
+        out: &mut Outputs<'_>,
+    ) -> Result<()> {
+        self.op.run_part(context, index, part, inputs, out)
+    }
+
+    fn part_kind(&self) -> &'static dyn Kind {
+        self.op.part_kind()
+    }
+
+    fn content_key(&self) -> Option<String> {
+        self.op.content_key()
+    }
+
+    fn members(&self) -> &[Meta] {
+        self.op.members()
+    }
+}
