@@ -279,6 +279,7 @@ impl Shared {
         let seat = &self.seats[worker as usize];
         let Some(run) = lock(&seat.lease).run.clone() else { return false };
         let _for_run = ForRun::enter(&run);
+        lock(&seat.lease).warm();
         // Under the tiniest limit still something, so that a task is run before the worker comes again.
         let enough = (self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64)).max(1);
         let mut unreported = 0;
