@@ -192,3 +192,94 @@ fn restless_child() {
         assert_eq!(spilling(|| {}).compute_on(&runtime).unwrap(), SUM);
     }
 }
+
+const WAY: &str = "LEFTOVERS_TEST_WAY";
+
+/// Blocks of which most are on disk by then.
+fn kept_on(runtime: &Runtime) -> Vec<Delayed<Block<u64>>> {
+    let parts: Vec<_> =
+        (0..24u64).map(|seed| delayed(move || Block::build(8 << 10, |out: &mut [u64]| out.fill(seed)))).collect();
+    let kept = parts.persist_on(runtime).unwrap();
+    assert!(runtime.spilled() > 0);
+    kept
+}
+
+fn read(kept: &[Delayed<Block<u64>>], runtime: &Runtime) {
+    let sums: Vec<Delayed<u64>> = kept.iter().map(|kept| kept.map(|block| block[9])).collect();
+    assert_eq!(sums.compute_on(runtime).unwrap().iter().sum::<u64>(), 23 * 12);
+}
+
+fn wait_until_spilled(runtime: &Runtime) {
+    let begun = Instant::now();
+    while runtime.spilled() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was spilled");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// Lets go of everything in one way and ends the process at once.
+#[test]
+fn leaving_child() {
+    let (Some(dir), Ok(way)) = (std::env::var_os(DIR), std::env::var(WAY)) else { return };
+    let dir = Path::new(&dir);
+    let runtime = if way.starts_with("default") { Runtime::current().unwrap() } else { runtime(dir) };
+    match way.as_str() {
+        "kept" | "default kept" => {
+            let kept = kept_on(&runtime);
+            read(&kept, &runtime);
+            drop((runtime, kept));
+        }
+        "kept outlives" => {
+            let kept = kept_on(&runtime);
+            drop(runtime);
+            drop(kept);
+        }
+        "run" => {
+            let run = spilling(|| {}).start_on(&runtime);
+            wait_until_spilled(&runtime);
+            drop(run);
+            drop(runtime);
+        }
+        "run outlives" | "detached" => {
+            let run = spilling(|| {}).start_on(&runtime);
+            wait_until_spilled(&runtime);
+            if way == "detached" {
+                run.detach()
+            } else {
+                drop((runtime.clone(), run))
+            }
+            drop(runtime);
+        }
+        "iterator" => {
+            let row =
+                DelayedVec::from_fn(40, |seed| Block::build(8 << 10, |out: &mut [u64]| out.fill(u64::from(seed))));
+            let last = row.map(|block| block[7]).tree_reduce(u64::max);
+            let again = row.map_with(&last, |block, _| Block::from_vec(block.to_vec()));
+            let mut values = runtime.run(|| again.iter().unwrap());
+            assert_eq!(values.by_ref().take(3).map(|block| block.unwrap()[0]).sum::<u64>(), 3);
+            drop(runtime);
+            drop(values);
+        }
+        _ => panic!("{way} is no way"),
+    }
+    assert_eq!(entries(dir), Vec::<PathBuf>::new(), "{way}");
+    std::process::exit(0);
+}
+
+#[test]
+fn a_process_that_ends_leaves_nothing() {
+    if std::env::var_os(DIR).is_some() {
+        return;
+    }
+    for way in ["kept", "default kept", "kept outlives", "run", "run outlives", "detached", "iterator"] {
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "leaving_child", "--nocapture"]).env(DIR, dir.path()).env(WAY, way);
+            child.env("CHUNKWISE_THREADS", "2").env("CHUNKWISE_MEMORY_LIMIT", LIMIT.to_string());
+            child.env("CHUNKWISE_SPILL_DIR", dir.path()).stdout(Stdio::null());
+            assert!(child.status().unwrap().success(), "{way}");
+            assert_eq!(entries(dir.path()), Vec::<PathBuf>::new(), "{way}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::task::AliasNode;
@@ -128,16 +129,24 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
             Ok(value) => Ok(value),
             Err(shared) => {
                 // The plan holds it too, or it was asked for twice.
-                if let Some(copy) = store::copy(shared.get::<T>()?) {
-                    return Ok(copy);
-                }
-                let copy = behind_aliases(&pending.node)
-                    .node()
-                    .clone_value(&shared)
-                    .and_then(|copy| copy.try_take::<T>().ok());
+                let value = shared.get::<T>()?;
+                let node = behind_aliases(&pending.node).node();
+                let copied = catch_unwind(AssertUnwindSafe(|| {
+                    store::copy(value).or_else(|| node.clone_value(&shared)?.try_take::<T>().ok())
+                }));
+                let name = || shown_name(&**pending.node.node());
+                let copy = copied.map_err(|panic| Error::from_panic(panic).in_task(name(), None))?;
                 copy.ok_or_else(|| Error::internal("a value that cannot be cloned was given to two"))
             }
         }
+    }
+}
+
+/// The name a node was given, or what it is called without one.
+fn shown_name(node: &dyn Node) -> String {
+    match node.role() {
+        Role::Alias(alias) => alias.name.as_deref().map_or_else(|| node.label(), str::to_string),
+        _ => node.label(),
     }
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::disk::DiskJob;
 use super::lease::{Ending, Finished, Lease, Todo};
-use super::run::{LayerStats, RunState, RunStats};
+use super::run::{Hold, LayerStats, RunState, RunStats};
 use super::values::{Garbage, Values};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::graph::Graph;
 use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
 
 /// A run as the executor holds it.
 pub(super) struct Live {
-    pub state: Arc<RunState>,
+    pub state: Arc<Hold>,
     pub values: Values,
     pub layers: Vec<LayerStats>,
     pub done: u64,
@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub foreign: u64,
     /// The defect after which nothing is run any more.
     pub broken: Option<Error>,
+    /// No handle is left that could start a run.
+    pub closed: bool,
 }
 
 /// What is to be done once the core lock is given back.
@@ -62,7 +64,7 @@ pub(super) struct Effects {
     /// Some of the garbage is on disk, and counted in [`super::engine::Shared::in_hand`].
     pub in_hand: bool,
     pub jobs: Vec<DiskJob>,
-    pub ended: Vec<(Arc<RunState>, Outcome)>,
+    pub ended: Vec<(Arc<Hold>, Outcome)>,
     pub wake: u32,
     /// Whether an output that somebody may wait for was made.
     pub made: bool,
@@ -82,7 +84,14 @@ impl Core {
             steals: Vec::new(),
             foreign: 0,
             broken: None,
+            closed: false,
         }
+    }
+
+    /// Why no run can be begun, if that is so.
+    pub fn refusal(&self) -> Option<Error> {
+        let closed = || Error::new(ErrorKind::Cancelled, "the run was cancelled: its runtime was dropped");
+        self.broken.clone().or_else(|| self.closed.then(closed))
     }
 
     pub fn next_run(&mut self) -> RunId {
@@ -90,7 +99,7 @@ impl Core {
         RunId(self.next_run)
     }
 
-    pub fn submit(&mut self, state: Arc<RunState>, effects: &mut Effects) {
+    pub fn submit(&mut self, state: Arc<Hold>, effects: &mut Effects) {
         let graph: Arc<Graph> = state.graph.clone();
         let submission =
             Submission { run: state.id, outputs: graph.outputs().to_vec(), topology: graph.clone(), mode: state.mode };
@@ -249,7 +258,9 @@ impl Core {
         for run in actions.gone.drain(..) {
             if let Some(at) = self.runs.iter().position(|live| live.state.id == run) {
                 self.foreign += self.runs[at].delivered;
-                effects.garbage.values.push(self.runs.remove(at).values);
+                let Live { values, state, .. } = self.runs.remove(at);
+                effects.garbage.values.push(values);
+                effects.garbage.runs.push(state);
                 effects.idle = self.runs.is_empty();
             }
         }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::core::{Core, Effects};
+use super::disk::DiskQueue;
 use super::engine::{Engine, Shared, Threads};
 use super::lease::Lease;
-use super::run::{RunState, lock};
+use super::run::{Hold, RunState, lock};
 use super::worker::{Local, is_at_work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::{Event, Worker};
@@ -62,9 +63,42 @@ impl Crew {
 #[derive(Default)]
 pub(super) struct Service {
     started: AtomicBool,
-    /// Whether there is anything to look after.
-    awake: Mutex<bool>,
+    call: Mutex<Call>,
     bell: Condvar,
+}
+
+#[derive(Default)]
+struct Call {
+    /// There is something to look after.
+    awake: bool,
+    /// There will be nothing more.
+    closed: bool,
+}
+
+impl Service {
+    /// Waits until there is something to look after; false if there never will be.
+    fn wait(&self) -> bool {
+        let mut call = lock(&self.call);
+        while !call.awake && !call.closed {
+            call = self.bell.wait(call).unwrap_or_else(PoisonError::into_inner);
+        }
+        !call.closed
+    }
+
+    fn awake(&self) {
+        lock(&self.call).awake = true;
+        self.bell.notify_all();
+    }
+
+    fn sleep(&self) {
+        lock(&self.call).awake = false;
+    }
+
+    /// Lets the thread that keeps time end.
+    pub fn close(&self) {
+        lock(&self.call).closed = true;
+        self.bell.notify_all();
+    }
 }
 
 impl Shared {
@@ -112,7 +146,7 @@ impl Shared {
 
     /// After a defect nothing can be trusted: all runs end at once, and no other one is begun.
     pub(super) fn break_down(&self, error: Error) {
-        let states: Vec<Arc<RunState>> = {
+        let states: Vec<Arc<Hold>> = {
             let mut core = lock(&self.core);
             core.broken.get_or_insert(error.clone());
             core.runs.iter().map(|live| live.state.clone()).collect()
@@ -120,7 +154,9 @@ impl Shared {
         for state in states {
             state.fail(error.clone());
             state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());
-            state.announce();
+            state.end.announce();
+            // It may stand in tables that nobody looks at any more.
+            state.end.let_go();
         }
         // Whoever waits has looked at its run under the core lock, so it is waiting by now or sees the end.
         drop(lock(&self.core));
@@ -267,52 +303,48 @@ impl Shared {
             return;
         }
         if is_first {
-            let shared = Arc::downgrade(self);
+            let (service, shared) = (self.service.clone(), Arc::downgrade(self));
             let time = std::thread::Builder::new().name("chunkwise-time".into());
             // Without it nothing but timeouts, stealing and memory samples is missing.
-            let _ = time.spawn(move || keep_time(&shared));
-            let shared = Arc::downgrade(self);
+            let _ = time.spawn(move || keep_time(&service, &shared));
+            let (queue, shared) = (self.disk.clone(), Arc::downgrade(self));
             let disk = std::thread::Builder::new().name("chunkwise-disk".into());
-            let started = disk.spawn(move || {
-                // A process that was killed may have left much, and this one may never spill.
-                if let Some(shared) = shared.upgrade() {
-                    shared.serve_guarded(|| shared.spill.sweep());
-                }
-                loop {
-                    let Some(shared) = shared.upgrade() else { return };
-                    let Some(job) = shared.disk.next_or_timeout() else { continue };
-                    shared.serve_guarded(|| shared.do_disk_job(job));
-                }
-            });
+            let started = disk.spawn(move || keep_disk(&queue, &shared));
             if started.is_err() {
                 self.break_down(Error::new(ErrorKind::Config, "the disk thread cannot be started"));
             }
         }
-        *lock(&self.service.awake) = true;
-        self.service.bell.notify_all();
+        self.service.awake();
     }
 }
 
-/// Tells the brain the time, while there are runs.
-fn keep_time(shared: &Weak<Shared>) {
-    let mut ticks = 0u32;
-    loop {
+/// Does what is to be done for the disk. While it waits it holds the queue alone.
+fn keep_disk(queue: &DiskQueue, shared: &Weak<Shared>) {
+    if let Some(shared) = shared.upgrade() {
+        // A process that was killed may have left much, and this one may never spill.
+        shared.serve_guarded(|| shared.spill.sweep());
+    }
+    while queue.wait() {
         let Some(shared) = shared.upgrade() else { return };
-        {
-            let awake = lock(&shared.service.awake);
-            if !*awake {
-                // A bounded wait, so that an engine that is dropped is noticed.
-                let wait = shared.service.bell.wait_timeout(awake, Duration::from_millis(100));
-                drop(wait);
-                continue;
-            }
+        // From before the job is taken, so that it is always seen either in the queue or here.
+        let _busy = shared.busy();
+        if let Some(job) = queue.try_next() {
+            shared.serve_guarded(|| shared.do_disk_job(job));
         }
+    }
+}
+
+/// Tells the brain the time, while there are runs. While it waits it holds the bell alone.
+fn keep_time(service: &Service, shared: &Weak<Shared>) {
+    let mut ticks = 0u32;
+    while service.wait() {
+        let Some(shared) = shared.upgrade() else { return };
         let asleep = {
             let mut core = lock(&shared.core);
             let core = &mut *core;
             let live = core.runs.iter().any(|live| !live.state.is_over());
             if !live && !core.brain.is_busy() {
-                *lock(&shared.service.awake) = false;
+                service.sleep();
             }
             !live
         };

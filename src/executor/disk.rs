@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::core::Effects;
 use super::engine::Shared;
-use super::run::{RunState, lock};
+use super::run::{Hold, RunState, lock};
 use crate::error::{Error, Result};
 use crate::schedule::Event;
 use crate::store::Chunk;
@@ -15,43 +14,59 @@ use crate::store::Extent;
 
 pub(super) enum DiskJob {
     /// Write the values of a task by one append.
-    Write { run: Arc<RunState>, task: u32, values: Vec<(u32, Chunk)> },
+    Write { run: Arc<Hold>, task: u32, values: Vec<(u32, Chunk)> },
     /// Read a value back.
-    Read { run: Arc<RunState>, piece: u32, extent: Option<Arc<Extent>> },
+    Read { run: Arc<Hold>, piece: u32, extent: Option<Arc<Extent>> },
 }
 
 /// Jobs for the disk thread; in a synchronous runtime the worker does them itself.
 #[derive(Default)]
 pub(super) struct DiskQueue {
-    queue: Mutex<VecDeque<DiskJob>>,
+    queue: Mutex<Queue>,
     filled: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<DiskJob>,
+    /// There will be no more.
+    closed: bool,
 }
 
 impl DiskQueue {
     pub fn push(&self, jobs: impl Iterator<Item = DiskJob>) {
-        lock(&self.queue).extend(jobs);
+        lock(&self.queue).jobs.extend(jobs);
         self.filled.notify_all();
     }
 
     pub fn try_next(&self) -> Option<DiskJob> {
-        lock(&self.queue).pop_front()
+        lock(&self.queue).jobs.pop_front()
     }
 
-    /// Waits a while for a job.
-    pub fn next_or_timeout(&self) -> Option<DiskJob> {
+    pub fn is_empty(&self) -> bool {
+        lock(&self.queue).jobs.is_empty()
+    }
+
+    /// Waits until there is a job; false if there will be none.
+    pub fn wait(&self) -> bool {
         let mut queue = lock(&self.queue);
-        if queue.is_empty() {
-            // Bounded, so that the thread notices when its engine is gone.
-            let wait = self.filled.wait_timeout(queue, Duration::from_millis(100));
-            queue = wait.unwrap_or_else(PoisonError::into_inner).0;
+        while queue.jobs.is_empty() && !queue.closed {
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.pop_front()
+        !queue.jobs.is_empty()
+    }
+
+    /// Lets the disk thread end.
+    pub fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.filled.notify_all();
     }
 }
 
 impl Shared {
     /// Does one job and tells the brain.
     pub(super) fn do_disk_job(self: &Arc<Shared>, job: DiskJob) {
+        let _busy = self.busy();
         let mut effects = Effects::default();
         match job {
             DiskJob::Write { run, task, values } => {

@@ -1,17 +1,18 @@
 //! The engine: one brain with its budget, pool, spill area and threads; the door of the executor.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::core::{Core, Effects};
 use super::crew::{Crew, Seat, Service};
 use super::disk::DiskQueue;
-use super::run::{Receiver, RunHandle, RunState, RunStats, lock};
+use super::presence::Owner;
+use super::run::{Hold, Receiver, RunHandle, RunState, RunStats, Target, lock};
 use super::worker::{TaskTimes, current_engine, engine_at_work, lineage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
-use crate::schedule::{Brain, BrainConfig, Event, Outcome, OutputMode};
+use crate::schedule::{Brain, BrainConfig, Event, Outcome, OutputMode, RunId};
 use crate::store::SpillArea;
 use crate::store::{Budget, Chunk, Pool, process};
 
@@ -69,8 +70,10 @@ pub(crate) struct Shared {
     pub budget: Budget,
     pub pool: Pool,
     pub spill: SpillArea,
-    pub(super) disk: DiskQueue,
-    pub(super) service: Service,
+    /// The disk thread and the one that keeps time wait on these, not on the engine: nothing keeps it but its handles, its
+    /// runs and those that do something for it.
+    pub(super) disk: Arc<DiskQueue>,
+    pub(super) service: Arc<Service>,
     pub(super) sync_turn: Mutex<()>,
     /// Threads that have spilled values in hand that nobody needs: while there are some, no run is told to be over.
     pub(super) in_hand: AtomicUsize,
@@ -86,12 +89,29 @@ pub(crate) struct Shared {
     pub(super) family: u64,
     /// It works inside a task of another engine, whose pool it uses.
     pub(super) is_nested: bool,
+    /// Threads that work for it or have in hand what the brain said.
+    pub(super) busy: AtomicUsize,
+    /// Somebody waits until there are none.
+    pub(super) closing: AtomicBool,
 }
 
-/// One brain with everything it needs. Dropping it cancels its runs and waits until their tasks are over.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.service.close();
+        self.disk.close();
+    }
+}
+
+/// One brain with everything it needs.
+///
+/// Dropping the last of its handles cancels its runs. The last to be dropped of its handles and those of its runs waits
+/// until the tasks under way are over and the spill files are removed. A thread does not wait where it would wait for
+/// itself: inside a task, on a thread of the pool; nor while it panics. The threads end soon after.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// Of an engine for what is computed inside a task: the engine it was made from.
+    outer: Option<Arc<Shared>>,
     owner: Arc<Owner>,
 }
 
@@ -124,8 +144,8 @@ impl Engine {
             budget,
             pool,
             spill,
-            disk: DiskQueue::default(),
-            service: Service::default(),
+            disk: Arc::default(),
+            service: Arc::default(),
             sync_turn: Mutex::new(()),
             in_hand: AtomicUsize::new(0),
             telling: AtomicUsize::new(0),
@@ -134,9 +154,11 @@ impl Engine {
             resident_base: AtomicU64::new(0),
             family,
             is_nested,
+            busy: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
         });
-        let owner = Arc::new(Owner(shared.clone()));
-        Engine { shared, owner }
+        let owner = Arc::new(Owner::new(&shared));
+        Engine { shared, outer: None, owner }
     }
 
     /// The engine for a compute on this thread: this one, or a synchronous one under a child of its budget, which runs
@@ -144,9 +166,10 @@ impl Engine {
     /// inside a task of another engine whose run was started there. Its own threads might all be waiting.
     pub fn here(&self) -> Engine {
         let family = self.shared.family;
-        match engine_at_work(family) {
-            Some(at_work) => Engine::nested(&at_work),
-            None if Engine::inside_task() && lineage().contains(&family) => Engine::nested(&self.shared),
+        let at_work = engine_at_work(family)
+            .or_else(|| (Engine::inside_task() && lineage().contains(&family)).then(|| self.shared.clone()));
+        match at_work {
+            Some(at_work) => Engine { outer: Some(self.shared.clone()), ..Engine::nested(&at_work) },
             None => self.clone(),
         }
     }
@@ -208,46 +231,17 @@ impl Engine {
             (None, false) => OutputMode::Keep,
         };
         let shared = &self.shared;
-        let _telling = Telling::begin(shared);
-        let mut effects = Effects::default();
-        let state = {
-            let mut core = lock(&shared.core);
-            let core = &mut *core;
-            if core.runs.is_empty() {
-                let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
-                shared.resident_base.store(resident, Ordering::Relaxed);
-                core.foreign = shared.pool.in_use() as u64;
-            }
-            let id = core.next_run();
-            let state = Arc::new(RunState::new(id, graph, mode, receiver, options));
-            if let Some(error) = &core.broken {
-                state.fail(error.clone());
-                state.settle(Outcome::Stopped, shared.budget.limit(), shared.seats.len());
-                state.announce();
-                return RunHandle { shared: shared.clone(), state, detached: true, owner: None };
-            }
-            core.submit(state.clone(), &mut effects);
-            shared.take_in_hand(&mut effects);
-            shared.publish(core);
-            state
-        };
-        shared.service_starts();
-        shared.give_back(&mut effects);
-        // An engine that was made for this run lives as long.
-        let owner = shared.is_nested.then(|| self.owner.clone());
-        RunHandle { shared: shared.clone(), state, detached: false, owner }
-    }
-}
-
-/// Ends the runs of an engine whose last handle is gone. Handles of runs keep what they need of it.
-pub(super) struct Owner(Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let states: Vec<Arc<RunState>> = lock(&self.0.core).runs.iter().map(|live| live.state.clone()).collect();
-        for state in states {
-            let text = "the run was cancelled: its runtime was dropped";
-            self.0.cancel(&state, Error::new(ErrorKind::Cancelled, text));
+        let state = Arc::new(RunState::new(shared.next_run(), graph, mode, receiver, options));
+        shared.begin(&state);
+        RunHandle {
+            target: Arc::new(Mutex::new(Target::of(shared, &state))),
+            shared: shared.clone(),
+            state,
+            detached: false,
+            outer: self.outer.clone(),
+            // An engine that was made for this run lives as long.
+            owner: shared.is_nested.then(|| self.owner.clone()),
+            presence: self.owner.presence.clone(),
         }
     }
 }
@@ -273,6 +267,43 @@ impl Shared {
         matches!(self.crew, Crew::Synchronous)
     }
 
+    pub(super) fn next_run(&self) -> RunId {
+        lock(&self.core).next_run()
+    }
+
+    /// Gives a run to the brain; one that cannot be is over at once.
+    pub(super) fn begin(self: &Arc<Shared>, state: &Arc<RunState>) {
+        let _busy = self.busy();
+        let _telling = Telling::begin(self);
+        let mut effects = Effects::default();
+        let hold = Hold::of(state.clone());
+        let refused = {
+            let mut core = lock(&self.core);
+            let core = &mut *core;
+            let refused = core.refusal();
+            if refused.is_none() {
+                if core.runs.is_empty() {
+                    let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
+                    self.resident_base.store(resident, Ordering::Relaxed);
+                    core.foreign = self.pool.in_use() as u64;
+                }
+                core.submit(hold.clone(), &mut effects);
+                self.take_in_hand(&mut effects);
+                self.publish(core);
+            }
+            refused
+        };
+        drop(hold);
+        if let Some(error) = refused {
+            state.fail(error);
+            state.settle(Outcome::Stopped, self.budget.limit(), self.seats.len());
+            state.end.announce();
+            return;
+        }
+        self.service_starts();
+        self.give_back(&mut effects);
+    }
+
     /// Tells the brain what is held beside its own account.
     pub(super) fn note_outside(&self, core: &mut Core) {
         let mut held = self.budget.held();
@@ -291,6 +322,7 @@ impl Shared {
 
     /// Tells the brain something and does what it says.
     pub(super) fn tell(self: &Arc<Shared>, effects: &mut Effects, what: impl FnOnce(&mut Core)) {
+        let _busy = self.busy();
         let _telling = Telling::begin(self);
         {
             let mut core = lock(&self.core);
@@ -351,23 +383,28 @@ impl Shared {
             // What cannot be removed now is removed with the area, or by the next process.
             let _ = self.spill.idle();
         }
+        effects.garbage.let_go();
         for (state, outcome) in effects.ended.drain(..) {
-            self.end_run(&state, outcome);
+            self.end_run(state, outcome);
         }
     }
 
-    fn end_run(&self, state: &RunState, outcome: Outcome) {
+    fn end_run(&self, state: Arc<Hold>, outcome: Outcome) {
         state.settle(outcome, self.budget.root_limit(), self.seats.len());
         // Nothing of the run is under way. A panic in the drop of what a state holds goes no further.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.scope.clear()));
-        let stats = self.stats(state);
+        let stats = self.stats(&state);
         state.keep_stats(stats.clone());
-        if let Some(watch) = &state.watch {
+        let is_replaced = state.replaced.load(Ordering::Acquire);
+        if let Some(watch) = state.watch.as_ref().filter(|_| !is_replaced) {
             let error = state.result().and_then(Result::err);
             let ended = || watch.ended(&state.graph, &stats, error.as_ref());
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ended));
         }
-        state.announce();
+        // Those that are told find the run in nobody's hand, if it is in no other thread's.
+        let end = state.end.clone();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(state)));
+        end.announce();
         drop(lock(&self.core));
         self.made.notify_all();
         self.unpark_callers();
@@ -386,6 +423,11 @@ impl Shared {
             return;
         }
         state.fail(error);
+        self.stop(state);
+    }
+
+    /// Tells the brain to end a run.
+    pub(super) fn stop(self: &Arc<Shared>, state: &RunState) {
         let mut effects = Effects::default();
         self.tell(&mut effects, |core| core.brain.note(&Event::Cancel(state.id), &mut core.actions));
     }
@@ -467,14 +509,14 @@ impl Shared {
     /// Cancels runs that are out of time.
     pub(super) fn check_deadlines(self: &Arc<Shared>) {
         let now = Instant::now();
-        let late = |state: &Arc<RunState>| state.deadline.is_some_and(|deadline| deadline <= now) && !state.is_ending();
-        let late: Vec<Arc<RunState>> = {
+        let late = |state: &Arc<Hold>| state.deadline.is_some_and(|deadline| deadline <= now) && !state.is_ending();
+        let late: Vec<Arc<Hold>> = {
             let core = lock(&self.core);
             core.runs.iter().map(|live| &live.state).filter(|state| late(state)).cloned().collect()
         };
         for state in late {
-            let after = state.started.elapsed();
-            let text = format!("the run did not end within its timeout of {after:.1?}");
+            let timeout = state.timeout.unwrap_or_default();
+            let text = format!("the run did not end within its timeout of {timeout:?}");
             self.cancel(&state, Error::new(ErrorKind::Timeout, text));
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::run::RunState;
+use super::run::{Hold, RunState};
 use crate::graph::{Layer, TaskContext};
 use crate::schedule::SubTask;
 use crate::store::Chunk;
@@ -77,7 +77,7 @@ impl Finished {
 /// All tasks of a lease belong to one run.
 #[derive(Default)]
 pub(super) struct Lease {
-    pub run: Option<Arc<RunState>>,
+    pub run: Option<Arc<Hold>>,
     pub todo: VecDeque<Todo>,
     /// The inputs of all that is to do; those before `taken` are gone.
     pub inputs: Vec<Option<Chunk>>,

@@ -16,6 +16,7 @@ mod crew;
 mod disk;
 mod engine;
 mod lease;
+mod presence;
 mod run;
 mod values;
 mod worker;

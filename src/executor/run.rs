@@ -1,12 +1,14 @@
 //! One run from the outside: its graph, its receiver, how it ended.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::engine::{Owner, RunOptions, Shared, Watch};
+use super::engine::{RunOptions, Shared, Watch};
+use super::presence::{Owner, Presence};
 use crate::error::{Error, ErrorKind, Result, Role, TaskName, human_bytes};
 use crate::graph::{Graph, Scope};
 use crate::schedule::{Outcome, OutputMode, RunId};
@@ -74,19 +76,89 @@ pub(crate) struct RunState {
     /// Counts of tasks are wanted as they run.
     pub counts: bool,
     pub started: Instant,
+    pub timeout: Option<Duration>,
+    /// The start and the timeout; none where that is too far for the clock.
     pub deadline: Option<Instant>,
     pub faults_before: Option<(u64, u64)>,
+    /// Another run does its work, so that it ends without a word.
+    pub replaced: AtomicBool,
     error: Mutex<Option<Error>>,
     stats: Mutex<RunStats>,
+    pub end: Arc<RunEnd>,
+}
+
+/// How a run ends; apart from the run, so that who tells it need not hold what the run holds.
+#[derive(Default)]
+pub(crate) struct RunEnd {
     end: Mutex<End>,
-    ended: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct End {
     result: Option<Result<()>>,
     over: bool,
+    let_go: bool,
     wakers: Vec<Waker>,
+}
+
+/// The engine's hold on a run: among its live runs, in a lease, with work for the disk. When the last is dropped, only
+/// those who have a handle still keep what the graph of the run keeps.
+pub(crate) struct Hold {
+    state: Arc<RunState>,
+    /// After the run, for it says that the run is dropped.
+    _let_go: LetGo,
+}
+
+struct LetGo(Arc<RunEnd>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
+}
+
+impl Hold {
+    pub fn of(state: Arc<RunState>) -> Arc<Hold> {
+        let _let_go = LetGo(state.end.clone());
+        Arc::new(Hold { state, _let_go })
+    }
+}
+
+impl Deref for Hold {
+    type Target = RunState;
+
+    fn deref(&self) -> &RunState {
+        &self.state
+    }
+}
+
+impl RunEnd {
+    /// Tells those that wait that the run is over.
+    pub fn announce(&self) {
+        let mut end = lock(&self.end);
+        end.over = true;
+        let wakers = std::mem::take(&mut end.wakers);
+        drop(end);
+        self.changed.notify_all();
+        for waker in wakers {
+            // It is of whoever waits: its panic is no defect of the engine and keeps nobody else from being told.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+
+    /// Tells that the engine does not hold the run any more.
+    pub fn let_go(&self) {
+        lock(&self.end).let_go = true;
+        self.changed.notify_all();
+    }
+
+    pub fn wait_until_let_go(&self) {
+        let mut end = lock(&self.end);
+        while !end.let_go {
+            end = self.changed.wait(end).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,13 +210,24 @@ impl RunState {
             trace: watch.as_ref().is_some_and(|watch| watch.wants_tasks()),
             watch,
             started,
+            timeout,
             deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
             faults_before: crate::store::process::page_faults(),
+            replaced: AtomicBool::new(false),
             error: Mutex::default(),
             stats: Mutex::default(),
-            end: Mutex::default(),
-            ended: Condvar::new(),
+            end: Arc::default(),
         }
+    }
+
+    /// The same run again, for another engine, where nobody waits for it inside a task.
+    pub fn again(&self, id: RunId) -> RunState {
+        let options = RunOptions { timeout: self.timeout, watch: self.watch.clone() };
+        let mut again = RunState::new(id, self.graph.clone(), self.mode, self.receiver.clone(), options);
+        again.lineage.clear();
+        again.started = self.started;
+        again.deadline = self.deadline;
+        again
     }
 
     /// Whether any of the pieces of a task may be an output.
@@ -185,7 +268,7 @@ impl RunState {
         if error.task().is_some() { error } else { error.in_task(name, index).frame(Role::From, verb, origin) }
     }
 
-    /// Notes how the run ended; those that wait are told by [`RunState::announce`]. Called when nothing of it is under
+    /// Notes how the run ended; those that wait are told by [`RunEnd::announce`]. Called when nothing of it is under
     /// way any more.
     pub fn settle(&self, outcome: Outcome, limit: u64, threads: usize) {
         let result = match outcome {
@@ -209,17 +292,7 @@ impl RunState {
             }
             Outcome::ResultTooLarge { delivered } => Err(result_too_large(delivered, true, limit)),
         };
-        lock(&self.end).result.get_or_insert(result);
-    }
-
-    /// Tells those that wait that the run is over.
-    pub fn announce(&self) {
-        let mut end = lock(&self.end);
-        end.over = true;
-        let wakers = std::mem::take(&mut end.wakers);
-        drop(end);
-        self.ended.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        lock(&self.end.end).result.get_or_insert(result);
     }
 
     /// Keeps what happened for after the run is gone.
@@ -234,21 +307,21 @@ impl RunState {
 
     /// Whether the run has ended.
     pub fn is_over(&self) -> bool {
-        lock(&self.end).over
+        lock(&self.end.end).over
     }
 
     /// Waits for the end, or until the time is over.
     pub fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        let mut end = lock(&self.end);
+        let mut end = lock(&self.end.end);
         while !end.over {
             match deadline {
-                None => end = self.ended.wait(end).unwrap_or_else(PoisonError::into_inner),
+                None => end = self.end.changed.wait(end).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return false;
                     }
-                    end = self.ended.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
+                    end = self.end.changed.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
         }
@@ -257,12 +330,12 @@ impl RunState {
 
     /// How it ended; the error is given to each that asks.
     pub fn result(&self) -> Option<Result<()>> {
-        lock(&self.end).result.clone()
+        lock(&self.end.end).result.clone()
     }
 
     /// Registers a waker, unless the run has ended.
     pub fn wake_at_end(&self, waker: &Waker) -> bool {
-        let mut end = lock(&self.end);
+        let mut end = lock(&self.end.end);
         if end.over {
             return false;
         }
@@ -278,21 +351,42 @@ pub struct RunHandle {
     pub(super) shared: Arc<Shared>,
     pub(super) state: Arc<RunState>,
     pub(super) detached: bool,
+    pub(super) target: Arc<Mutex<Target>>,
+    /// Of a run that was started inside a task: the engine of that task, which does the work if nobody is to wait for it.
+    pub(super) outer: Option<Arc<Shared>>,
     #[allow(dead_code, reason = "held for its drop")]
     pub(super) owner: Option<Arc<Owner>>,
+    /// The last field, as it may wait for the end of what the others let go.
+    #[allow(dead_code, reason = "held for its drop")]
+    pub(super) presence: Arc<Presence>,
+}
+
+/// What a canceller cancels: another run where the first one was handed over.
+pub(super) struct Target {
+    shared: Weak<Shared>,
+    state: Weak<RunState>,
+    cancelled: bool,
+}
+
+impl Target {
+    pub fn of(shared: &Arc<Shared>, state: &Arc<RunState>) -> Target {
+        Target { shared: Arc::downgrade(shared), state: Arc::downgrade(state), cancelled: false }
+    }
 }
 
 /// Stops a run from anywhere.
 #[derive(Clone)]
-pub struct RunCanceller {
-    shared: Weak<Shared>,
-    state: Weak<RunState>,
-}
+pub struct RunCanceller(Arc<Mutex<Target>>);
 
 impl RunCanceller {
     /// Ends the run: no new task begins, what runs is awaited, everything is freed.
     pub fn cancel(&self) {
-        if let (Some(shared), Some(state)) = (self.shared.upgrade(), self.state.upgrade()) {
+        let (shared, state) = {
+            let mut target = lock(&self.0);
+            target.cancelled = true;
+            (target.shared.upgrade(), target.state.upgrade())
+        };
+        if let (Some(shared), Some(state)) = (shared, state) {
             shared.cancel(&state, Error::new(ErrorKind::Cancelled, "the run was cancelled"));
         }
     }
@@ -332,12 +426,35 @@ impl RunHandle {
 
     /// Something that can cancel the run from elsewhere.
     pub fn canceller(&self) -> RunCanceller {
-        RunCanceller { shared: Arc::downgrade(&self.shared), state: Arc::downgrade(&self.state) }
+        RunCanceller(self.target.clone())
     }
 
-    /// Lets the run go on when the handle is dropped.
+    /// Lets the run go on when the handle is dropped. One that was started inside a task, where the work is done by who
+    /// waits for it, is handed to the engine of that task.
     pub fn detach(mut self) {
-        self.detached = true;
+        match self.outer.take() {
+            Some(outer) => self.hand_over(&outer),
+            None => self.detached = true,
+        }
+    }
+
+    fn hand_over(&self, outer: &Arc<Shared>) {
+        // Nothing of it has begun: all that does work for such a run does all of it.
+        let again = {
+            let mut target = lock(&self.target);
+            if target.cancelled || self.state.is_over() || self.state.is_ending() {
+                return;
+            }
+            let again = Arc::new(self.state.again(outer.next_run()));
+            *target = Target::of(outer, &again);
+            again
+        };
+        self.state.replaced.store(true, Ordering::Release);
+        outer.begin(&again);
+        if again.is_ending() {
+            // It may have been cancelled before its engine knew it.
+            outer.stop(&again);
+        }
     }
 
     /// What has happened so far.
@@ -380,8 +497,15 @@ impl RunHandle {
 
 impl Drop for RunHandle {
     fn drop(&mut self) {
-        if !self.detached {
-            self.shared.release(&self.state);
+        if self.detached {
+            return;
+        }
+        let was_over = self.state.is_over();
+        self.shared.release(&self.state);
+        if was_over {
+            // A worker may still have it in hand. What the user let go is not to be dropped by that one some time later:
+            // perhaps never, if the process ends now, and there may be files.
+            self.shared.wait_until_let_go(&self.state);
         }
     }
 }

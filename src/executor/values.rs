@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::run::Hold;
 use crate::graph::Graph;
 use crate::schedule::Pieces;
 use crate::store::Chunk;
@@ -25,6 +26,8 @@ pub(super) struct Garbage {
     pub chunks: Vec<Chunk>,
     pub extents: Vec<Arc<Extent>>,
     pub values: Vec<Values>,
+    /// Let go after the others, since a run that nobody holds is one of which nothing is left.
+    pub runs: Vec<Arc<Hold>>,
 }
 
 impl Garbage {
@@ -39,7 +42,7 @@ impl Garbage {
         self.values.iter_mut().for_each(|values| values.on_disk.clear());
     }
 
-    /// Drops everything; a panic in a user's `Drop` goes no further.
+    /// Drops all values; a panic in a user's `Drop` goes no further.
     pub fn clear(&mut self) {
         if self.chunks.is_empty() && self.extents.is_empty() && self.values.is_empty() {
             return;
@@ -49,6 +52,11 @@ impl Garbage {
         for mut values in self.values.drain(..) {
             values.layers.iter_mut().chain([&mut values.parts]).for_each(|slots| drop(drop_all(slots)));
         }
+    }
+
+    /// Lets go of runs, and so perhaps of what their graphs hold.
+    pub fn let_go(&mut self) {
+        let _ = drop_all(&mut self.runs);
     }
 }
 

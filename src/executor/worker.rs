@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::core::{Core, Effects};
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
-use super::run::{RunState, lock};
+use super::run::{Hold, RunState, lock};
 use super::values::drop_all;
 use crate::error::{Error, Result};
 use crate::graph::{Inputs, Layer, Outputs};
@@ -58,7 +58,7 @@ thread_local! {
     /// The engines whose workers stand on this thread's stack, the innermost last.
     static AT_WORK: RefCell<Vec<Arc<Shared>>> = const { RefCell::new(Vec::new()) };
     /// The runs whose tasks stand on this thread's stack.
-    static RUNS: RefCell<Vec<Arc<RunState>>> = const { RefCell::new(Vec::new()) };
+    static RUNS: RefCell<Vec<Arc<Hold>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Marks this thread as working for an engine.
@@ -101,7 +101,7 @@ pub(super) fn lineage() -> Vec<u64> {
 struct ForRun;
 
 impl ForRun {
-    fn enter(run: &Arc<RunState>) -> ForRun {
+    fn enter(run: &Arc<Hold>) -> ForRun {
         RUNS.with_borrow_mut(|runs| runs.push(run.clone()));
         ForRun
     }
@@ -133,6 +133,7 @@ enum Word {
 impl Shared {
     /// Works until there is nothing to do, or the run `until` is over.
     pub(super) fn work(self: &Arc<Shared>, worker: Worker, until: Option<&RunState>) {
+        let _busy = self.busy();
         let _at_work = AtWork::enter(self);
         let _pool = self.pool.enter();
         let mut local = lock(&self.seats[worker as usize].local).take().unwrap_or_default();
@@ -213,6 +214,7 @@ impl Shared {
             self.publish(core);
             core.brain.is_active(worker)
         };
+        local.effects.garbage.runs.extend(run);
         self.give_back(&mut local.effects);
         active
     }
@@ -278,7 +280,8 @@ impl Shared {
         let Some(run) = lock(&seat.lease).run.clone() else { return false };
         let _for_run = ForRun::enter(&run);
         lock(&seat.lease).warm();
-        let enough = self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64);
+        // Under the tiniest limit still something, so that a task is run before the worker comes again.
+        let enough = (self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64)).max(1);
         let mut unreported = 0;
         let mut since = Instant::now();
         let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::IntoBytes;
-use super::config::{Overrides, PerRun, Scheduler, Settings};
+use super::config::{MAX_THREADS, Overrides, PerRun, Scheduler, Settings};
 use super::current;
 use super::observe::{Observer, Observers, Profile, RunReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +33,18 @@ const DEFAULT_SHARE: f64 = 0.6;
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 ///
-/// Dropping the last handle cancels what still runs.
+/// # Dropping it
+/// Dropping the last handle cancels what still runs, detached runs too. The last to be dropped of a runtime's handles, of
+/// its [`Run`](super::Run)s, of its iterators and of the collections over values it keeps waits until the tasks under way
+/// are over: when that drop returns, nothing of the user's is in use any more and no spill file is left. A task that never
+/// returns keeps it waiting. It does not wait where it would wait for itself: inside a task, in an observer, on a thread of
+/// the pool it works on; nor while its thread panics. There the work ends, and the files go, a little later. The threads
+/// end by themselves soon after.
+///
+/// While there are other handles, dropping a run or an iterator midway only cancels it. Dropping the last collection over
+/// kept values removes their files before it returns, if no other run is under way. The default runtime is never dropped:
+/// what it has under way when the process ends goes with the process, and files that are left then are removed by the
+/// next start that spills to the same place.
 #[derive(Clone)]
 pub struct Runtime(pub(super) Arc<Inner>);
 
@@ -179,7 +190,7 @@ pub struct RuntimeBuilder {
 }
 
 impl RuntimeBuilder {
-    /// Number of threads of its own; without it the number of cores the process may use.
+    /// Number of threads of its own, at most 1024; without it the number of cores the process may use.
     #[track_caller]
     pub fn threads(mut self, threads: usize) -> Self {
         self.overrides.set("threads", threads);
@@ -203,7 +214,7 @@ impl RuntimeBuilder {
     /// Directory for what does not fit into memory; without it the system's temporary directory, if that is on disk.
     #[track_caller]
     pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.overrides.set("spill_dir", dir.into().display());
+        self.overrides.path("spill_dir", dir);
         self
     }
 
@@ -232,7 +243,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Ends every run that takes longer with an error of kind [`ErrorKind::Timeout`].
+    /// Ends every run that takes longer with an error of kind [`ErrorKind::Timeout`]. `Duration::MAX` is no timeout.
     #[track_caller]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.overrides.duration("timeout", timeout);
@@ -287,7 +298,9 @@ impl RuntimeBuilder {
                 return Err(Error::new(ErrorKind::Config, text));
             }
             (Scheduler::Threads, Some(pool)) => Threads::Handed(pool),
-            (Scheduler::Threads, None) => Threads::Own(settings.threads.unwrap_or_else(process::cpu_limit)),
+            (Scheduler::Threads, None) => {
+                Threads::Own(settings.threads.unwrap_or_else(|| process::cpu_limit().min(MAX_THREADS)))
+            }
         };
         let limit_bytes = settings.memory_limit_bytes.unwrap_or_else(|| {
             // Where the system does not tell, a size that every machine has.

@@ -1,5 +1,6 @@
 //! `compute` and its sisters: from something lazy to its value.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,11 @@ pub trait Computable {
 }
 
 /// Computes a mix of collections in one run.
+///
+/// Inside a task of the same runtime the work is done on the task's own thread. That holds for the thread of the task only:
+/// where a task spawns a thread of its own that computes on the same runtime, and waits for it, it keeps its worker from
+/// the work it waits for, and once all workers wait like that none goes on. Let such a thread use another runtime
+/// ([`Runtime::run`]), or compute in the task itself.
 ///
 /// # Errors
 /// The first error of the plan or of a task; of kind [`ErrorKind::ResultTooLarge`], where what is to come back is larger
@@ -87,7 +93,8 @@ pub trait Compute: Computable {
     }
 
     /// Starts the run in the background and gives a handle. On a synchronous runtime the work is done by
-    /// [`Run::wait`].
+    /// [`Run::wait`]. So it is inside a task of the same runtime, where nothing else could promise to go on: there the run
+    /// begins when it is waited for, on that thread, or with [`Run::detach`], on the runtime's own threads.
     ///
     /// # Errors
     /// As [`compute`], out of the run: also what is wrong with the plan.
@@ -130,7 +137,12 @@ fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, asked
         };
         computed.and_then(|handle| handle.wait()).map_err(|error| asked.locate(error))?;
     }
-    C::finish(pending).map_err(|error| asked.locate(error))
+    finish_guarded(|| C::finish(pending)).map_err(|error| asked.locate(error))
+}
+
+/// Makes the output of values; a panic in what the user's types do there (`Clone`, `Hash`) is an error, as in a task.
+pub(super) fn finish_guarded<T>(finish: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(finish)).unwrap_or_else(|panic| Err(Error::from_panic(panic)))
 }
 
 /// The call that wants results.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::compute::Asked;
+use super::compute::{Asked, finish_guarded};
 use crate::error::{Error, Result};
 use crate::executor::{RunCanceller, RunHandle};
 
@@ -72,7 +72,7 @@ impl<T> Run<T> {
             None => return Err(used_up()),
         }
         let finish = self.finish.take().ok_or_else(used_up)?;
-        finish().map_err(|error| self.asked.locate(error))
+        finish_guarded(finish).map_err(|error| self.asked.locate(error))
     }
 
     /// Waits a while; the run comes back where it is not over by then.
@@ -113,7 +113,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// Lets the run go on without anyone waiting for it.
+    /// Lets the run go on without anyone waiting for it, until it ends or the last handle of the runtime is dropped. On a
+    /// synchronous runtime it goes on while other runs are waited for.
     pub fn detach(mut self) {
         if let Some(Ok(handle)) = self.handle.take() {
             handle.detach();
@@ -146,7 +147,7 @@ impl<T> Future for Run<T> {
                 self.handle = None;
                 let asked = self.asked;
                 Poll::Ready(result.map_err(|error| asked.locate(error)).and_then(|()| match finish {
-                    Some(finish) => finish().map_err(|error| asked.locate(error)),
+                    Some(finish) => finish_guarded(finish).map_err(|error| asked.locate(error)),
                     None => Err(used_up()),
                 }))
             }

@@ -254,6 +254,7 @@ impl Run {
     /// Takes the source that [`Run::peek_source`] shows, and makes it `Ready`.
     #[inline]
     pub fn take_source(&mut self) -> Option<u32> {
+        let only_range = self.sources.len() == 1;
         let mut top = self.sources.peek_mut()?;
         let task = top.0.1;
         let next = if self.mode == OutputMode::Stream {
@@ -265,6 +266,7 @@ impl Run {
         };
         match next {
             // The next one of a range usually is the next in order too: the top is changed in place.
+            Some(next) if only_range => top.0.1 = next,
             Some(next) => top.0 = (self.shape.position(next), next),
             None => {
                 std::collections::binary_heap::PeekMut::pop(top);

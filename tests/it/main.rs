@@ -4,6 +4,7 @@ mod cancel;
 mod copies;
 mod delayed;
 mod disks;
+mod edges;
 mod exchange;
 mod faults;
 #[cfg(feature = "gzip")]

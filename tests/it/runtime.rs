@@ -13,6 +13,7 @@ use chunkwise::runtime::observe::Outcome;
 use chunkwise::store::Block;
 use rayon::prelude::*;
 
+use crate::gate::Gate;
 use crate::support::{EVERYWHERE, On, assert_nothing_held, eventually, noise_block, rayon_pool};
 
 const KIB: u64 = 1 << 10;
@@ -168,6 +169,62 @@ fn waiting_inside_a_task_for_a_run_that_was_started_outside() {
             None => panic!("the task ran twice"),
         }
         assert_nothing_held(&runtime, &format!("{on:?}"));
+    }
+}
+
+#[test]
+fn a_run_that_is_detached_inside_a_task_is_done_by_the_runtime() {
+    for on in EVERYWHERE.into_iter().chain([On::Handed(1)]) {
+        let (runtime, disk) = on.runtime(512 * KIB);
+        let ran = Arc::new(AtomicU32::new(0));
+        let (inner, count) = (runtime.clone(), ran.clone());
+        let detaches = DelayedVec::from_fn(3, move |_| {
+            let count = count.clone();
+            let row = DelayedVec::from_fn(40, |seed| noise_block(seed, 8 << 10));
+            let last = row.map(|block| block[7]).tree_reduce(u64::wrapping_add);
+            let counted = row.map_with(&last, move |_, _| count.fetch_add(1, Ordering::Relaxed));
+            // What computes in a task of such a run is nested in it like in any other.
+            let nested = inner.clone();
+            let checked = counted.map(move |_| assert_eq!(sum_to(4).compute_on(&nested).unwrap(), 6));
+            checked.start_on(&inner).detach();
+        });
+        assert_eq!(detaches.compute_on(&runtime).unwrap().len(), 3, "{on:?}");
+        eventually("the detached runs", || {
+            // A synchronous runtime works while somebody waits.
+            assert_eq!(sum_to(100).compute_on(&runtime).unwrap(), 4950);
+            ran.load(Ordering::Relaxed) == 120
+        });
+        eventually("their end", || {
+            assert_eq!(sum_to(10).compute_on(&runtime).unwrap(), 45);
+            runtime.memory_held() == 0 && runtime.spilled() == 0 && disk.paths().is_empty()
+        });
+    }
+}
+
+#[test]
+fn a_run_started_inside_a_task_is_cancelled_by_letting_go_or_by_its_canceller() {
+    for on in [On::Threads(1), On::Threads(2), On::Handed(2)] {
+        let (runtime, _) = on.runtime(MIB);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let gate = Gate::default();
+        let (inner, at_gate, ran) = (runtime.clone(), gate.clone(), Arc::new(AtomicU32::new(0)));
+        let count = ran.clone();
+        let starts = delayed(move || {
+            let count = count.clone();
+            drop(DelayedVec::from_fn(10, move |_| count.fetch_add(1, Ordering::Relaxed)).start_on(&inner));
+            let at_gate = at_gate.clone();
+            let run = DelayedVec::from_fn(1000, move |_| at_gate.pass()).start_on(&inner);
+            sender.send(run.canceller()).unwrap();
+            run.detach();
+        });
+        starts.compute_on(&runtime).unwrap();
+        let stop = receiver.recv().unwrap();
+        gate.wait_for(1);
+        stop.cancel();
+        gate.open();
+        eventually("the end", || runtime.memory_held() == 0 && runtime.last_report().outcome == Outcome::Cancelled);
+        assert!(gate.come() < 1000, "{on:?}");
+        assert_eq!(ran.load(Ordering::Relaxed), 0, "{on:?}");
     }
 }
 

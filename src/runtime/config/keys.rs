@@ -5,7 +5,7 @@ use super::super::{byte_size, duration};
 /// What a setting accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Count { auto: bool },
+    Count { auto: bool, most: usize },
     Bytes { least: u64, none: &'static str },
     Duration,
     Path,
@@ -21,7 +21,7 @@ struct Key {
 
 /// Every setting of the library.
 const KEYS: &[Key] = &[
-    Key { name: "threads", kind: Kind::Count { auto: true }, default: "auto" },
+    Key { name: "threads", kind: Kind::Count { auto: true, most: MAX_THREADS }, default: "auto" },
     Key { name: "memory_limit", kind: Kind::Bytes { least: 1, none: "auto" }, default: "auto" },
     Key { name: "spill_dir", kind: Kind::Path, default: "auto" },
     Key { name: "spill_cap", kind: Kind::Bytes { least: 0, none: "none" }, default: "none" },
@@ -31,11 +31,15 @@ const KEYS: &[Key] = &[
     Key { name: "optimize.cull", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.share", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.fuse", kind: Kind::Flag, default: "true" },
-    Key { name: "spill.open_files", kind: Kind::Count { auto: false }, default: "64" },
+    Key { name: "spill.open_files", kind: Kind::Count { auto: false, most: MAX_COUNT }, default: "64" },
     Key { name: "observe.tasks", kind: Kind::Flag, default: "false" },
 ];
 
-const MAX_COUNT: u64 = 65_535;
+const MAX_COUNT: usize = 65_535;
+
+/// The most threads of a runtime's own pool. Each has a stack and places in every table of workers; more of them than that
+/// is a slip, and the system would answer it with a process that hardly moves.
+pub const MAX_THREADS: usize = 1024;
 
 /// The one spelling of a key: `-` is `_`.
 pub(super) fn normal(key: &str) -> String {
@@ -68,11 +72,11 @@ pub(super) fn check_key(key: &str, spell: impl Fn(&str) -> String) -> Result<(),
 pub(super) fn check_value(key: &str, value: &str) -> Result<(), String> {
     let Some(known) = find(key) else { return Ok(()) };
     match known.kind {
-        Kind::Count { auto } => match count(value) {
+        Kind::Count { auto, most } => match count(value) {
             _ if auto && is_word(value, "auto") => Ok(()),
-            Some(_) => Ok(()),
-            None if auto => Err(format!("accepted is a whole number from 1 to {MAX_COUNT}, or auto")),
-            None => Err(format!("accepted is a whole number from 1 to {MAX_COUNT}")),
+            Some(number) if number <= most => Ok(()),
+            _ if auto => Err(format!("accepted is a whole number from 1 to {most}, or auto")),
+            _ => Err(format!("accepted is a whole number from 1 to {most}")),
         },
         Kind::Bytes { none, .. } if is_word(value, none) => Ok(()),
         Kind::Bytes { least, none } => match byte_size::parse(value) {
@@ -95,8 +99,8 @@ pub(super) fn check_value(key: &str, value: &str) -> Result<(), String> {
 
 /// A whole number in the range of counts.
 pub(super) fn count(value: &str) -> Option<usize> {
-    let number = value.trim().parse::<u64>().ok()?;
-    (1..=MAX_COUNT).contains(&number).then_some(number as usize)
+    let number = value.trim().parse::<usize>().ok()?;
+    (1..=MAX_COUNT).contains(&number).then_some(number)
 }
 
 /// A yes or a no.
@@ -206,7 +210,7 @@ mod tests {
         assert_eq!(check_value("threads", " AUTO "), Ok(()));
         assert_eq!(check_value("progress", "Yes"), Ok(()));
         assert_eq!(check_value("spill_cap", "0"), Ok(()));
-        for (key, value) in [("threads", "0"), ("threads", "65536"), ("spill.open_files", "auto"), ("spill_dir", "")] {
+        for (key, value) in [("threads", "0"), ("threads", "1025"), ("spill.open_files", "auto"), ("spill_dir", "")] {
             assert!(check_value(key, value).is_err(), "{key} = {value}");
         }
     }

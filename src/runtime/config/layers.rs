@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::keys;
 use crate::error::{Error, ErrorKind, Result, Role};
@@ -29,12 +30,14 @@ pub(super) enum Source {
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     values: BTreeMap<String, String>,
+    /// Of the values those that are paths which no text can hold.
+    paths: BTreeMap<String, PathBuf>,
     error: Option<Error>,
 }
 
 impl Layer {
     pub(super) const fn new() -> Layer {
-        Layer { values: BTreeMap::new(), error: None }
+        Layer { values: BTreeMap::new(), paths: BTreeMap::new(), error: None }
     }
 
     /// The layer of all variables that begin with `CHUNKWISE_`, without those reserved for tools.
@@ -64,9 +67,21 @@ impl Layer {
         let key = keys::normal(key);
         match check(&key, &value, &source) {
             Ok(()) => {
+                self.paths.remove(&key);
                 self.values.insert(key, value);
             }
             Err(error) => self.poison(error),
+        }
+    }
+
+    /// Sets a path, which need not be UTF-8.
+    pub(super) fn set_path(&mut self, key: &str, path: PathBuf, source: Source) {
+        match path.into_os_string().into_string() {
+            Ok(text) => self.set(key, text, source),
+            Err(path) => {
+                self.set(key, path.to_string_lossy().into_owned(), source);
+                self.paths.insert(keys::normal(key), PathBuf::from(path));
+            }
         }
     }
 
@@ -77,11 +92,15 @@ impl Layer {
 
     /// Removes a value; whether there was one.
     pub(super) fn unset(&mut self, key: &str) -> bool {
-        self.values.remove(&keys::normal(key)).is_some()
+        let key = keys::normal(key);
+        self.paths.remove(&key);
+        self.values.remove(&key).is_some()
     }
 
     /// Lays a stronger layer over this one.
     pub(super) fn merge(&mut self, stronger: Layer) {
+        self.paths.retain(|key, _| !stronger.values.contains_key(key));
+        self.paths.extend(stronger.paths);
         self.values.extend(stronger.values);
         if let Some(error) = stronger.error {
             self.poison(error);
@@ -101,6 +120,11 @@ impl Layer {
     /// Whether it has a key of the library that shapes a runtime.
     pub(super) fn shapes_a_runtime(&self) -> bool {
         self.values.keys().any(|key| keys::default(key).is_some() && !super::settings::is_per_run(key))
+    }
+
+    /// The value of a key that is a path.
+    pub(super) fn path(&self, key: &'static str) -> PathBuf {
+        self.paths.get(key).cloned().unwrap_or_else(|| PathBuf::from(self.value(key)))
     }
 
     pub(super) fn into_value(mut self, key: &str) -> Option<String> {

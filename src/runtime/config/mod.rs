@@ -32,7 +32,7 @@
 //!
 //! | key | accepted | default |
 //! |---|---|---|
-//! | `threads` | a whole number from 1 to 65535, or `auto`: as many as the process may use | `auto` |
+//! | `threads` | a whole number from 1 to 1024, or `auto`: as many as the process may use | `auto` |
 //! | `memory_limit` | a size in bytes above 0, or `auto`: from the memory the process may use | `auto` |
 //! | `spill_dir` | a path, or `auto` | `auto` |
 //! | `spill_cap` | a size in bytes, or `none` | `none` |
@@ -71,6 +71,7 @@ use std::ffi::OsString;
 use std::marker::PhantomData;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+pub use self::keys::MAX_THREADS;
 use self::layers::{Layer, Source};
 pub(super) use self::settings::PerRun;
 pub use self::settings::{Optimize, Overrides, Scheduler, Settings};
@@ -305,7 +306,7 @@ mod tests {
         // Lines of this file move.
         let texts: Vec<String> = texts.iter().map(|text| text.split(" at ").next().unwrap().to_string()).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
-        setting `threads` (environment variable CHUNKWISE_THREADS): `many` is not accepted: accepted is a whole number from 1 to 65535, or auto
+        setting `threads` (environment variable CHUNKWISE_THREADS): `many` is not accepted: accepted is a whole number from 1 to 1024, or auto
         setting `memory_limt` (environment variable CHUNKWISE_MEMORY_LIMT) is unknown (did you mean `CHUNKWISE_MEMORY_LIMIT`?)
         setting `optimize_fuse` (environment variable CHUNKWISE_OPTIMIZE_FUSE) is unknown (did you mean `CHUNKWISE_OPTIMIZE__FUSE`?)
         setting `timeout` (environment variable CHUNKWISE_TIMEOUT): `soon` is not accepted: it does not begin with a number; accepted is a span of time such as 90s, 1500ms or 2 min (ns, us, ms, s, min, h, d) or a number of seconds, or none

@@ -145,10 +145,20 @@ impl Overrides {
         }
     }
 
-    /// Gives a span of time.
+    /// Gives a path, which need not be UTF-8.
+    #[track_caller]
+    pub fn path(&mut self, key: &str, path: impl Into<PathBuf>) {
+        self.0.set_path(key, path.into(), Source::Call(Origin::caller()));
+    }
+
+    /// Gives a span of time. One of more than five hundred years is the same as `none`.
     #[track_caller]
     pub fn duration(&mut self, key: &str, span: Duration) {
-        self.0.set(key, format!("{} ns", span.as_nanos()), Source::Call(Origin::caller()));
+        let text = match u64::try_from(span.as_nanos()) {
+            Ok(nanos) => format!("{nanos} ns"),
+            Err(_) => "none".to_string(),
+        };
+        self.0.set(key, text, Source::Call(Origin::caller()));
     }
 }
 
@@ -161,7 +171,7 @@ pub(super) fn resolve(environment: &Layer, call: &Overrides) -> Result<Settings>
     Ok(Settings {
         threads: read.unless("threads", "auto", keys::count)?,
         memory_limit_bytes: read.unless("memory_limit", "auto", |text| byte_size::parse(text).ok())?,
-        spill_dir: read.unless("spill_dir", "auto", |text| Some(PathBuf::from(text)))?,
+        spill_dir: read.unless("spill_dir", "auto", |_| Some(all.path("spill_dir")))?,
         spill_cap_bytes: read.unless("spill_cap", "none", |text| byte_size::parse(text).ok())?,
         scheduler: read.value("scheduler", |text| {
             Some(if keys::is_word(text, "synchronous") { Scheduler::Synchronous } else { Scheduler::Threads })
@@ -237,6 +247,25 @@ mod tests {
         assert_eq!((settings.threads, settings.memory_limit_bytes, settings.timeout), (None, None, None));
         assert_eq!(settings.optimize, Optimize { cull: true, share: true, fuse: true });
         assert_eq!(settings.scheduler, Scheduler::Threads);
+    }
+
+    #[test]
+    fn what_no_text_can_hold() {
+        let settings_of = |give: &dyn Fn(&mut Overrides)| settings(|call| give(call)).unwrap();
+        assert_eq!(settings_of(&|call| call.duration("timeout", Duration::MAX)).timeout, None);
+        assert_eq!(settings_of(&|call| call.path("spill_dir", "here")).spill_dir, Some("here".into()));
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt;
+            let path = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
+            assert_eq!(settings_of(&|call| call.path("spill-dir", &path)).spill_dir, Some(path.clone()));
+            // The last word counts.
+            let again = settings_of(&|call| {
+                call.path("spill_dir", &path);
+                call.set("spill_dir", "text");
+            });
+            assert_eq!(again.spill_dir, Some("text".into()));
+        }
     }
 
     #[test]
