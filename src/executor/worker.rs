@@ -277,6 +277,7 @@ impl Shared {
         let seat = &self.seats[worker as usize];
         let Some(run) = lock(&seat.lease).run.clone() else { return false };
         let _for_run = ForRun::enter(&run);
+        lock(&seat.lease).warm();
         let enough = self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64);
         let mut unreported = 0;
         let mut since = Instant::now();

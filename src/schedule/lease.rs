@@ -18,6 +18,10 @@ const LEASE_SHARE: u64 = 16;
 /// Waking a worker takes about this long; less work than that is not worth it.
 const WAKE_NANOS: u32 = 20_000;
 
+/// To schedule a task takes about as long, under the one lock. Tasks shorter than this are done by one worker as fast as by
+/// several, which would hand the lock and all that it guards to and fro.
+const TINY_NANOS: u32 = 400;
+
 /// A lease that is so many ticks old without a report holds tasks that others may take.
 pub(super) const STUCK_TICKS: u32 = 2;
 
@@ -43,6 +47,7 @@ impl Brain {
     pub(super) fn assign(&mut self, actions: &mut Actions) {
         self.stopped = false;
         self.end_runs(actions);
+        self.send_surplus_away();
         let mut short = self.serve_or_make_room(actions);
         while std::mem::take(&mut self.stopped) {
             // What a run that was stopped held is free for the others once it is gone.
@@ -56,6 +61,37 @@ impl Brain {
             }
         }
         self.call_workers(short, actions);
+    }
+
+    /// Where all that is ready is tiny, all workers but one that ask go.
+    fn send_surplus_away(&mut self) {
+        if self.active < 2 || self.asking.is_empty() || !self.all_tiny() {
+            return;
+        }
+        let others_at_work = self.active as usize > self.asking.len();
+        let stay = usize::from(!others_at_work);
+        while self.asking.len() > stay {
+            if let Some(worker) = self.asking.pop() {
+                self.workers[worker as usize].active = false;
+                self.active -= 1;
+            }
+        }
+    }
+
+    /// Whether tasks are ready and all of them are tiny, as far as their layers' times tell, and unless a worker turns out to
+    /// be at something long.
+    fn all_tiny(&self) -> bool {
+        let mut any = false;
+        for run in &self.runs {
+            let next = run.loaded.front().or(run.fresh.last()).copied();
+            let Some(task) = next.or_else(|| run.peek_source()).filter(|_| run.is_open()) else { continue };
+            any = true;
+            let nanos = run.layer_nanos[run.layer_of(task) as usize];
+            if nanos == 0 || nanos >= TINY_NANOS {
+                return false;
+            }
+        }
+        any && !self.late
     }
 
     /// Serves the workers that ask, and lets go of pieces where memory is short; whether it is still short.
@@ -333,7 +369,7 @@ impl Brain {
         } else if short {
             // Those at work will come back; if there are none, one is needed to be let in by force.
             u32::from(at_work == 0 && self.busy == 0)
-        } else if at_work > 0 && self.moments_left(ready) {
+        } else if at_work > 0 && (self.all_tiny() || self.moments_left(ready)) {
             0
         } else {
             ready
