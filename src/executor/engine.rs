@@ -182,6 +182,11 @@ impl Engine {
         Engine::with(Crew::Synchronous, budget, outer.pool.clone(), outer.spill.clone(), outer.family, true)
     }
 
+    /// Whether this thread runs a task of this engine.
+    pub fn is_at_work_here(&self) -> bool {
+        engine_at_work(self.shared.family).is_some()
+    }
+
     /// Whether this thread runs a task of some engine.
     pub fn inside_task() -> bool {
         current_engine().is_some()

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::builder::{Inner, Runtime};
 use super::config::{self, Overrides, Settings};
 use crate::error::Result;
+use crate::executor::Engine;
 
 thread_local! {
     static SCOPES: RefCell<Vec<Runtime>> = const { RefCell::new(Vec::new()) };
@@ -43,6 +44,13 @@ pub(super) fn current() -> Result<Runtime> {
         return Ok(scoped);
     }
     let wanted = Settings::resolve(&Overrides::new())?.shape();
+    if Engine::inside_task() && !config::scope_shapes_a_runtime() {
+        // A task sees no scope of the thread that computes it, and is to stay within what that one asked for.
+        let at_work = live_defaults().into_iter().find(|runtime| runtime.0.engine.is_at_work_here());
+        if let Some(at_work) = at_work {
+            return Ok(at_work);
+        }
+    }
     let mut defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, plain)) = defaults.plain.as_ref().filter(|(settings, _)| *settings == wanted) {
         return Ok(plain.clone());
@@ -63,4 +71,10 @@ pub(super) fn current() -> Result<Runtime> {
     // Not under the lock: the last handle ends runs, and what they drop may be anything.
     drop(replaced);
     Ok(runtime)
+}
+
+/// Not under the lock when they are dropped: the last handle ends runs, and what they drop may be anything.
+fn live_defaults() -> Vec<Runtime> {
+    let defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
+    defaults.made.iter().filter_map(|(_, runtime)| runtime.upgrade().map(Runtime)).collect()
 }

@@ -47,6 +47,17 @@ fn a_scope_says_the_memory_limit() {
 }
 
 #[test]
+fn a_task_stays_with_the_runtime_of_its_scope() {
+    let limit = || Runtime::current().unwrap().memory_limit();
+    let inner = delayed(limit);
+    let outer = delayed(move || (limit(), inner.compute().unwrap()));
+    assert_eq!(config::with([("memory_limit", "88 MiB")], || outer.compute()).unwrap(), (88 << 20, 88 << 20));
+    // But for a scope of its own.
+    let outer = delayed(move || config::with([("memory_limit", "89 MiB")], limit));
+    assert_eq!(config::with([("memory_limit", "88 MiB")], || outer.compute()).unwrap(), 89 << 20);
+}
+
+#[test]
 fn one_runtime_for_all_that_is_computed_in_a_scope() {
     config::with([("threads", "2"), ("memory_limit", "77 MiB")], || {
         delayed(|| 1).compute().unwrap();
@@ -86,9 +97,8 @@ fn a_wrong_value_comes_out_of_compute() {
     delayed(|| 1).compute().unwrap();
     let runtime = Runtime::builder().threads(1).build().unwrap();
     for (key, value) in [("threads", "many"), ("timeout", "soon"), ("memory_limit", "0"), ("optimize.fues", "on")] {
-        let line = line!() + 1;
-        let (error, on) =
-            config::with([(key, value)], || (delayed(|| 1).compute(), delayed(|| 1).compute_on(&runtime)));
+        let both = || (delayed(|| 1).compute(), delayed(|| 1).compute_on(&runtime));
+        let (line, (error, on)) = (line!(), config::with([(key, value)], both));
         for error in [error.unwrap_err(), on.unwrap_err()] {
             assert_eq!(error.kind(), ErrorKind::Config);
             let text = error.to_string();

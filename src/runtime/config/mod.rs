@@ -12,7 +12,7 @@
 //!
 //! `timeout` and `optimize.*` are read anew by every run. The others say how a runtime is to be: a `compute` outside of
 //! [`Runtime::run`](super::Runtime::run) uses one of the values in force where it is called, made at the first need and
-//! shared by all that need the same one; a [`Runtime`](super::Runtime) that a program builds takes from the layers, when
+//! shared by all that need the same one, and inside its tasks the same again; a [`Runtime`](super::Runtime) that a program builds takes from the layers, when
 //! it is built, what its builder leaves open. A runtime keeps to what its builder said, and to the scopes it was built
 //! in where no scope around the call says otherwise. So the call level is the runtime of `compute_on` or of
 //! [`Runtime::run`](super::Runtime::run), and [`with`] around a single call does the same for one setting:
@@ -207,6 +207,11 @@ fn innermost() -> Layer {
     let mut all = Layer::new();
     SCOPES.with_borrow(|scopes| scopes.iter().for_each(|open| all.merge(open.layer.clone())));
     all
+}
+
+/// Whether a scope of this thread says how a runtime is to be.
+pub(super) fn scope_shapes_a_runtime() -> bool {
+    SCOPES.with_borrow(|scopes| scopes.iter().any(|open| open.layer.shapes_a_runtime()))
 }
 
 /// Keeps a value as long as the innermost scope of this thread that says how a runtime is to be, in place of the one kept
