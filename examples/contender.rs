@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use chunkwise::prelude::*;
+use chunkwise::runtime::observe::{Observer, RunEvent};
 
 /// The random graph of the other engines: node `i` reads 2 to 4 of the 1000 nodes before it.
 fn dag(nodes: u32) -> Vec<Delayed<u64>> {
@@ -76,6 +77,13 @@ fn sched(case: &str) -> Result<(u64, u64)> {
     }
 }
 
+/// An observer that does nothing with what it is told.
+struct Idle;
+
+impl Observer for Idle {
+    fn observe(&self, _: &RunEvent<'_>) {}
+}
+
 fn peak_resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -94,7 +102,11 @@ fn main() -> Result<()> {
     let threads = if case == "sleep8" { 4 } else { text("--threads").parse().unwrap_or(2) };
     let repeat: u32 = text("--repeat").parse().unwrap_or(1);
     let fuse = text("--fuse") == "true";
-    let runtime = Runtime::builder().threads(threads).set("optimize.fuse", fuse).build()?;
+    let mut builder = Runtime::builder().threads(threads).set("optimize.fuse", fuse);
+    if text("--observer") == "idle" {
+        builder = builder.observer(Idle);
+    }
+    let runtime = builder.build()?;
     if text("--family") != "sched" {
         println!(r#"{{"error": "no such case: {case}"}}"#);
         return Ok(());

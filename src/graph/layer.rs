@@ -27,6 +27,11 @@ pub trait LayerOp: Send + Sync {
         0
     }
 
+    /// Whether [`LayerOp::need`] is the same for all tasks, so that it is asked for once.
+    fn needs_alike(&self) -> bool {
+        true
+    }
+
     /// If this layer seals an exchange: how the tasks of the layer that reads it are to be split, as a pure function of
     /// what [`Outputs::count`] was given. `(task, parts)` by place in that layer.
     fn expand(&self, counted: &[u64]) -> Vec<(u32, u32)> {

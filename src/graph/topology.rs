@@ -138,10 +138,11 @@ impl Topology for Graph {
         }
     }
 
-    fn needs(&self, layer: u32) -> bool {
-        match &self.layers[layer as usize].body {
-            Body::Regular { .. } => true,
-            Body::Explicit(tasks) => tasks.any_need(),
+    fn even_need(&self, layer: u32) -> Option<u64> {
+        let layer = &self.layers[layer as usize];
+        match &layer.body {
+            Body::Regular { op, .. } => op.needs_alike().then(|| op.need(layer.index(0))),
+            Body::Explicit(tasks) => (!tasks.any_need()).then_some(0),
         }
     }
 

@@ -25,6 +25,10 @@ impl LayerOp for Gated {
         self.op.need(index)
     }
 
+    fn needs_alike(&self) -> bool {
+        self.op.needs_alike()
+    }
+
     fn is_barrier(&self) -> bool {
         self.op.is_barrier()
     }
@@ -51,6 +55,10 @@ impl LayerOp for OfKind {
 
     fn need(&self, index: u32) -> u64 {
         self.op.need(index)
+    }
+
+    fn needs_alike(&self) -> bool {
+        self.op.needs_alike()
     }
 
     fn run_part(

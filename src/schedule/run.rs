@@ -53,8 +53,8 @@ struct LayerRow {
     first: u32,
     end: u32,
     layer: u32,
-    /// Its tasks may declare what they need.
-    needs: bool,
+    /// What its tasks declare to need, where that is the same for all.
+    need: Option<u64>,
 }
 
 /// Groups of pieces smaller than this stay in memory: their entries would cost more than they free.
@@ -192,8 +192,8 @@ impl Run {
                 let middle = low + (high - low) / 2;
                 if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
             }
-            let needs = self.shape.topology.needs(layer);
-            self.layers.push(LayerRow { first: at, end: high, layer, needs });
+            let need = self.shape.topology.even_need(layer);
+            self.layers.push(LayerRow { first: at, end: high, layer, need });
             at = high;
         }
     }
@@ -467,7 +467,7 @@ impl Run {
     pub fn need(&self, task: u32) -> u64 {
         let owner = self.shape.owner_of(task);
         let row = self.row_of(owner);
-        let declared = if row.needs { self.shape.topology.need(owner) } else { 0 };
+        let declared = row.need.unwrap_or_else(|| self.shape.topology.need(owner));
         declared.max(self.layer_bytes[row.layer as usize])
     }
 

@@ -42,10 +42,10 @@ pub trait Topology: Send + Sync {
     /// Bytes the task needs beside its inputs, as declared before the run: outputs and scratch memory. Zero if unknown.
     fn need(&self, task: u32) -> u64;
 
-    /// Whether [`Topology::need`] may be anything but zero for a task of the layer.
-    fn needs(&self, layer: u32) -> bool {
+    /// What [`Topology::need`] is for all tasks of a layer that has any, if it is known to be the same.
+    fn even_need(&self, layer: u32) -> Option<u64> {
         let _ = layer;
-        true
+        None
     }
 
     /// Whether each task gives one piece, which then has the task's number.

@@ -137,6 +137,10 @@ impl LayerOp for FusedOp {
         self.kind
     }
 
+    fn needs_alike(&self) -> bool {
+        self.members.iter().all(|member| member.op.needs_alike())
+    }
+
     /// The largest sum, over the members, of what the member needs and of what the pieces of earlier members that are
     /// not yet used up, or that it is just using, were declared to need.
     fn need(&self, index: u32) -> u64 {
