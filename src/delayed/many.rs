@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Request, Role, Sink};
-use crate::runtime::{Computable, Kept, Persist, Stream};
+use crate::runtime::{Computable, Kept, Persist, Stream, finish_guarded};
 use crate::store::Chunk;
 
 /// How many values a step of a tree takes together.
@@ -461,7 +461,8 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         T: Clone,
     {
         let stream = Stream::start(&self.node, self.len, Origin::caller())?;
-        Ok(stream.map(|chunk| chunk.and_then(Chunk::take_or_clone::<T>)))
+        // A panic in the `Clone` of a value that is kept elsewhere too is an error, as everywhere.
+        Ok(stream.map(|chunk| chunk.and_then(|chunk| finish_guarded(|| chunk.take_or_clone::<T>()))))
     }
 
     fn poisoned(error: Error, len: u32) -> DelayedVec<T> {

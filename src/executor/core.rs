@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::Graph;
 use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
 
+/// Inputs for which exactly as much room is made as they need.
+const MANY_INPUTS: usize = 4096;
+
 /// A run as the executor holds it.
 pub(super) struct Live {
     pub state: Arc<Hold>,
@@ -233,7 +236,11 @@ impl Core {
             while let Some(start) = starts.next_if(|start| start.run == first.run) {
                 let before = lease.inputs.len();
                 let (values, inputs) = (&mut live.values, &mut lease.inputs);
-                self.brain.each_input(start.run, start.task, |piece, last| {
+                self.brain.each_input(start.run, start.task, |piece, last, left| {
+                    if left > MANY_INPUTS && inputs.len() == inputs.capacity() {
+                        // A million values are not to be given half as much room again.
+                        inputs.reserve_exact(left);
+                    }
                     inputs.push(if last { values.take(piece) } else { values.get(piece) });
                 });
                 let inputs = (lease.inputs.len() - before) as u32;

@@ -148,6 +148,10 @@ impl Draft {
                 let inputs = vec![Input { layer: gate, pattern: Pattern::Broadcast }];
                 Body::Regular { op: Arc::new(Gated { op }), inputs }
             }
+            (Body::Explicit(mut tasks), _) => {
+                tasks.note_needs();
+                Body::Explicit(tasks)
+            }
             (body, _) => body,
         };
         let number = self.graph.layers.len() as u32;

@@ -156,10 +156,18 @@ impl Tasks {
         self.calls.iter().map(|call| &**call)
     }
 
+    /// Tasks whose calls are known; the rows of what they read are to follow, by [`Tasks::push_read`] and
+    /// [`Tasks::end_row`].
+    pub fn of_calls(calls: Vec<Arc<dyn Call>>, edges: usize) -> Tasks {
+        let reads = Csr::with_capacity(calls.len(), edges);
+        Tasks { calls, reads, ..Tasks::default() }
+    }
+
     /// Adds a task that reads pieces by their numbers in the graph; gives the number of its first piece in the layer.
     pub fn push(&mut self, call: Arc<dyn Call>, reads: impl IntoIterator<Item = u32>, pieces: u32) -> u32 {
         reads.into_iter().for_each(|piece| self.push_read(piece));
-        self.end_row(call, pieces)
+        self.calls.push(call);
+        self.end_row(pieces)
     }
 
     /// Adds a piece that the next task reads.
@@ -167,9 +175,9 @@ impl Tasks {
         self.reads.push_item(piece);
     }
 
-    /// Adds the task whose reads were pushed; gives the number of its first piece in the layer.
-    pub fn end_row(&mut self, call: Arc<dyn Call>, pieces: u32) -> u32 {
-        let task = self.calls.len() as u32;
+    /// Ends the row of what a task reads; gives the number of its first piece in the layer.
+    pub fn end_row(&mut self, pieces: u32) -> u32 {
+        let task = self.reads.rows();
         if pieces != 1 && self.piece_starts.is_empty() {
             self.piece_starts.extend(0..=task);
         }
@@ -177,14 +185,14 @@ impl Tasks {
         if !self.piece_starts.is_empty() {
             self.piece_starts.push(first + pieces);
         }
-        let need = call.need();
-        if need > 0 {
-            self.needs.resize(task as usize, 0);
-            self.needs.push(need);
-        }
-        self.calls.push(call);
         self.reads.end_row();
         first
+    }
+
+    /// Notes what the calls declare to need: to be called when all are there.
+    pub(super) fn note_needs(&mut self) {
+        let last = self.calls.iter().rposition(|call| call.need() > 0).map_or(0, |last| last + 1);
+        self.needs = self.calls[..last].iter().map(|call| call.need()).collect();
     }
 
     /// Bytes a task declares to need beside its inputs.

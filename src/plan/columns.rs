@@ -47,16 +47,19 @@ impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
 /// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
 /// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
 pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Columns> {
-    if !flat.any_layers {
+    if !flat.any_layers() {
         return Vec::new();
     }
-    let mut used = vec![Columns::none(); flat.places.len()];
+    let mut used = vec![Columns::none(); flat.len() as usize];
     wanted.for_each(|at| used[at as usize] = Columns::All);
     // Readers stand behind what they read.
-    for (at, place) in flat.places.iter().enumerate().rev() {
+    for at in (0..flat.len() as usize).rev() {
         let own = std::mem::replace(&mut used[at], Columns::none());
+        let node = flat.layered(at as u32);
         for (input, read) in flat.reads(at as u32).iter().enumerate() {
-            used[read.place() as usize].extend(place.node.columns(input, &own));
+            // A task uses all it reads.
+            let columns = node.map_or(Columns::All, |node| node.columns(input, &own));
+            used[read.place() as usize].extend(columns);
         }
         used[at] = own;
     }

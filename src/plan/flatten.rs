@@ -1,24 +1,38 @@
 //! From handles to a list: the nodes reachable from what is wanted, children before parents, depth first.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::address_map::AddressMap;
-use super::node::{Alias, Node, NodeRef, Role};
+use super::node::{Node, NodeRef, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Kind};
 
 /// A node in one world.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub node: &'a Arc<dyn Node>,
+struct Place {
     first_read: u32,
+    /// The number of reads, and [`GATED`].
     reads: u32,
     /// Of a task, how many pieces it gives; [`LAYERS`] where the node becomes layers of its own.
     pieces: u32,
-    /// The last of its reads is the gate of a copy, which is to have run and is no input.
-    gated: bool,
 }
+
+impl Place {
+    fn is_gated(self) -> bool {
+        self.reads & GATED != 0
+    }
+
+    /// Where its reads stand.
+    fn range(self) -> Range<usize> {
+        let first = self.first_read as usize;
+        first..first + (self.reads & !GATED) as usize
+    }
+}
+
+/// The last of a place's reads is the gate of a copy, which is to have run and is no input.
+const GATED: u32 = 1 << 31;
 
 const LAYERS: u32 = u32::MAX;
 
@@ -79,7 +93,7 @@ struct World<'a> {
 /// belongs together stands together. Where aliases lead to a node, their addresses stand for its place as well.
 #[derive(Default)]
 pub(super) struct Flat<'a> {
-    pub places: Vec<Place<'a>>,
+    places: Vec<Place>,
     /// What the tasks among them run; none where one hands on what it reads, under another name.
     calls: Vec<Option<Arc<dyn Call>>>,
     /// What aliases say, by place.
@@ -87,8 +101,10 @@ pub(super) struct Flat<'a> {
     /// Per place what it reads. Until the place is finished, the addresses of the nodes.
     reads: Vec<Read>,
     worlds: Vec<World<'a>>,
-    /// Whether any node becomes layers of its own.
-    pub any_layers: bool,
+    /// The nodes that become layers of their own.
+    layered: HashMap<u32, &'a Arc<dyn Node>>,
+    /// Whether any place waits at a gate.
+    pub any_gated: bool,
 }
 
 /// A step of the walk.
@@ -96,9 +112,9 @@ enum Step<'a> {
     /// To be looked at.
     Look { handle: &'a NodeRef, world: u32 },
     /// Looked at: to be finished with its reads when these are.
-    Node { handle: &'a NodeRef, world: u32, place: Place<'a>, call: Option<Arc<dyn Call>> },
+    Node { handle: &'a NodeRef, world: u32, place: Place },
     /// To stand for what it is a view of, which lies in the world `inner`.
-    Alias { handle: &'a NodeRef, world: u32, alias: &'a Alias, target: usize, inner: u32 },
+    Alias { handle: &'a NodeRef, world: u32, target: &'a NodeRef, inner: u32 },
 }
 
 /// In the map of a world: seen, and not finished.
@@ -112,13 +128,10 @@ impl<'a> Flat<'a> {
         while let Some(step) = stack.pop() {
             match step {
                 Step::Look { handle, world } => flat.look(handle, world, &mut stack)?,
-                Step::Node { handle, world, place, call } => {
-                    flat.calls.push(call);
-                    flat.finish(handle, world, place)?;
-                }
-                Step::Alias { handle, world, alias, target, inner } => {
-                    let target = flat.resolve(target, inner);
-                    flat.finish_alias(handle, world, alias, target)?;
+                Step::Node { handle, world, place } => flat.finish(handle, world, place)?,
+                Step::Alias { handle, world, target, inner } => {
+                    let target = flat.resolve(target.address(), inner);
+                    flat.finish_alias(handle, world, target)?;
                 }
             }
         }
@@ -134,7 +147,7 @@ impl<'a> Flat<'a> {
         let node = handle.node();
         let own = stack.len();
         let first_read = self.reads.len() as u32;
-        let (pieces, call) = match node.role() {
+        let pieces = match node.role() {
             Role::Poison(error) => return Err(error.clone()),
             Role::Alias(alias) => {
                 let keyed = &self.worlds[world as usize].keyed;
@@ -152,19 +165,15 @@ impl<'a> Flat<'a> {
                     inner = self.worlds.len() as u32;
                     self.worlds.push(World { gate: gate.first().copied(), outer: world, ..World::default() });
                 }
-                stack.push(Step::Alias { handle, world, alias, target: target.address(), inner });
+                stack.push(Step::Alias { handle, world, target, inner });
                 stack.push(Step::Look { handle: target, world: inner });
                 return Ok(());
             }
-            // Now, while the node is in the cache.
-            Role::Task { pieces } => (pieces, Some(node.clone().call()?)),
-            Role::Layers => {
-                self.any_layers = true;
-                (LAYERS, None)
-            }
+            Role::Task { pieces } => pieces,
+            Role::Layers => LAYERS,
         };
-        let place = Place { node, first_read, reads: 0, pieces, gated: false };
-        stack.push(Step::Node { handle, world, place, call });
+        let place = Place { first_read, reads: 0, pieces };
+        stack.push(Step::Node { handle, world, place });
         let Flat { reads, worlds, .. } = self;
         let World { map, pieces: aliased, .. } = &mut worlds[world as usize];
         node.visit(&mut |input| {
@@ -186,7 +195,8 @@ impl<'a> Flat<'a> {
         }
         let count = self.reads.len() as u32 - first_read;
         if let Step::Node { place, .. } = &mut stack[own] {
-            (place.reads, place.gated) = (count, gate.is_some());
+            place.reads = if gate.is_some() { count | GATED } else { count };
+            self.any_gated |= gate.is_some();
         }
         if stack.len() > own + 2 {
             // The first input on top: its part of the plan comes first.
@@ -195,31 +205,39 @@ impl<'a> Flat<'a> {
         Ok(())
     }
 
-    fn finish(&mut self, handle: &'a NodeRef, world: u32, place: Place<'a>) -> Result<()> {
-        let reads = place.first_read as usize..(place.first_read + place.reads) as usize;
+    fn finish(&mut self, handle: &'a NodeRef, world: u32, place: Place) -> Result<()> {
+        let reads = place.range();
         for at in reads.clone() {
             if let Some(address) = self.reads[at].address() {
-                let gate = place.gated && at + 1 == reads.end;
+                let gate = place.is_gated() && at + 1 == reads.end;
                 let of = if gate { self.worlds[world as usize].outer } else { world };
                 self.reads[at] = self.resolve(address, of);
             }
         }
-        let read = self.push(place)?;
+        let node = handle.node();
+        // Mostly the node was looked at a moment ago, and is in the cache.
+        let call = if place.pieces == LAYERS { None } else { Some(node.clone().call()?) };
+        let read = self.push(place, call)?;
+        if place.pieces == LAYERS {
+            self.layered.insert(read.place(), node);
+        }
         self.stand_for(handle, world, read);
         Ok(())
     }
 
-    fn push(&mut self, place: Place<'a>) -> Result<Read> {
+    fn push(&mut self, place: Place, call: Option<Arc<dyn Call>>) -> Result<Read> {
         let number = self.places.len() as u32;
         if number >= Read::PLACES {
             let text = format!("a plan of more than {} steps is to be computed at once", Read::PLACES);
             return Err(Error::new(ErrorKind::Plan, text));
         }
         self.places.push(place);
+        self.calls.push(call);
         Ok(Read::new(number, 0))
     }
 
-    fn finish_alias(&mut self, handle: &'a NodeRef, world: u32, alias: &'a Alias, target: Read) -> Result<()> {
+    fn finish_alias(&mut self, handle: &'a NodeRef, world: u32, target: Read) -> Result<()> {
+        let Role::Alias(alias) = handle.node().role() else { return Ok(()) };
         let piece = if alias.piece > 0 { alias.piece } else { target.piece() };
         let mut read = Read::new(target.place(), piece);
         if alias.name.is_some() || alias.kind.is_some() {
@@ -227,8 +245,7 @@ impl<'a> Flat<'a> {
                 // One value of a layer: what is said of it does not hold for the others.
                 let first_read = self.reads.len() as u32;
                 self.reads.push(read);
-                self.calls.push(None);
-                read = self.push(Place { node: handle.node(), first_read, reads: 1, pieces: 1, gated: false })?;
+                read = self.push(Place { first_read, reads: 1, pieces: 1 }, None)?;
             }
             let naming = self.naming.entry(read.place()).or_default();
             // The outermost alias is finished last, and counts.
@@ -260,13 +277,12 @@ impl<'a> Flat<'a> {
 
     /// What the node at a place reads, in the order of its inputs, and last the gate where it waits at one.
     pub fn reads(&self, place: u32) -> &[Read] {
-        let Place { first_read, reads, .. } = self.places[place as usize];
-        &self.reads[first_read as usize..(first_read + reads) as usize]
+        &self.reads[self.places[place as usize].range()]
     }
 
     /// Whether the last read of a place is a gate.
     pub fn is_gated(&self, place: u32) -> bool {
-        self.places[place as usize].gated
+        self.places[place as usize].is_gated()
     }
 
     /// How many pieces the task at a place gives; none where it is no task.
@@ -274,6 +290,26 @@ impl<'a> Flat<'a> {
     pub fn task_pieces(&self, place: u32) -> Option<u32> {
         let pieces = self.places[place as usize].pieces;
         (pieces != LAYERS).then_some(pieces)
+    }
+
+    /// Number of places.
+    pub fn len(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// Whether any node becomes layers of its own.
+    pub fn any_layers(&self) -> bool {
+        !self.layered.is_empty()
+    }
+
+    /// The node at a place that becomes layers of its own.
+    pub fn layered(&self, place: u32) -> Option<&'a Arc<dyn Node>> {
+        self.layered.get(&place).copied()
+    }
+
+    /// What all tasks run, where there are only tasks.
+    pub fn take_calls(&mut self) -> Vec<Option<Arc<dyn Call>>> {
+        std::mem::take(&mut self.calls)
     }
 
     /// What the task at a place runs; once.
@@ -285,6 +321,11 @@ impl<'a> Flat<'a> {
     pub fn naming_of(&self, place: u32) -> Option<&Naming<'a>> {
         // Mostly nothing is named, and a hash for each of a million places would be for nothing.
         if self.naming.is_empty() { None } else { self.naming.get(&place) }
+    }
+
+    /// Whether aliases say anything.
+    pub fn any_named(&self) -> bool {
+        !self.naming.is_empty()
     }
 
     /// Number of reads of all nodes.

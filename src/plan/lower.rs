@@ -168,7 +168,7 @@ struct Builder {
 
 impl Builder {
     fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
-        let places = flat.places.len();
+        let places = flat.len() as usize;
         Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), levels: Vec::new(), used }
     }
 
@@ -188,9 +188,9 @@ impl Builder {
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
     fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
-        let count = flat.places.len() as u32;
+        let count = flat.len();
         let mut most = 0;
-        if flat.any_layers {
+        if flat.any_layers() {
             // Only where there are layers can there be more than one level.
             self.levels = vec![0; count as usize];
             for at in 0..count {
@@ -265,7 +265,7 @@ impl Builder {
             let gate = self.pass(self.first_pieces[gate.place() as usize] + gate.piece())?;
             self.draft.set_gate(Some(gate));
         }
-        let node = flat.places[at as usize].node;
+        let node = flat.layered(at).ok_or_else(|| Error::internal("a task is to be lowered to layers"))?;
         let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
         let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
         self.draft.set_gate(None);
@@ -284,28 +284,43 @@ impl Builder {
     }
 
     fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32) -> Result<()> {
-        let places = flat.places.len() as u32;
-        let is_mine = |at: u32, levels: &[u32], flat: &Flat<'_>| {
-            levels.get(at as usize).copied().unwrap_or(0) == level && flat.task_pieces(at).is_some()
-        };
-        let count = match flat.any_layers {
-            false => places as usize,
-            true => (0..places).filter(|at| is_mine(*at, &self.levels, flat)).count(),
-        };
-        if count == 0 {
+        let first = self.draft.next_piece();
+        let tasks = if flat.any_layers() { self.some_tasks(flat, level, first) } else { self.only_tasks(flat, first) };
+        if tasks.is_empty() {
             return Ok(());
         }
-        let first = self.draft.next_piece();
-        let mut tasks = Tasks::with_capacity(count, if count == places as usize { flat.read_count() } else { 0 });
-        for at in 0..places {
-            if !is_mine(at, &self.levels, flat) {
-                continue;
+        let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
+        self.draft.explicit(meta, tasks)?;
+        Ok(())
+    }
+
+    /// All places as tasks. What they run is moved as a whole: a million of them are not to be held twice.
+    fn only_tasks(&mut self, flat: &mut Flat<'_>, first: u32) -> Tasks {
+        let mut calls = flat.take_calls();
+        if flat.any_gated || flat.any_named() {
+            for (at, slot) in calls.iter_mut().enumerate() {
+                *slot = slot.take().map(|call| described(flat, at as u32, call));
             }
-            let pieces = flat.task_pieces(at).unwrap_or(1);
-            let naming = flat.naming_of(at).copied().unwrap_or_default();
-            let mut call = match flat.take_call(at) {
+        }
+        let mut tasks = Tasks::of_calls(calls.into_iter().flatten().collect(), flat.read_count());
+        for at in 0..flat.len() {
+            for read in flat.reads(at) {
+                tasks.push_read(self.first_pieces[read.place() as usize] + read.piece());
+            }
+            self.first_pieces[at as usize] = first + tasks.end_row(flat.task_pieces(at).unwrap_or(1));
+        }
+        tasks
+    }
+
+    /// The tasks of one level.
+    fn some_tasks(&mut self, flat: &mut Flat<'_>, level: u32, first: u32) -> Tasks {
+        let mut tasks = Tasks::default();
+        for at in 0..flat.len() {
+            let Some(pieces) = flat.task_pieces(at).filter(|_| self.level(at) == level) else { continue };
+            let call = match flat.take_call(at) {
                 Some(call) => call,
                 None => {
+                    let naming = flat.naming_of(at).copied().unwrap_or_default();
                     let read = flat.reads(at)[0];
                     let piece = self.first_pieces[read.place() as usize] + read.piece();
                     if self.draft.describe_only_task(piece, naming.name, naming.kind) {
@@ -315,20 +330,22 @@ impl Builder {
                     Arc::new(PassPiece::of(&self.draft, piece))
                 }
             };
-            if flat.is_gated(at) {
-                call = Arc::new(Gated { call });
-            }
-            if naming.name.is_some() || naming.kind.is_some() {
-                call = Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind });
-            }
-            for read in flat.reads(at) {
-                tasks.push_read(self.first_pieces[read.place() as usize] + read.piece());
-            }
-            self.first_pieces[at as usize] = first + tasks.end_row(call, pieces);
+            let reads = flat.reads(at).iter();
+            let reads = reads.map(|read| self.first_pieces[read.place() as usize] + read.piece());
+            self.first_pieces[at as usize] = first + tasks.push(described(flat, at, call), reads, pieces);
         }
-        let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
-        self.draft.explicit(meta, tasks)?;
-        Ok(())
+        tasks
+    }
+}
+
+/// A call with what is known of its place: that it waits at a gate, and what aliases say.
+fn described(flat: &Flat<'_>, at: u32, mut call: Arc<dyn Call>) -> Arc<dyn Call> {
+    if flat.is_gated(at) {
+        call = Arc::new(Gated { call });
+    }
+    match flat.naming_of(at) {
+        Some(naming) => Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind }),
+        None => call,
     }
 }
 

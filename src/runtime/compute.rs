@@ -141,7 +141,7 @@ fn compute_at<C: Computable + ?Sized>(what: &C, runtime: Option<&Runtime>, asked
 }
 
 /// Makes the output of values; a panic in what the user's types do there (`Clone`, `Hash`) is an error, as in a task.
-pub(super) fn finish_guarded<T>(finish: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn finish_guarded<T>(finish: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(finish)).unwrap_or_else(|panic| Err(Error::from_panic(panic)))
 }
 

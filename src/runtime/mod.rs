@@ -20,6 +20,7 @@ mod watching;
 
 pub use self::builder::{Runtime, RuntimeBuilder};
 pub use self::byte_size::IntoBytes;
+pub(crate) use self::compute::finish_guarded;
 pub use self::compute::{Computable, Compute, compute};
 pub use self::inspect::{Inspect, Stage};
 pub use self::persist::{Kept, Persist, persist};

@@ -441,8 +441,8 @@ impl Brain {
 
     /// Tells of the pieces a task reads, those of its sub-tasks last, each with whether this is its last use, so that the
     /// value can be handed over. Of a piece that is read twice the last reading is the last use; a task with many inputs
-    /// that reads one twice does not get it handed over.
-    pub fn each_input(&mut self, run: RunId, task: u32, mut tell: impl FnMut(u32, bool)) {
+    /// that reads one twice does not get it handed over. Told with each is how many are left, with it.
+    pub fn each_input(&mut self, run: RunId, task: u32, mut tell: impl FnMut(u32, bool, usize)) {
         let Some(at) = self.find(run) else { return };
         let run = &self.runs[at];
         let dependencies = run.shape.dependencies(task, &mut self.scratch.dependencies);
@@ -457,7 +457,7 @@ impl Brain {
                         && left as usize <= index + 1
                         && !dependencies[index + 1..].contains(piece)
                         && dependencies.iter().filter(|other| *other == piece).count() == left as usize));
-            tell(*piece, last);
+            tell(*piece, last, dependencies.len() - index);
         }
     }
 

@@ -232,14 +232,14 @@ impl Brain {
     /// Whether a piece that a task is about to read has no other reader left.
     pub(super) fn is_last_use(&mut self, run: RunId, task: u32, piece: u32) -> bool {
         let mut inputs = Vec::new();
-        self.each_input(run, task, |piece, last| inputs.push((piece, last)));
+        self.each_input(run, task, |piece, last, _| inputs.push((piece, last)));
         inputs.contains(&(piece, true))
     }
 
     /// The pieces a task reads.
     pub(super) fn dependencies(&mut self, run: RunId, task: u32) -> Vec<u32> {
         let mut inputs = Vec::new();
-        self.each_input(run, task, |piece, last| inputs.push((piece, last)));
+        self.each_input(run, task, |piece, last, _| inputs.push((piece, last)));
         inputs.into_iter().map(|(piece, _)| piece).collect()
     }
 }

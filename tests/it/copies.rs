@@ -162,3 +162,18 @@ fn long_rows_of_names_are_no_recursion() {
     }
     assert_eq!(compute((&value, &value)).unwrap().1, "deep");
 }
+
+#[test]
+fn rows_of_nothing_behind_a_gate() {
+    let log = Log::default();
+    let gate = log.gate();
+    let empty = || DelayedVec::from_fn(0, |i| i);
+    for cull in [true, false] {
+        let runtime = Runtime::builder().threads(2).set("optimize.cull", cull).build().unwrap();
+        assert!(empty().all().bind(&gate).compute_on(&runtime).unwrap().is_empty());
+        assert_eq!(empty().tree_reduce(|a, b| a + b).bind(&gate).compute_on(&runtime).unwrap(), None);
+        assert!(empty().map(|x| x + 1).all().bind(&gate).compute_on(&runtime).unwrap().is_empty());
+        let dealt = empty().all_to_all(3, |x| vec![x; 3], |parts: Vec<u32>| parts.len());
+        assert_eq!(dealt.all().bind(&gate).compute_on(&runtime).unwrap(), [0, 0, 0]);
+    }
+}

@@ -91,7 +91,11 @@ fn needed(graph: &Graph) -> Vec<Needed> {
         }
         join_ranges(&mut indices);
         needed[at] = match &layer.body {
-            Body::Explicit(tasks) => of_explicit(graph, at, tasks, all, &indices, &needed),
+            Body::Explicit(tasks) => match of_explicit(graph, at, tasks, all, &indices, &needed) {
+                // A layer without tasks that stays refers to it.
+                Needed::None if read => Needed::All,
+                needed => needed,
+            },
             Body::Regular { .. } => {
                 if !all && !layer.explicit_readers.is_empty() {
                     for place in 0..layer.len() {
