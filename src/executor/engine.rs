@@ -252,10 +252,10 @@ impl Engine {
 }
 
 /// Counts a call in [`Shared::telling`].
-struct Telling<'a>(&'a AtomicUsize);
+pub(super) struct Telling<'a>(&'a AtomicUsize);
 
 impl Telling<'_> {
-    fn begin(shared: &Shared) -> Telling<'_> {
+    pub fn begin(shared: &Shared) -> Telling<'_> {
         shared.telling.fetch_add(1, Ordering::AcqRel);
         Telling(&shared.telling)
     }

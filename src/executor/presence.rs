@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::crew::Crew;
-use super::engine::Shared;
+use super::engine::{Shared, Telling};
 use super::run::{Hold, RunState, lock};
 use crate::error::{Error, ErrorKind};
 
@@ -111,6 +111,9 @@ impl Shared {
     /// In a synchronous engine work for the disk is done by who waits for a run; here by who waits for its end.
     fn do_disk_jobs_of_nobody(self: &Arc<Shared>) {
         if self.is_synchronous() {
+            // From before a job is taken: who drives another run sees it in the queue or here, and does not take what it
+            // waits for as a standstill.
+            let _telling = Telling::begin(self);
             while let Some(job) = self.disk.try_next() {
                 self.do_disk_job(job);
             }

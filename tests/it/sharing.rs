@@ -342,3 +342,26 @@ fn graphs_without_tasks_in_every_verb() {
     }
     assert!(!assert_same(MIB, || DelayedVec::from_fn(0, |at| at), Vec::new()));
 }
+
+/// One caller may be reading back what the other one's run waits for.
+#[test]
+fn two_callers_of_a_synchronous_runtime_that_spills() {
+    for _ in 0..150 {
+        let builder = Runtime::builder().scheduler(chunkwise::runtime::config::Scheduler::Synchronous);
+        let runtime = builder.memory_limit(200_000).set("optimize.fuse", false).build().unwrap();
+        let source = delayed(|| vec![1u64; 8000]);
+        let nested = source.map(|values| {
+            let first = values[0];
+            delayed(move || vec![first; 8000]).compute().unwrap()
+        });
+        let sum = delayed_with((&source, &source), |(a, b)| vec![a[0] + b[0]; 100]);
+        let both = vec![nested.map(|values| vec![values[0]; 1000]), sum.wait_on(&sum)];
+        let expected = [vec![1; 1000], vec![2; 100]];
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| both.compute_on(&runtime).unwrap());
+            assert_eq!(both.compute_on(&runtime).unwrap(), expected);
+            assert_eq!(other.join().unwrap(), expected);
+        });
+        assert_eq!((runtime.memory_held(), runtime.spilled()), (0, 0));
+    }
+}
