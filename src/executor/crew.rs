@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::{Core, Effects};
 use super::disk::DiskQueue;
@@ -136,7 +136,7 @@ impl Shared {
     }
 
     /// A defect of the engine must not take the process with it: rayon aborts where a job panics.
-    fn work_guarded(self: &Arc<Shared>, worker: Worker, until: Option<&RunState>) {
+    fn work_guarded(self: &Arc<Shared>, worker: Worker, until: Option<&dyn Fn() -> bool>) {
         let work = std::panic::AssertUnwindSafe(|| self.work(worker, until));
         if let Err(panic) = std::panic::catch_unwind(work) {
             let error = Error::internal(Error::from_panic(panic).message().to_string());
@@ -192,19 +192,29 @@ impl Shared {
         self.drive_until(state, |_| false)
     }
 
+    /// As [`Shared::drive`], until the deadline; what is not over by then goes on when it is waited for again. Inside a task
+    /// of this engine the thread only waits.
+    pub fn drive_for(self: &Arc<Shared>, state: &RunState, deadline: Option<Instant>) {
+        if is_at_work(self) {
+            state.wait_until(deadline);
+        } else if !state.is_over() {
+            self.drive_outside(state, |_| false, deadline);
+        }
+    }
+
     /// As [`Shared::drive`], until something is there.
     pub(super) fn drive_until(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) -> Result<()> {
         if state.is_over() || there(&mut lock(&self.core)) {
             return Ok(());
         }
         if !is_at_work(self) {
-            self.drive_outside(state, there);
+            self.drive_outside(state, there, None);
             return Ok(());
         }
         // The thread keeps its seat, so it cannot help.
         let waiting = self.waiting.fetch_add(1, Ordering::AcqRel) + 1;
         let result = if waiting < self.seats.len() {
-            self.drive_outside(state, there);
+            self.drive_outside(state, there, None);
             Ok(())
         } else {
             let text = "a task waits for a run of its own runtime and no thread is left to work on it: use `compute` \
@@ -215,17 +225,26 @@ impl Shared {
         result
     }
 
-    fn drive_outside(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+    fn drive_outside(
+        self: &Arc<Shared>,
+        state: &RunState,
+        there: impl Fn(&mut Core) -> bool,
+        deadline: Option<Instant>,
+    ) {
         match &self.crew {
-            Crew::Synchronous => self.drive_synchronously(state, there),
+            Crew::Synchronous => self.drive_synchronously(state, there, deadline),
             Crew::Pool { pool, .. } => {
                 if let Some(thread) = pool.current_thread_index() {
                     let seat = &self.seats[thread];
                     if !seat.taken.swap(true, Ordering::AcqRel) {
-                        self.drive_on_pool(thread as Worker, state, there);
+                        self.drive_on_pool(thread as Worker, state, there, deadline);
                         seat.taken.store(false, Ordering::Release);
                         return;
                     }
+                }
+                if deadline.is_some() {
+                    state.wait_until(deadline);
+                    return;
                 }
                 let mut core = lock(&self.core);
                 while !state.is_over() && !there(&mut core) {
@@ -236,18 +255,25 @@ impl Shared {
     }
 
     /// This thread belongs to the pool: it is a worker until its run is over, so a pool of one thread goes on as well.
-    fn drive_on_pool(self: &Arc<Shared>, worker: Worker, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+    fn drive_on_pool(
+        self: &Arc<Shared>,
+        worker: Worker,
+        state: &RunState,
+        there: impl Fn(&mut Core) -> bool,
+        deadline: Option<Instant>,
+    ) {
+        let stop = || state.is_over() || is_past(deadline);
         let seat = &self.seats[worker as usize];
         loop {
             {
                 let mut core = lock(&self.core);
-                if state.is_over() || there(&mut core) {
+                if stop() || there(&mut core) {
                     return;
                 }
             }
-            self.work_guarded(worker, Some(state));
+            self.work_guarded(worker, Some(&stop));
             let mut core = lock(&self.core);
-            if state.is_over() || there(&mut core) {
+            if stop() || there(&mut core) {
                 return;
             }
             *lock(&seat.called) = false;
@@ -267,11 +293,17 @@ impl Shared {
         }
     }
 
-    fn drive_synchronously(self: &Arc<Shared>, state: &RunState, there: impl Fn(&mut Core) -> bool) {
+    fn drive_synchronously(
+        self: &Arc<Shared>,
+        state: &RunState,
+        there: impl Fn(&mut Core) -> bool,
+        deadline: Option<Instant>,
+    ) {
+        let stop = || state.is_over() || is_past(deadline);
         let _turn = lock(&self.sync_turn);
         let mut idle_rounds = 0;
-        while !state.is_over() && !there(&mut lock(&self.core)) {
-            self.work_guarded(0, Some(state));
+        while !stop() && !there(&mut lock(&self.core)) {
+            self.work_guarded(0, Some(&stop));
             let mut jobs = 0;
             while let Some(job) = self.disk.try_next() {
                 self.do_disk_job(job);
@@ -316,6 +348,10 @@ impl Shared {
         }
         self.service.awake();
     }
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Does what is to be done for the disk. While it waits it holds the queue alone.

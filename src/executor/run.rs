@@ -401,7 +401,8 @@ impl RunHandle {
 
     /// Waits for the end so long; whether it has ended.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.state.wait_until(Instant::now().checked_add(timeout))
+        self.shared.drive_for(&self.state, Instant::now().checked_add(timeout));
+        self.state.is_over()
     }
 
     /// Whether the run has ended.

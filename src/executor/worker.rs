@@ -131,8 +131,8 @@ enum Word {
 }
 
 impl Shared {
-    /// Works until there is nothing to do, or the run `until` is over.
-    pub(super) fn work(self: &Arc<Shared>, worker: Worker, until: Option<&RunState>) {
+    /// Works until there is nothing to do, or `until` says so.
+    pub(super) fn work(self: &Arc<Shared>, worker: Worker, until: Option<&dyn Fn() -> bool>) {
         let _busy = self.busy();
         let _at_work = AtWork::enter(self);
         let _pool = self.pool.enter();
@@ -152,7 +152,7 @@ impl Shared {
             }
             word = match until {
                 _ if more => Word::Report,
-                Some(run) if run.is_over() => Word::Leave,
+                Some(until) if until() => Word::Leave,
                 _ => Word::Ask,
             };
         }

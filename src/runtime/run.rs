@@ -77,6 +77,9 @@ impl<T> Run<T> {
 
     /// Waits a while; the run comes back where it is not over by then.
     ///
+    /// Where this thread is the one that does the work, as on a synchronous runtime and inside a task, it does so until the
+    /// time is over; a task that has begun is not interrupted.
+    ///
     /// # Errors
     /// As [`Run::wait`], inside.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<T>, Run<T>> {
@@ -86,7 +89,8 @@ impl<T> Run<T> {
         }
     }
 
-    /// How far it is.
+    /// How far it is. On a synchronous runtime, and for a run that was started inside a task, nothing goes on by itself: it
+    /// has to be waited for.
     pub fn progress(&self) -> Progress {
         match &self.handle {
             Some(Ok(handle)) => {
@@ -97,7 +101,7 @@ impl<T> Run<T> {
         }
     }
 
-    /// Whether it is over.
+    /// Whether it is over; see [`Run::progress`].
     pub fn is_over(&self) -> bool {
         match &self.handle {
             Some(Ok(handle)) => handle.is_over(),

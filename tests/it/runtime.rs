@@ -9,6 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use chunkwise::prelude::*;
+use chunkwise::runtime::config::Scheduler;
 use chunkwise::runtime::observe::Outcome;
 use chunkwise::store::Block;
 use rayon::prelude::*;
@@ -379,4 +380,38 @@ fn a_compute_inside_a_full_budget_is_not_refused() {
         assert_eq!(read.compute_on(&runtime).unwrap(), noise_block(1, 1)[0] ^ noise_block(2, 2)[1], "{on:?}");
         assert_nothing_held(&runtime, &format!("{on:?}"));
     }
+}
+
+#[test]
+fn waiting_for_a_while_is_waiting() {
+    let job =
+        || DelayedVec::from_fn(200, |i| (0..20_000u32).fold(i, |x, y| x ^ y.rotate_left(3))).tree_reduce(|a, b| a ^ b);
+    let expected = job().compute().unwrap();
+    let wait = |runtime: &Runtime| {
+        let mut run = job().start_on(runtime);
+        loop {
+            match run.wait_timeout(Duration::from_millis(1)) {
+                Ok(result) => break result.unwrap(),
+                Err(again) => run = again,
+            }
+        }
+    };
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+    let synchronous = Runtime::builder().scheduler(Scheduler::Synchronous).build().unwrap();
+    let handed = Runtime::builder().pool(pool.clone()).build().unwrap();
+    for runtime in [&synchronous, &handed, &Runtime::builder().threads(2).build().unwrap()] {
+        assert_eq!(wait(runtime), expected);
+        let inner = runtime.clone();
+        let nested = delayed(move || {
+            let mut run = job().start_on(&inner);
+            loop {
+                match run.wait_timeout(Duration::from_millis(1)) {
+                    Ok(result) => break result.unwrap(),
+                    Err(again) => run = again,
+                }
+            }
+        });
+        assert_eq!(nested.compute_on(runtime).unwrap(), expected);
+    }
+    assert_eq!(pool.install(|| wait(&handed)), expected);
 }
