@@ -128,7 +128,7 @@ impl Draft {
 
     /// Adds an explicit layer.
     pub fn explicit(&mut self, meta: Meta, tasks: Tasks) -> Result<u32> {
-        let pieces = if tasks.piece_starts.is_empty() { 1 } else { 0 };
+        let pieces = tasks.even_pieces();
         let layer: LayerRef<()> = self.layer(meta, tasks.len(), None, pieces, Body::Explicit(tasks))?;
         Ok(layer.layer)
     }

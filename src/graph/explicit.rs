@@ -189,6 +189,11 @@ impl Tasks {
         first
     }
 
+    /// How many pieces each task gives: 1, or 0 where they differ.
+    pub(super) fn even_pieces(&self) -> u32 {
+        u32::from(self.piece_starts.is_empty())
+    }
+
     /// Notes what the calls declare to need: to be called when all are there.
     pub(super) fn note_needs(&mut self) {
         let last = self.calls.iter().rposition(|call| call.need() > 0).map_or(0, |last| last + 1);

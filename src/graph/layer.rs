@@ -122,7 +122,7 @@ pub struct Layer {
     pub pieces: Range<u32>,
     /// Pieces per task; in an explicit layer 1, or 0 where the tasks differ.
     pub pieces_per_task: u32,
-    /// What is left of a regular layer that was culled.
+    /// What is left of a layer that was culled; of an explicit one only where others read it by patterns.
     pub(super) kept: Option<Arc<Kept>>,
     /// Layers that read this one by a pattern: layer, and which of its inputs.
     pub(super) readers: Vec<(u32, u32)>,

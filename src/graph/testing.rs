@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::explain::ExplainOptions;
 use super::explicit::Call;
-use super::layer::{Body, Graph, Input, Layer, LayerOp, Meta};
+use super::layer::{Graph, Input, Layer, LayerOp, Meta};
 use super::passes::Pass;
 use super::pattern::{Extent, Pattern};
 use super::task::{Inputs, Outputs, Scope, TaskContext};
@@ -140,7 +140,7 @@ pub(super) fn random_pattern(below: &Layer, pattern: u32, size: u32) -> (Pattern
         _ => (Pattern::OneToOne, n),
     };
     let extent = Extent { below: n, pieces: below.pieces_per_task, above };
-    match pattern.fits(extent) && matches!(below.body, Body::Regular { .. }) {
+    match pattern.fits(extent) {
         true => (pattern, above),
         // Over tasks that give different numbers of pieces nothing fits: the caller makes a source.
         false => (Pattern::All, 1),

@@ -8,16 +8,18 @@
 //! ```
 //!
 //! What is needed goes backwards through the patterns as ranges of indices. A regular layer keeps its index space and
-//! its patterns and only notes which indices are left ([`Kept`](crate::graph::Kept)); an explicit one is written anew.
+//! its patterns and only notes which indices are left ([`Kept`]); an explicit one is written anew, and notes it too
+//! where others read it by patterns.
 //! A task of which one piece is needed stays with all its pieces: what nobody reads is dropped the moment it is made.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Pass;
 use super::rebuild::Rebuild;
 use crate::error::Result;
 use crate::graph::explicit::Tasks;
-use crate::graph::kept::join_ranges;
+use crate::graph::kept::{Kept, join_ranges};
 use crate::graph::layer::{Body, Graph, Layer};
 
 /// The pass.
@@ -52,7 +54,7 @@ enum Needed {
     All,
     /// Of a regular layer, by original index.
     Indices(Vec<Range<u32>>),
-    /// Of an explicit layer, one by one.
+    /// Of an explicit layer, by place.
     Tasks(Vec<bool>),
 }
 
@@ -205,7 +207,7 @@ fn of_explicit(
         }
         None => true,
     });
-    if above_needed {
+    if above_needed && layer.kept.is_none() {
         let mut wanted = indices.iter();
         let mut range = wanted.next();
         let read = |task: u32| {
@@ -222,8 +224,10 @@ fn of_explicit(
         }
     }
     let mut keep = vec![false; tasks.len() as usize];
-    for range in indices {
-        keep[range.start as usize..range.end as usize].fill(true);
+    for index in indices.iter().cloned().flatten() {
+        if let Some(place) = layer.place(index) {
+            keep[place as usize] = true;
+        }
     }
     for task in (0..tasks.len()).rev() {
         if !keep[task as usize] {
@@ -243,6 +247,13 @@ fn of_explicit(
 
 /// Writes an explicit layer anew with the tasks that stay.
 fn compact(rebuild: &mut Rebuild, layer: Layer, keep: &[bool]) -> Result<()> {
+    // What others read by a pattern keeps its index space.
+    let kept = (!layer.readers.is_empty()).then(|| {
+        let left = (0..layer.len()).filter(|task| keep[*task as usize]).map(|task| layer.index(task));
+        let mut indices: Vec<Range<u32>> = left.map(|index| index..index + 1).collect();
+        join_ranges(&mut indices);
+        Arc::new(Kept::new(indices, layer.original_len()))
+    });
     let Layer { meta, body: Body::Explicit(old), .. } = layer else { return rebuild.keep(layer) };
     let mut tasks = Tasks::with_capacity(keep.iter().filter(|keep| **keep).count(), old.reads.len());
     let mut places = vec![None; old.pieces() as usize];
@@ -253,7 +264,7 @@ fn compact(rebuild: &mut Rebuild, layer: Layer, keep: &[bool]) -> Result<()> {
             places[piece as usize] = Some(first + place as u32);
         }
     }
-    rebuild.replace_tasks(meta, tasks, places)
+    rebuild.replace_tasks(meta, tasks, places, kept)
 }
 
 #[cfg(test)]
@@ -388,6 +399,46 @@ mod tests {
         ");
         let culled = Cull.run(graph).unwrap();
         assert_eq!(culled.dependencies(4, &mut Vec::new()), [4, 2]);
+    }
+
+    /// What reads an explicit layer by a pattern goes on speaking of its original indices.
+    #[test]
+    fn tasks_of_an_explicit_layer_that_is_read_by_a_pattern() {
+        let mut draft = Draft::new();
+        let mut tasks = Tasks::with_capacity(0, 0);
+        for name in ["a", "b", "c", "d", "e"] {
+            let seed = u64::from(name.as_bytes()[0]);
+            tasks.push(arc(Mix { name: name.to_string(), seed, ..Mix::default() }), [], 1);
+        }
+        let calls = draft.explicit(meta("calls"), tasks).unwrap();
+        let wide = add(&mut draft, "wide", 3, &[(calls, Pattern::Slice { start: 1, step: 0 })]);
+        let each = add(&mut draft, "each", 5, &[(calls, Pattern::OneToOne)]);
+        let (wide, each) = (pieces(&draft, wide), pieces(&draft, each));
+        let graph = draft.finish(vec![wide.start..wide.start + 2, each.start + 3..each.start + 4]);
+        insta::assert_snapshot!(before_after(&Cull, graph.clone()), @"
+        0 calls 5 tasks, 0 edges: a, b, c, d, e
+        1 wide  3 tasks <- 0 slice from 1 by 0
+        2 each  5 tasks <- 0 one-to-one
+        results: 1[0..2], 2[3..4]
+        --
+        0 calls 2 tasks of 5, 0 edges: b, d
+        1 wide  2 tasks of 3 <- 0 slice from 1 by 0
+        2 each  1 task of 5 <- 0 one-to-one
+        results: 1, 2
+        ");
+        // And again, when less is wanted.
+        let mut once = Cull.run(graph).unwrap();
+        once.outputs.truncate(1);
+        insta::assert_snapshot!(before_after(&Cull, once), @"
+        0 calls 2 tasks of 5, 0 edges: b, d
+        1 wide  2 tasks of 3 <- 0 slice from 1 by 0
+        2 each  1 task of 5 <- 0 one-to-one
+        results: 1
+        --
+        0 calls 1 task of 5, 0 edges: b
+        1 wide  2 tasks of 3 <- 0 slice from 1 by 0
+        results: 1
+        ");
     }
 
     #[test]

@@ -237,7 +237,8 @@ impl Chains {
                 places[piece as usize] = Some(place + at as u32);
             }
         }
-        rebuild.replace_tasks(meta, tasks, places)
+        // No layer reads it by a pattern: it needs no index space.
+        rebuild.replace_tasks(meta, tasks, places, None)
     }
 }
 

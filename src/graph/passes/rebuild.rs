@@ -86,7 +86,7 @@ impl Rebuild {
                 let body = Body::Regular { op, inputs: self.inputs(&inputs)? };
                 self.add(meta, original, kept, pieces_per_task, body, to)
             }
-            Body::Explicit(tasks) => self.explicit(meta, tasks, to),
+            Body::Explicit(tasks) => self.explicit(meta, original, kept, tasks, to),
         }
     }
 
@@ -112,14 +112,29 @@ impl Rebuild {
     }
 
     /// Of an explicit layer other tasks stand in the place of the old ones. Their reads are pieces of the old graph;
-    /// `places` tells for each old piece which of the new layer's it is, or `None`.
-    pub fn replace_tasks(&mut self, meta: Meta, tasks: Tasks, places: Vec<Option<u32>>) -> Result<()> {
+    /// `places` tells for each old piece which of the new layer's it is, or `None`; `kept`, where the layer has an index
+    /// space because others read it by patterns, what is left of that.
+    pub fn replace_tasks(
+        &mut self,
+        meta: Meta,
+        tasks: Tasks,
+        places: Vec<Option<u32>>,
+        kept: Option<Arc<Kept>>,
+    ) -> Result<()> {
         let start = self.draft.next_piece();
         let each = places.into_iter().map(|place| place.map_or(GONE, |place| start + place)).collect();
-        self.explicit(meta, tasks, Places::Each(each))
+        let original = kept.as_ref().map_or(tasks.len(), |kept| kept.of());
+        self.explicit(meta, original, kept, tasks, Places::Each(each))
     }
 
-    fn explicit(&mut self, meta: Meta, mut tasks: Tasks, to: Places) -> Result<()> {
+    fn explicit(
+        &mut self,
+        meta: Meta,
+        original: u32,
+        kept: Option<Arc<Kept>>,
+        mut tasks: Tasks,
+        to: Places,
+    ) -> Result<()> {
         // Its own pieces are moved before the reads of them are.
         let layer = self.draft.graph().layers().len() as u32;
         self.moved.push(Moved { layer, to });
@@ -134,7 +149,8 @@ impl Rebuild {
             reads.push_row(row.iter().copied());
         }
         tasks.reads = reads;
-        self.draft.explicit(meta, tasks)?;
+        let pieces = tasks.even_pieces();
+        let _: LayerRef<()> = self.draft.layer(meta, original, kept, pieces, Body::Explicit(tasks))?;
         Ok(())
     }
 
