@@ -169,7 +169,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The error of results that are larger than the limit: in all, or those made so far.
 pub fn result_too_large(bytes: u64, so_far: bool, limit: u64) -> Error {
-    let (bytes, limit) = (human_bytes(bytes), human_bytes(limit));
+    let exact = human_bytes(bytes) == human_bytes(limit);
+    // Numbers that look alike are told to the byte.
+    let tell = |bytes: u64| if exact { format!("{bytes} bytes") } else { human_bytes(bytes) };
+    let (bytes, limit) = (tell(bytes), tell(limit));
     let bytes = if so_far { format!("{bytes} so far") } else { bytes };
     let text = format!(
         "the results to be held in memory are {bytes} and the memory limit is {limit}: take them one by one with `iter`, \
@@ -431,16 +434,23 @@ impl RunHandle {
     }
 
     /// Lets the run go on when the handle is dropped. One that was started inside a task, where the work is done by who
-    /// waits for it, is handed to the engine of that task.
+    /// waits for it, is handed to the engine of that task; or, where a wait was given up after a part of it was done, done
+    /// to its end, for nothing is to run twice.
     pub fn detach(mut self) {
         match self.outer.take() {
+            Some(_) if self.has_begun() => drop(self.shared.drive(&self.state)),
             Some(outer) => self.hand_over(&outer),
             None => self.detached = true,
         }
     }
 
+    /// Whether a task of it has run.
+    fn has_begun(&self) -> bool {
+        lock(&self.shared.core).live(self.state.id).is_some_and(|live| live.done > 0)
+    }
+
     fn hand_over(&self, outer: &Arc<Shared>) {
-        // Nothing of it has begun: all that does work for such a run does all of it.
+        // Nothing of it has begun.
         let again = {
             let mut target = lock(&self.target);
             if target.cancelled || self.state.is_over() || self.state.is_ending() {

@@ -118,7 +118,8 @@ impl<T> Run<T> {
     }
 
     /// Lets the run go on without anyone waiting for it, until it ends or the last handle of the runtime is dropped. On a
-    /// synchronous runtime it goes on while other runs are waited for.
+    /// synchronous runtime it goes on while other runs are waited for. A run that was started inside a task, and waited for
+    /// in vain with [`Run::wait_timeout`], is done to its end here.
     pub fn detach(mut self) {
         if let Some(Ok(handle)) = self.handle.take() {
             handle.detach();

@@ -48,7 +48,10 @@ fn results_that_turn_out_too_large_end_the_run() {
         };
         let error = row.compute_on(&runtime).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ResultTooLarge, "{on:?}: {error}");
-        assert!(error.message().contains("so far and the memory limit is 2 MiB"), "{error}");
+        assert!(
+            error.message().contains(" bytes so far and the memory limit is 2097152 bytes: "),
+            "alike in MiB: {error}"
+        );
         assert!(error.to_string().contains(&format!("under compute_on at {}:", file!())), "{error}");
         assert!(ran.load(Ordering::Relaxed) < 60, "{on:?}: it ends soon");
         // What the error advises works.

@@ -415,3 +415,25 @@ fn waiting_for_a_while_is_waiting() {
     }
     assert_eq!(pool.install(|| wait(&handed)), expected);
 }
+
+#[test]
+fn a_run_that_was_waited_for_in_vain_and_let_go_runs_each_task_once() {
+    let runtime = Runtime::builder().threads(2).build().unwrap();
+    let ran = Arc::new(AtomicU32::new(0));
+    let (inner, count) = (runtime.clone(), ran.clone());
+    let task = delayed(move || {
+        let count = count.clone();
+        let slow = DelayedVec::from_fn(50, move |_| {
+            std::thread::sleep(Duration::from_millis(1));
+            count.fetch_add(1, Ordering::Relaxed)
+        });
+        let run = slow.tree_reduce(|a, b| a + b).start_on(&inner);
+        match run.wait_timeout(Duration::from_millis(5)) {
+            Ok(result) => drop(result),
+            Err(run) => run.detach(),
+        }
+    });
+    task.compute_on(&runtime).unwrap();
+    eventually("the end of what was let go", || runtime.memory_held() == 0);
+    assert_eq!(ran.load(Ordering::Relaxed), 50);
+}
