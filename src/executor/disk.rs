@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::core::Effects;
-use super::engine::{Shared, Telling};
+use super::engine::Shared;
 use super::run::{Hold, RunState, lock};
 use crate::error::{Error, Result};
 use crate::schedule::Event;
@@ -67,8 +67,6 @@ impl Shared {
     /// Does one job and tells the brain.
     pub(super) fn do_disk_job(self: &Arc<Shared>, job: DiskJob) {
         let _busy = self.busy();
-        // From now on: the brain waits for what this will tell it.
-        let _telling = Telling::begin(self);
         let mut effects = Effects::default();
         match job {
             DiskJob::Write { run, task, values } => {

@@ -55,6 +55,13 @@ pub(super) struct Timing {
 }
 
 impl Finished {
+    /// All but the times, which the worker that took them tells itself: so those who look on are told outside of locks, and
+    /// before the end of the run.
+    pub fn take_tasks(&mut self) -> Finished {
+        let timings = std::mem::take(&mut self.timings);
+        std::mem::replace(self, Finished { timings, ..Finished::default() })
+    }
+
     /// Adds a task and what it gave.
     pub fn push(&mut self, record: Record, chunks: &mut Vec<Chunk>, bytes: &mut Vec<u64>, counted: &mut Vec<u64>) {
         self.records.push(record);

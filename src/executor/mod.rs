@@ -7,7 +7,7 @@
 //!    steal holds it to take tasks from the back and to collect what is finished. The core lock is taken before a lease
 //!    lock, never after.
 //! 3. Values move: worker → lease → (core lock) slots → (core lock) lease of the reader. No value is dropped and no user
-//!    code runs under the core lock.
+//!    code runs under the core lock; but the `Clone` of a result that is collected from another worker may.
 //! 4. A run that is to end has its flag set before the brain is told, so workers skip what they were given.
 //! 5. An output goes to its receiver before its task is reported, so a run that has ended has all outputs delivered.
 

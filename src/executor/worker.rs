@@ -197,7 +197,7 @@ impl Shared {
                 debug_assert_eq!(to, worker);
                 let mut victim = lock(&self.seats[from as usize].lease);
                 let tasks = victim.share(&mut lease);
-                let mut collected = std::mem::take(&mut victim.finished);
+                let mut collected = victim.finished.take_tasks();
                 let of = victim.run.clone();
                 drop(victim);
                 if let Some(of) = &of {
@@ -228,7 +228,7 @@ impl Shared {
                 continue;
             }
             let mut lease = lock(&seat.lease);
-            let mut collected = std::mem::take(&mut lease.finished);
+            let mut collected = lease.finished.take_tasks();
             let run = lease.run.clone();
             drop(lease);
             if let Some(run) = &run {
