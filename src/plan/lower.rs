@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{self, Columns};
-use super::flatten::{Flat, Read};
+use super::flatten::{Flat, Naming, Read};
 use super::node::NodeRef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
@@ -160,8 +160,6 @@ struct Builder {
     first_pieces: Vec<u32>,
     /// Layers of the places that have layers of their own; pieces alone do not tell where a layer has none.
     layers: HashMap<u32, u32>,
-    /// Per place the level at which it is emitted; see [`Builder::build`].
-    levels: Vec<u32>,
     /// Per place the columns that are used of it; empty where none narrows.
     used: Vec<Columns>,
 }
@@ -169,11 +167,7 @@ struct Builder {
 impl Builder {
     fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
         let places = flat.len() as usize;
-        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), levels: Vec::new(), used }
-    }
-
-    fn level(&self, place: u32) -> u32 {
-        self.levels.get(place as usize).copied().unwrap_or(0)
+        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), used }
     }
 
     fn all_pieces(&self, flat: &Flat<'_>, place: u32) -> Range<u32> {
@@ -188,29 +182,17 @@ impl Builder {
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
     fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
-        let count = flat.len();
-        let mut most = 0;
-        if flat.any_layers() {
+        if !flat.any_layers() {
             // Only where there are layers can there be more than one level.
-            self.levels = vec![0; count as usize];
-            for at in 0..count {
-                let is_task = flat.task_pieces(at).is_some();
-                let mut level = 0;
-                for read in flat.reads(at) {
-                    let reads_task = flat.task_pieces(read.place()).is_some();
-                    level = level.max(self.level(read.place()) + u32::from(!is_task && reads_task));
-                }
-                most = most.max(level);
-                self.levels[at as usize] = level;
-            }
+            let tasks = self.only_tasks(flat);
+            return self.add_tasks(tasks);
         }
-        for level in 0..=most {
-            for at in 0..count {
-                if self.level(at) == level && flat.task_pieces(at).is_none() {
-                    self.lower_layers(flat, at)?;
-                }
+        for Level { layered, tasks } in levels(flat) {
+            for at in layered {
+                self.lower_layers(flat, at)?;
             }
-            self.lower_tasks(flat, level)?;
+            let tasks = self.some_tasks(flat, &tasks);
+            self.add_tasks(tasks)?;
         }
         Ok(())
     }
@@ -283,19 +265,17 @@ impl Builder {
         self.draft.explicit(meta, tasks)
     }
 
-    fn lower_tasks(&mut self, flat: &mut Flat<'_>, level: u32) -> Result<()> {
-        let first = self.draft.next_piece();
-        let tasks = if flat.any_layers() { self.some_tasks(flat, level, first) } else { self.only_tasks(flat, first) };
-        if tasks.is_empty() {
-            return Ok(());
+    fn add_tasks(&mut self, tasks: Tasks) -> Result<()> {
+        if !tasks.is_empty() {
+            let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
+            self.draft.explicit(meta, tasks)?;
         }
-        let meta = Meta { name: "delayed".into(), verb: "delayed", origin: Origin::UNKNOWN };
-        self.draft.explicit(meta, tasks)?;
         Ok(())
     }
 
     /// All places as tasks. What they run is moved as a whole: a million of them are not to be held twice.
-    fn only_tasks(&mut self, flat: &mut Flat<'_>, first: u32) -> Tasks {
+    fn only_tasks(&mut self, flat: &mut Flat<'_>) -> Tasks {
+        let first = self.draft.next_piece();
         let mut calls = flat.take_calls();
         if flat.any_gated || flat.any_named() {
             for (at, slot) in calls.iter_mut().enumerate() {
@@ -313,10 +293,11 @@ impl Builder {
     }
 
     /// The tasks of one level.
-    fn some_tasks(&mut self, flat: &mut Flat<'_>, level: u32, first: u32) -> Tasks {
-        let mut tasks = Tasks::default();
-        for at in 0..flat.len() {
-            let Some(pieces) = flat.task_pieces(at).filter(|_| self.level(at) == level) else { continue };
+    fn some_tasks(&mut self, flat: &mut Flat<'_>, places: &[u32]) -> Tasks {
+        let first = self.draft.next_piece();
+        let mut tasks = Tasks::with_capacity(places.len(), 0);
+        for at in places.iter().copied() {
+            let Some(pieces) = flat.task_pieces(at) else { continue };
             let call = match flat.take_call(at) {
                 Some(call) => call,
                 None => {
@@ -338,58 +319,57 @@ impl Builder {
     }
 }
 
+/// Places that can be emitted together, each list in the order of the plan.
+#[derive(Default)]
+struct Level {
+    layered: Vec<u32>,
+    tasks: Vec<u32>,
+}
+
+/// The places of a plan by level; see [`Builder::build`].
+fn levels(flat: &Flat<'_>) -> Vec<Level> {
+    let mut level_of: Vec<u32> = Vec::with_capacity(flat.len() as usize);
+    let mut levels: Vec<Level> = Vec::new();
+    for at in 0..flat.len() {
+        let is_task = flat.task_pieces(at).is_some();
+        let of_read = |read: &Read| {
+            let reads_task = flat.task_pieces(read.place()).is_some();
+            level_of[read.place() as usize] + u32::from(!is_task && reads_task)
+        };
+        let level = flat.reads(at).iter().map(of_read).max().unwrap_or(0);
+        level_of.push(level);
+        if levels.len() <= level as usize {
+            levels.resize_with(level as usize + 1, Level::default);
+        }
+        let level = &mut levels[level as usize];
+        if is_task { level.tasks.push(at) } else { level.layered.push(at) }
+    }
+    levels
+}
+
 /// A call with what is known of its place: that it waits at a gate, and what aliases say.
-fn described(flat: &Flat<'_>, at: u32, mut call: Arc<dyn Call>) -> Arc<dyn Call> {
-    if flat.is_gated(at) {
-        call = Arc::new(Gated { call });
+fn described(flat: &Flat<'_>, at: u32, call: Arc<dyn Call>) -> Arc<dyn Call> {
+    let (gated, naming) = (flat.is_gated(at), flat.naming_of(at));
+    if !gated && naming.is_none() {
+        return call;
     }
-    match flat.naming_of(at) {
-        Some(naming) => Arc::new(Named { call, name: naming.name.map(Box::from), kind: naming.kind }),
-        None => call,
-    }
+    let Naming { name, kind } = naming.copied().unwrap_or_default();
+    Arc::new(Described { call, gated, name: name.map(Box::from), kind })
 }
 
-/// A task that reads nothing but waits for a gate.
-struct Gated {
+/// A task of which its place in the plan says more than its node.
+struct Described {
     call: Arc<dyn Call>,
-}
-
-impl Call for Gated {
-    fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        self.call.call(context, &mut inputs.part(0, 0), out)
-    }
-
-    fn name(&self) -> &str {
-        self.call.name()
-    }
-
-    fn verb(&self) -> &'static str {
-        self.call.verb()
-    }
-
-    fn origin(&self) -> Origin {
-        self.call.origin()
-    }
-
-    fn kind(&self, piece: u32) -> &'static dyn Kind {
-        self.call.kind(piece)
-    }
-
-    fn need(&self) -> u64 {
-        self.call.need()
-    }
-}
-
-/// A task that an alias gave another name or kind.
-struct Named {
-    call: Arc<dyn Call>,
+    /// Its only input is a gate, which it does not see.
+    gated: bool,
     name: Option<Box<str>>,
     kind: Option<&'static dyn Kind>,
 }
 
-impl Call for Named {
+impl Call for Described {
     fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        self.call.call(context, inputs, out)
+        let seen = if self.gated { 0 } else { inputs.len() };
+        self.call.call(context, &mut inputs.part(0, seen), out)
     }
 
     fn name(&self) -> &str {
