@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::handle::Delayed;
 use super::many_ops::{Cut, Each};
+use super::task::clone_of;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
 use crate::origin::Origin;
@@ -70,6 +71,8 @@ struct Layers {
     reads: Vec<Read>,
     first: Step,
     more: Vec<(Pattern, Step)>,
+    /// How a value is cloned, where the verb asks for a type that can be.
+    cloning: Option<fn(&Chunk) -> Option<Chunk>>,
 }
 
 impl Node for Layers {
@@ -83,6 +86,14 @@ impl Node for Layers {
 
     fn role(&self) -> Role<'_> {
         Role::Layers
+    }
+
+    fn clones(&self) -> bool {
+        self.cloning.is_some()
+    }
+
+    fn clone_value(&self, value: &Chunk) -> Option<Chunk> {
+        self.cloning.and_then(|clone| clone(value))
     }
 
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
@@ -154,7 +165,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
 
     fn of(origin: Origin, reads: Vec<Read>, first: Step) -> DelayedVec<T> {
         let len = first.tasks;
-        let node = NodeRef::new(Layers { origin, reads, first, more: Vec::new() });
+        let node = NodeRef::new(Layers { origin, reads, first, more: Vec::new(), cloning: None });
         DelayedVec { node, len, type_of: PhantomData }
     }
 
@@ -347,7 +358,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
             }
         };
         let reads = vec![self.read(pattern)];
-        Delayed::of(Layers { origin, reads, first, more })
+        Delayed::of(Layers { origin, reads, first, more, cloning: Some(clone_of::<Option<T>>) })
     }
 
     /// All values as one `Vec`, in order.
@@ -369,7 +380,8 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         });
         let reads = vec![self.read(Pattern::All)];
         let first = step("all", 1, op);
-        Delayed::of(Layers { origin: Origin::caller(), reads, first, more: Vec::new() })
+        let cloning = Some(clone_of::<Vec<T>> as fn(&Chunk) -> Option<Chunk>);
+        Delayed::of(Layers { origin: Origin::caller(), reads, first, more: Vec::new(), cloning })
     }
 
     /// Every value is cut into `parts` pieces; value `j` of the result is made of piece `j` of every value, in their
@@ -414,7 +426,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
         if parts == 0 {
             return DelayedVec::of(origin, Vec::new(), step("all_to_all", 0, empty::<U>()));
         }
-        let node = NodeRef::new(Layers { origin, reads, first, more });
+        let node = NodeRef::new(Layers { origin, reads, first, more, cloning: None });
         DelayedVec { node, len: parts, type_of: PhantomData }
     }
 

@@ -133,7 +133,8 @@ pub trait Persist {
     /// The collection over the kept values, which stand in the order in which they were asked for, from `next` on.
     fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> Self::Kept;
 
-    /// Computes with the current runtime and keeps the values there, in memory or, where that is short, on disk. Nothing
+    /// Computes with the current runtime and keeps the values there, in memory or, where that is short, on disk; those of
+    /// types that cannot be spilled (see [`Delayed`](crate::delayed::Delayed)) all in memory, also beyond the limit. Nothing
     /// that was computed so far runs again. The values are freed with the last collection that reads them.
     ///
     /// # Errors

@@ -144,6 +144,9 @@ fn what_can_be_cloned_is_given_twice() {
     let parts = all.split(2);
     assert_eq!(compute((&parts[1], &parts[1])).unwrap(), (Own(2), Own(2)));
 
+    let row = DelayedVec::from_fn(3, Own).tree_reduce(|a, b| Own(a.0 + b.0));
+    assert_eq!(compute((&row, &row)).unwrap().1, Some(Own(3)));
+
     // Of others it is told before anything runs.
     let ran = Arc::new(AtomicU32::new(0));
     let counted = ran.clone();

@@ -43,7 +43,7 @@ pub trait Codec: Send + Sync {
     }
 }
 
-/// The codec of a type that has a natural format: numeric blocks and vectors, ndarray arrays, Arrow batches.
+/// The codec of a type that has a natural format: numeric blocks and vectors, text, ndarray arrays, Arrow batches.
 pub(crate) fn natural<T: Any>() -> Option<&'static dyn Codec> {
     natural_of(TypeId::of::<T>())
 }
@@ -72,10 +72,14 @@ fn natural_of(wanted: TypeId) -> Option<&'static dyn Codec> {
             Array<$prim, IxDyn> => block::ArrayCodec::<$prim, IxDyn>::new();
         })+};
     }
+    macro_rules! known_plain {
+        ($($plain:ty)+) => {$(known! { $plain => serde::SerdeCodec::<$plain>::new(); })+};
+    }
     known! {
         RecordBatch => arrow::BatchCodec;
         Vec<RecordBatch> => arrow::BatchesCodec;
     }
+    known_plain! { String Vec<String> Vec<usize> Vec<isize> Vec<bool> Vec<char> }
     known_numbers! { u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 f32 f64 }
     None
 }

@@ -165,10 +165,4 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Spill);
         assert!(error.message().contains("Stubborn`: never"), "{error}");
     }
-
-    #[test]
-    fn the_size_is_what_is_written() {
-        let mut out = Vec::new();
-        SerdeCodec::<Record>::new().encode(&Chunk::new(record(5)), &mut out).unwrap();
-    }
 }
