@@ -156,18 +156,10 @@ impl Tasks {
         self.calls.iter().map(|call| &**call)
     }
 
-    /// Tasks whose calls are known; the rows of what they read are to follow, by [`Tasks::push_read`] and
-    /// [`Tasks::end_row`].
-    pub fn of_calls(calls: Vec<Arc<dyn Call>>, edges: usize) -> Tasks {
-        let reads = Csr::with_capacity(calls.len(), edges);
-        Tasks { calls, reads, ..Tasks::default() }
-    }
-
     /// Adds a task that reads pieces by their numbers in the graph; gives the number of its first piece in the layer.
     pub fn push(&mut self, call: Arc<dyn Call>, reads: impl IntoIterator<Item = u32>, pieces: u32) -> u32 {
         reads.into_iter().for_each(|piece| self.push_read(piece));
-        self.calls.push(call);
-        self.end_row(pieces)
+        self.push_call(call, pieces)
     }
 
     /// Adds a piece that the next task reads.
@@ -175,8 +167,9 @@ impl Tasks {
         self.reads.push_item(piece);
     }
 
-    /// Ends the row of what a task reads; gives the number of its first piece in the layer.
-    pub fn end_row(&mut self, pieces: u32) -> u32 {
+    /// Adds a task that reads what was pushed; gives the number of its first piece in the layer.
+    pub fn push_call(&mut self, call: Arc<dyn Call>, pieces: u32) -> u32 {
+        self.calls.push(call);
         let task = self.reads.rows();
         if pieces != 1 && self.piece_starts.is_empty() {
             self.piece_starts.extend(0..=task);
@@ -187,6 +180,20 @@ impl Tasks {
         }
         self.reads.end_row();
         first
+    }
+
+    /// Puts another call in the place of a task's.
+    pub fn replace_call(&mut self, task: u32, with: impl FnOnce(Arc<dyn Call>) -> Arc<dyn Call>) {
+        let call = &mut self.calls[task as usize];
+        *call = with(call.clone());
+    }
+
+    /// Gives back the room for tasks that are not there.
+    pub fn shrink(&mut self) {
+        self.calls.shrink_to_fit();
+        self.reads.starts.shrink_to_fit();
+        self.reads.items.shrink_to_fit();
+        self.piece_starts.shrink_to_fit();
     }
 
     /// How many pieces each task gives: 1, or 0 where they differ.

@@ -33,6 +33,7 @@ pub use layer::{Body, Graph, Input, Layer, LayerOp, Meta};
 pub use order::depth_first;
 pub use pattern::Pattern;
 pub use task::{Inputs, Outputs, Scope, TaskContext};
+pub use wrapped::StandIn;
 
 // What plans say of values when they are lowered.
 pub use crate::store::{Chunk, Kind};

@@ -1,11 +1,13 @@
-//! Operations that are another one with something added.
+//! Operations that are another one with something added, and a call that stands for none.
 
 use std::sync::Arc;
 
+use super::explicit::Call;
 use super::layer::{LayerOp, Meta};
 use super::task::{Inputs, Outputs, TaskContext};
-use crate::error::Result;
-use crate::store::Kind;
+use crate::error::{Error, Result};
+use crate::origin::Origin;
+use crate::store::{Kind, chunk};
 
 /// A source that waits for a gate, its only input.
 pub(super) struct Gated {
@@ -82,5 +84,30 @@ impl LayerOp for OfKind {
 
     fn members(&self) -> &[Meta] {
         self.op.members()
+    }
+}
+
+/// Stands in the list of a plan's calls where the plan has layers instead of a task.
+pub struct StandIn;
+
+impl Call for StandIn {
+    fn call(&self, _: &TaskContext<'_>, _: &mut Inputs<'_>, _: &mut Outputs<'_>) -> Result<()> {
+        Err(Error::internal("a place without a task is to be run"))
+    }
+
+    fn name(&self) -> &str {
+        "layers"
+    }
+
+    fn verb(&self) -> &'static str {
+        "layers"
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::UNKNOWN
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        chunk::plain::<()>()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::flatten::Flat;
+use super::flatten::{Flat, Special};
 
 /// The columns of a node's value that its readers use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<N: Into<Arc<str>>> FromIterator<N> for Columns {
 /// Per place the columns that are used above: what is wanted itself gives all its columns, every other node the union of
 /// what its readers use. Empty where no node narrows what it reads, which is most plans without tables.
 pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Columns> {
-    if !flat.any_layers() {
+    if flat.only_tasks() {
         return Vec::new();
     }
     let mut used = vec![Columns::none(); flat.len() as usize];
@@ -55,11 +55,15 @@ pub(super) fn used(flat: &Flat<'_>, wanted: impl Iterator<Item = u32>) -> Vec<Co
     // Readers stand behind what they read.
     for at in (0..flat.len() as usize).rev() {
         let own = std::mem::replace(&mut used[at], Columns::none());
-        let node = flat.layered(at as u32);
+        let special = flat.special(at as u32);
         for (input, read) in flat.reads(at as u32).iter().enumerate() {
-            // A task uses all it reads.
-            let columns = node.map_or(Columns::All, |node| node.columns(input, &own));
-            used[read.place() as usize].extend(columns);
+            let columns = match special {
+                Some(Special::Layers(node)) => node.node().columns(input, &own),
+                Some(Special::View { .. }) => own.clone(),
+                // A task uses all it reads.
+                Some(Special::Renamed) | None => Columns::All,
+            };
+            used[flat.place_of(*read) as usize].extend(columns);
         }
         used[at] = own;
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::columns::{self, Columns};
-use super::flatten::{Flat, Naming, Read};
+use super::flatten::{Flat, Special};
 use super::node::NodeRef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
@@ -81,20 +81,15 @@ impl Request {
     /// The graph that computes what is wanted.
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
-        let roots: Vec<Read> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
+        let roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
         flat.forget_addresses();
-        let used = columns::used(&flat, roots.iter().map(|root| root.place()));
+        let used = columns::used(&flat, roots.iter().map(|root| flat.place_of(*root)));
         let mut lowering = Builder::new(&flat, used);
         lowering.build(&mut flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
         for (wanted, root) in self.wanted.iter().zip(roots) {
-            pieces.push(if wanted.all {
-                lowering.all_pieces(&flat, root.place())
-            } else {
-                let piece = lowering.first_pieces[root.place() as usize] + root.piece();
-                piece..piece + 1
-            });
+            pieces.push(lowering.pieces(&flat, root, wanted.all));
         }
         lowering.check_alone(&self.wanted, &pieces)?;
         let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
@@ -156,7 +151,8 @@ impl LayerLowering<'_> {
 
 struct Builder {
     draft: Draft,
-    /// Per place of the flat plan its first piece in the graph.
+    /// Per place of the flat plan its first piece in the graph; empty where there are only tasks, whose pieces have the
+    /// numbers of their values.
     first_pieces: Vec<u32>,
     /// Layers of the places that have layers of their own; pieces alone do not tell where a layer has none.
     layers: HashMap<u32, u32>,
@@ -166,15 +162,29 @@ struct Builder {
 
 impl Builder {
     fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
-        let places = flat.len() as usize;
-        Builder { draft: Draft::new(), first_pieces: vec![0; places], layers: HashMap::new(), used }
+        let first_pieces = if flat.only_tasks() { Vec::new() } else { vec![0; flat.len() as usize] };
+        Builder { draft: Draft::new(), first_pieces, layers: HashMap::new(), used }
     }
 
-    fn all_pieces(&self, flat: &Flat<'_>, place: u32) -> Range<u32> {
-        let first = self.first_pieces[place as usize];
+    /// The piece of a value.
+    fn piece(&self, flat: &Flat<'_>, value: u32) -> u32 {
+        if self.first_pieces.is_empty() {
+            return value;
+        }
+        let (place, offset) = flat.source(value);
+        self.first_pieces[place as usize] + offset
+    }
+
+    /// The piece of a value, or all pieces of the node that it stands for.
+    fn pieces(&self, flat: &Flat<'_>, value: u32, all: bool) -> Range<u32> {
+        let piece = self.piece(flat, value);
+        if !all {
+            return piece..piece + 1;
+        }
+        let place = flat.place_of(value);
         match self.layers.get(&place) {
             Some(layer) => self.draft.graph().layers()[*layer as usize].pieces.clone(),
-            None => first..first + flat.task_pieces(place).unwrap_or(1),
+            None => piece..piece + flat.values(place),
         }
     }
 
@@ -182,9 +192,11 @@ impl Builder {
     /// layer with its tasks. A task is of the level of what it reads; a node with layers is of the next level where it
     /// reads a task, so that each layer reads only layers before it.
     fn build(&mut self, flat: &mut Flat<'_>) -> Result<()> {
-        if !flat.any_layers() {
+        if flat.only_tasks() {
             // Only where there are layers can there be more than one level.
-            let tasks = self.only_tasks(flat);
+            let described_places = flat.described();
+            let mut tasks = flat.take_tasks();
+            described_places.for_each(|at| tasks.replace_call(at, |call| described(flat, at, call)));
             return self.add_tasks(tasks);
         }
         for Level { layered, tasks } in levels(flat) {
@@ -225,10 +237,35 @@ impl Builder {
     }
 
     fn lower_layers(&mut self, flat: &Flat<'_>, at: u32) -> Result<()> {
-        let mut inputs = Vec::new();
-        for read in flat.reads(at) {
-            let piece = self.first_pieces[read.place() as usize] + read.piece();
-            let layer = match self.layers.get(&read.place()) {
+        let layer = match flat.special(at) {
+            Some(Special::View { of, piece }) => {
+                let layer = self.layers.get(&of).copied();
+                self.first_pieces[at as usize] = self.first_pieces[of as usize] + piece;
+                layer.ok_or_else(|| Error::internal("a view of layers stands before them"))?
+            }
+            Some(Special::Layers(node)) => {
+                let layer = self.lower_node(flat, at, node)?;
+                self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
+                layer
+            }
+            _ => return Err(Error::internal("a task is to be lowered to layers")),
+        };
+        self.layers.insert(at, layer);
+        Ok(())
+    }
+
+    fn lower_node(&mut self, flat: &Flat<'_>, at: u32, node: &NodeRef) -> Result<u32> {
+        let mut reads = flat.reads(at);
+        let mut gate = None;
+        if flat.is_gated(at)
+            && let Some((last, others)) = reads.split_last()
+        {
+            (gate, reads) = (Some(*last), others);
+        }
+        let mut inputs = Vec::with_capacity(reads.len());
+        for read in reads {
+            let piece = self.piece(flat, *read);
+            let layer = match self.layers.get(&flat.place_of(*read)) {
                 Some(layer) => *layer,
                 // A task's layer has pieces, so it is found by one.
                 None => self.draft.graph().layers().partition_point(|layer| layer.pieces.end <= piece) as u32,
@@ -240,20 +277,15 @@ impl Builder {
                 _ => (layer, piece - of.pieces.start),
             });
         }
-        if flat.is_gated(at) {
-            inputs.pop();
-            let gate = flat.reads(at)[inputs.len()];
+        if let Some(gate) = gate {
             // All source tasks read the gate, so it has to be the only piece of its layer.
-            let gate = self.pass(self.first_pieces[gate.place() as usize] + gate.piece())?;
+            let gate = self.pass(self.piece(flat, gate))?;
             self.draft.set_gate(Some(gate));
         }
-        let node = flat.layered(at).ok_or_else(|| Error::internal("a task is to be lowered to layers"))?;
         let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
-        let layer = node.lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
+        let layer = node.node().lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
         self.draft.set_gate(None);
-        self.layers.insert(at, layer);
-        self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
-        Ok(())
+        Ok(layer)
     }
 
     /// A layer of one task that hands one piece on.
@@ -273,47 +305,25 @@ impl Builder {
         Ok(())
     }
 
-    /// All places as tasks. What they run is moved as a whole: a million of them are not to be held twice.
-    fn only_tasks(&mut self, flat: &mut Flat<'_>) -> Tasks {
-        let first = self.draft.next_piece();
-        let mut calls = flat.take_calls();
-        if flat.any_gated || flat.any_named() {
-            for (at, slot) in calls.iter_mut().enumerate() {
-                *slot = slot.take().map(|call| described(flat, at as u32, call));
-            }
-        }
-        let mut tasks = Tasks::of_calls(calls.into_iter().flatten().collect(), flat.read_count());
-        for at in 0..flat.len() {
-            for read in flat.reads(at) {
-                tasks.push_read(self.first_pieces[read.place() as usize] + read.piece());
-            }
-            self.first_pieces[at as usize] = first + tasks.end_row(flat.task_pieces(at).unwrap_or(1));
-        }
-        tasks
-    }
-
     /// The tasks of one level.
-    fn some_tasks(&mut self, flat: &mut Flat<'_>, places: &[u32]) -> Tasks {
+    fn some_tasks(&mut self, flat: &Flat<'_>, places: &[u32]) -> Tasks {
         let first = self.draft.next_piece();
         let mut tasks = Tasks::with_capacity(places.len(), 0);
         for at in places.iter().copied() {
-            let Some(pieces) = flat.task_pieces(at) else { continue };
-            let call = match flat.take_call(at) {
-                Some(call) => call,
-                None => {
+            let call = match flat.special(at) {
+                None => described(flat, at, flat.call(at).clone()),
+                Some(_) => {
+                    let piece = self.piece(flat, flat.reads(at)[0]);
                     let naming = flat.naming_of(at).copied().unwrap_or_default();
-                    let read = flat.reads(at)[0];
-                    let piece = self.first_pieces[read.place() as usize] + read.piece();
                     if self.draft.describe_only_task(piece, naming.name, naming.kind) {
                         self.first_pieces[at as usize] = piece;
                         continue;
                     }
-                    Arc::new(PassPiece::of(&self.draft, piece))
+                    described(flat, at, Arc::new(PassPiece::of(&self.draft, piece)))
                 }
             };
-            let reads = flat.reads(at).iter();
-            let reads = reads.map(|read| self.first_pieces[read.place() as usize] + read.piece());
-            self.first_pieces[at as usize] = first + tasks.push(described(flat, at, call), reads, pieces);
+            let reads = flat.reads(at).iter().map(|read| self.piece(flat, *read));
+            self.first_pieces[at as usize] = first + tasks.push(call, reads, flat.values(at));
         }
         tasks
     }
@@ -328,21 +338,23 @@ struct Level {
 
 /// The places of a plan by level; see [`Builder::build`].
 fn levels(flat: &Flat<'_>) -> Vec<Level> {
-    let mut level_of: Vec<u32> = Vec::with_capacity(flat.len() as usize);
+    let is_task = |at| matches!(flat.special(at), None | Some(Special::Renamed));
+    // Per place its level, and whether it is a task.
+    let mut found: Vec<(u32, bool)> = Vec::with_capacity(flat.len() as usize);
     let mut levels: Vec<Level> = Vec::new();
     for at in 0..flat.len() {
-        let is_task = flat.task_pieces(at).is_some();
-        let of_read = |read: &Read| {
-            let reads_task = flat.task_pieces(read.place()).is_some();
-            level_of[read.place() as usize] + u32::from(!is_task && reads_task)
+        let task = is_task(at);
+        let above = |read: &u32| {
+            let (level, reads_task) = found[flat.place_of(*read) as usize];
+            level + u32::from(!task && reads_task)
         };
-        let level = flat.reads(at).iter().map(of_read).max().unwrap_or(0);
-        level_of.push(level);
+        let level = flat.reads(at).iter().map(above).max().unwrap_or(0);
+        found.push((level, task));
         if levels.len() <= level as usize {
             levels.resize_with(level as usize + 1, Level::default);
         }
         let level = &mut levels[level as usize];
-        if is_task { level.tasks.push(at) } else { level.layered.push(at) }
+        if task { level.tasks.push(at) } else { level.layered.push(at) }
     }
     levels
 }
@@ -353,8 +365,8 @@ fn described(flat: &Flat<'_>, at: u32, call: Arc<dyn Call>) -> Arc<dyn Call> {
     if !gated && naming.is_none() {
         return call;
     }
-    let Naming { name, kind } = naming.copied().unwrap_or_default();
-    Arc::new(Described { call, gated, name: name.map(Box::from), kind })
+    let naming = naming.copied().unwrap_or_default();
+    Arc::new(Described { call, gated, name: naming.name.map(Box::from), kind: naming.kind })
 }
 
 /// A task of which its place in the plan says more than its node.
