@@ -57,13 +57,16 @@ pub(super) struct Flat<'a> {
     world: u32,
 }
 
-/// What an open node reads, until it is finished.
+/// What an open node reads, until it is finished: a value, or the address of a node that will give one.
 #[derive(Clone, Copy)]
 struct Pending(u64);
 
 impl Pending {
     /// Addresses leave this bit free.
     const ADDRESS: u64 = 1 << 63;
+
+    /// To be known when the only node that can be meant is finished.
+    const UNKNOWN: Pending = Pending(OPEN as u64);
 
     fn at(address: usize) -> Pending {
         Pending(Pending::ADDRESS | address as u64)
@@ -86,33 +89,67 @@ impl Pending {
 struct Step<'a> {
     /// Of which node.
     handle: &'a NodeRef,
-    what: What,
-    /// Of an open node the place of its first read among those that are pending; else a world.
-    number: u32,
+    /// What is to be done, a number, and where the value of the node goes: 4, 30 and 30 bits.
+    bits: u64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
     /// To be looked at.
     Look,
-    /// A node that was looked at: to be finished when what it reads is.
+    /// A node that was looked at: to be finished when what it reads is. The number is the place of its first read among
+    /// those that are pending.
     Node,
     /// The same, and the last of what it reads is its gate.
     Gated,
-    /// To stand for what it is a view of, which lies in a world.
+    /// To stand for what it is a view of, which lies in the world of that number.
     Alias,
-    /// From here on the walk is in a world.
+    /// From here on the walk is in the world of that number.
     Enter,
 }
 
+/// Where the value of a node is to be told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Goal(u32);
+
+impl Goal {
+    /// All who read it find it by its address.
+    const MAP: Goal = Goal(MOST);
+}
+
+/// More reads can not be pending, and more copies not be in a plan.
+const MOST: u32 = (1 << 30) - 1;
+
 impl<'a> Step<'a> {
+    fn new(handle: &'a NodeRef, what: What, number: u32, goal: Goal) -> Step<'a> {
+        Step { handle, bits: (what as u64) << 60 | u64::from(number) << 30 | u64::from(goal.0) }
+    }
+
     fn look(handle: &'a NodeRef) -> Step<'a> {
-        Step { handle, what: What::Look, number: 0 }
+        Step::new(handle, What::Look, 0, Goal::MAP)
+    }
+
+    fn what(self) -> What {
+        const ALL: [What; 5] = [What::Look, What::Node, What::Gated, What::Alias, What::Enter];
+        ALL[(self.bits >> 60) as usize]
+    }
+
+    fn number(self) -> u32 {
+        (self.bits >> 30) as u32 & MOST
+    }
+
+    fn goal(self) -> Goal {
+        Goal(self.bits as u32 & MOST)
     }
 }
 
 /// In the map of a world: seen, and not finished. Values have less numbers.
 const OPEN: u32 = AddressMap::NONE - 1;
+
+#[cold]
+fn too_many(what: &str) -> Error {
+    Error::new(ErrorKind::Plan, format!("a plan of too many {what} is to be computed at once"))
+}
 
 impl<'a> Flat<'a> {
     /// All nodes below the roots. A poisoned one is an error.
@@ -120,34 +157,36 @@ impl<'a> Flat<'a> {
         let mut flat = Flat { worlds: vec![World::default()], ..Flat::default() };
         let mut pending: Vec<Pending> = Vec::new();
         let mut stack: Vec<Step<'a>> = roots.rev().map(Step::look).collect();
-        while let Some(Step { handle, what, number }) = stack.pop() {
-            match what {
-                What::Look => flat.look(handle, &mut stack, &mut pending)?,
-                What::Node => flat.finish(handle, number, false, &mut pending)?,
-                What::Gated => flat.finish(handle, number, true, &mut pending)?,
-                What::Alias => flat.finish_alias(handle, number)?,
-                What::Enter => flat.world = number,
+        while let Some(step) = stack.pop() {
+            match step.what() {
+                What::Look => flat.look(step, &mut stack, &mut pending)?,
+                What::Node | What::Gated => flat.finish(step, &mut pending)?,
+                What::Alias => flat.finish_alias(step, &mut pending)?,
+                What::Enter => flat.world = step.number(),
             }
         }
         flat.tasks.shrink();
         Ok(flat)
     }
 
-    fn look(&mut self, handle: &'a NodeRef, stack: &mut Vec<Step<'a>>, pending: &mut Vec<Pending>) -> Result<()> {
-        let number = self.world;
+    fn look(&mut self, step: Step<'a>, stack: &mut Vec<Step<'a>>, pending: &mut Vec<Pending>) -> Result<()> {
+        let (handle, goal, number) = (step.handle, step.goal(), self.world);
         let World { map, keyed, gate, outer } = &mut self.worlds[number as usize];
-        let seen = map.entry(handle.address());
-        if *seen != AddressMap::NONE {
-            return Ok(());
+        if goal == Goal::MAP {
+            let seen = map.entry(handle.address());
+            if *seen != AddressMap::NONE {
+                return Ok(());
+            }
+            *seen = OPEN;
         }
-        *seen = OPEN;
         let node = handle.node();
         let layers = match node.role() {
             Role::Poison(error) => return Err(error.clone()),
             Role::Alias(alias) => {
                 if let Some(value) = alias.key.as_deref().and_then(|key| keyed.get(key)) {
                     // Another task does the same: what is below is not even looked at.
-                    *map.entry(handle.address()) = *value;
+                    let value = *value;
+                    self.tell(step, value, pending);
                     return Ok(());
                 }
                 let mut inputs = Vec::new();
@@ -155,12 +194,15 @@ impl<'a> Flat<'a> {
                 let Some((target, gate)) = inputs.split_first() else { return Ok(()) };
                 if alias.copies {
                     let inner = self.worlds.len() as u32;
+                    if inner >= MOST {
+                        return Err(too_many("copies"));
+                    }
                     self.worlds.push(World { gate: gate.first().copied(), outer: number, ..World::default() });
-                    stack.push(Step { handle, what: What::Alias, number: inner });
-                    stack.push(Step { handle, what: What::Enter, number });
+                    stack.push(Step::new(handle, What::Alias, inner, goal));
+                    stack.push(Step::new(handle, What::Enter, number, goal));
                     self.world = inner;
                 } else {
-                    stack.push(Step { handle, what: What::Alias, number });
+                    stack.push(Step::new(handle, What::Alias, number, goal));
                 }
                 stack.push(Step::look(target));
                 return Ok(());
@@ -169,8 +211,14 @@ impl<'a> Flat<'a> {
             Role::Layers => true,
         };
         let (own, first) = (stack.len(), pending.len());
-        stack.push(Step { handle, what: What::Node, number: first as u32 });
+        stack.push(Step::new(handle, What::Node, first as u32, goal));
         node.visit(&mut |input| {
+            if input.is_only_handle() {
+                // Nothing else can lead to it.
+                stack.push(Step::new(input, What::Look, 0, Goal(pending.len() as u32)));
+                pending.push(Pending::UNKNOWN);
+                return;
+            }
             let seen = *map.entry(input.address());
             if seen >= OPEN {
                 pending.push(Pending::at(input.address()));
@@ -179,6 +227,9 @@ impl<'a> Flat<'a> {
                 pending.push(Pending::value(seen));
             }
         });
+        if pending.len() >= MOST as usize {
+            return Err(too_many("values that one chain of steps reads"));
+        }
         if stack.len() > own + 2 {
             // The first input on top: its part of the plan comes first.
             stack[own + 1..].reverse();
@@ -188,40 +239,39 @@ impl<'a> Flat<'a> {
             && (layers || pending.len() == first)
         {
             pending.push(Pending::at(gate.address()));
-            stack[own].what = What::Gated;
-            let enter = |number| Step { handle, what: What::Enter, number };
+            stack[own] = Step::new(handle, What::Gated, first as u32, goal);
+            let enter = |number| Step::new(handle, What::Enter, number, goal);
             stack.splice(own + 1..own + 1, [enter(number), Step::look(gate), enter(*outer)]);
         }
         Ok(())
     }
 
-    /// Places a node whose reads are the last that are pending, from the place `first` on.
-    fn finish(&mut self, handle: &'a NodeRef, first: u32, gated: bool, pending: &mut Vec<Pending>) -> Result<()> {
-        let node = handle.node();
+    /// Places a node whose reads are the last that are pending.
+    fn finish(&mut self, step: Step<'a>, pending: &mut Vec<Pending>) -> Result<()> {
+        let node = step.handle.node();
         let (call, pieces, special): (Arc<dyn Call>, _, _) = match node.role() {
             Role::Task { pieces } => (node.clone().call()?, pieces, None),
-            _ => (Arc::new(StandIn), 1, Some(Special::Layers(handle))),
+            _ => (Arc::new(StandIn), 1, Some(Special::Layers(step.handle))),
         };
-        let outer = self.worlds[self.world as usize].outer;
-        let inputs = pending.len() - usize::from(gated);
-        for (at, read) in pending.iter().enumerate().skip(first as usize) {
-            let world = if at == inputs { outer } else { self.world };
-            self.tasks.push_read(read.resolve(&mut self.worlds[world as usize].map));
-        }
-        pending.truncate(first as usize);
-        if gated {
+        let gated = step.what() == What::Gated;
+        let first = step.number() as usize;
+        let World { map, outer, .. } = &mut self.worlds[self.world as usize];
+        let (reads, outer) = (&pending[first..pending.len() - usize::from(gated)], *outer);
+        reads.iter().for_each(|read| self.tasks.push_read(read.resolve(map)));
+        if gated && let Some(gate) = pending.last() {
+            self.tasks.push_read(gate.resolve(&mut self.worlds[outer as usize].map));
             self.gated.push(self.len());
         }
+        pending.truncate(first);
         let value = self.place(call, pieces, special)?;
-        self.stand_for(handle, value);
+        self.tell(step, value, pending);
         Ok(())
     }
 
     /// Adds a place that reads what was pushed; gives its first value.
     fn place(&mut self, call: Arc<dyn Call>, pieces: u32, special: Option<Special<'a>>) -> Result<u32> {
         if self.tasks.pieces().saturating_add(pieces) >= OPEN {
-            let text = format!("a plan of more than {OPEN} values is to be computed at once");
-            return Err(Error::new(ErrorKind::Plan, text));
+            return Err(too_many("values"));
         }
         if let Some(special) = special {
             self.specials.insert(self.len(), special);
@@ -229,12 +279,13 @@ impl<'a> Flat<'a> {
         Ok(self.tasks.push_call(call, pieces))
     }
 
-    fn finish_alias(&mut self, handle: &'a NodeRef, inner: u32) -> Result<()> {
-        let Role::Alias(alias) = handle.node().role() else { return Ok(()) };
+    fn finish_alias(&mut self, step: Step<'a>, pending: &mut [Pending]) -> Result<()> {
+        let node = step.handle.node();
+        let Role::Alias(alias) = node.role() else { return Ok(()) };
         let mut target = None;
-        handle.node().visit(&mut |input| target = target.or(Some(input)));
+        node.visit(&mut |input| target = target.or(Some(input)));
         let Some(target) = target else { return Ok(()) };
-        let mut value = self.worlds[inner as usize].map.get(target.address());
+        let mut value = self.worlds[step.number() as usize].map.get(target.address());
         if alias.piece > 0 {
             let of = self.place_of(value);
             value = match self.special(of) {
@@ -259,13 +310,16 @@ impl<'a> Flat<'a> {
         if let Some(key) = &alias.key {
             self.worlds[self.world as usize].keyed.entry(key).or_insert(value);
         }
-        self.stand_for(handle, value);
+        self.tell(step, value, pending);
         Ok(())
     }
 
-    /// From now on the address of a node stands for a value, in this world.
-    fn stand_for(&mut self, handle: &NodeRef, value: u32) {
-        *self.worlds[self.world as usize].map.entry(handle.address()) = value;
+    /// Tells those who read a node which value it stands for.
+    fn tell(&mut self, step: Step<'_>, value: u32, pending: &mut [Pending]) {
+        match step.goal() {
+            Goal::MAP => *self.worlds[self.world as usize].map.entry(step.handle.address()) = value,
+            Goal(at) => pending[at as usize] = Pending::value(value),
+        }
     }
 
     /// Number of places.

@@ -97,6 +97,11 @@ impl NodeRef {
         Arc::as_ptr(self.node()).cast::<()>() as usize
     }
 
+    /// Whether no other handle of the node is left, and none can come up while this one is borrowed and not cloned.
+    pub fn is_only_handle(&self) -> bool {
+        Arc::strong_count(self.node()) == 1
+    }
+
     /// The node.
     pub fn node(&self) -> &Arc<dyn Node> {
         match &self.0 {
