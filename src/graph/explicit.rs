@@ -242,6 +242,11 @@ impl Tasks {
         self.reads.row(task)
     }
 
+    /// What all tasks read, task after task.
+    pub fn all_reads(&self) -> &[u32] {
+        self.reads.rows_flat()
+    }
+
     /// The pieces of a task, by their places in the layer.
     pub fn pieces_of(&self, task: u32) -> std::ops::Range<u32> {
         match self.piece_starts.is_empty() {

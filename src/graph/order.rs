@@ -15,7 +15,8 @@
 //!   100 x 100 the axis that turns fast is needed within the first hundredth.
 //! - At the same time a layer comes before those that read it.
 //!
-//! **Explicit layers** are numbered by the order already: see [`depth_first`].
+//! **Explicit layers** are numbered by the order already: plans are walked depth first, and numbered anew by [`depth_first`]
+//! where the order in which they were written would hold more.
 
 use super::explicit::Csr;
 use super::layer::{Body, Graph, Input, Layer};

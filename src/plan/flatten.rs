@@ -46,12 +46,14 @@ struct World<'a> {
 #[derive(Default)]
 pub(super) struct Flat<'a> {
     /// A task for each place, which reads values; at places of another kind it stands for nothing.
-    tasks: Tasks,
-    specials: HashMap<u32, Special<'a>>,
+    pub(super) tasks: Tasks,
+    pub(super) specials: HashMap<u32, Special<'a>>,
     /// The places whose last read is the gate of a copy, which is to have run and is no input; ascending.
-    gated: Vec<u32>,
+    pub(super) gated: Vec<u32>,
     /// What aliases say, by place.
-    naming: HashMap<u32, Naming<'a>>,
+    pub(super) naming: HashMap<u32, Naming<'a>>,
+    /// Whether any place reads more than one value, so that there is an order of its inputs.
+    pub(super) any_choice: bool,
     worlds: Vec<World<'a>>,
     /// The world the walk is in.
     world: u32,
@@ -262,6 +264,7 @@ impl<'a> Flat<'a> {
             self.tasks.push_read(gate.resolve(&mut self.worlds[outer as usize].map));
             self.gated.push(self.len());
         }
+        self.any_choice |= pending.len() > first + 1;
         pending.truncate(first);
         let value = self.place(call, pieces, special)?;
         self.tell(step, value, pending);

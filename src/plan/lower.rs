@@ -81,8 +81,9 @@ impl Request {
     /// The graph that computes what is wanted.
     pub fn lower(self) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
-        let roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
+        let mut roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
         flat.forget_addresses();
+        flat.arrange(&mut roots);
         let used = columns::used(&flat, roots.iter().map(|root| flat.place_of(*root)));
         let mut lowering = Builder::new(&flat, used);
         lowering.build(&mut flat)?;

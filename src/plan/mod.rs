@@ -5,6 +5,7 @@
 //! dropped by a queue.
 
 mod address_map;
+mod arrange;
 mod columns;
 mod flatten;
 mod lower;

@@ -12,6 +12,7 @@ mod flights;
 mod gate;
 mod large;
 mod layers;
+mod order;
 mod persist;
 mod programs;
 mod runtime;
