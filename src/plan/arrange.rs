@@ -1,6 +1,6 @@
 //! The order of a plan's tasks where the one in which they were written would hold much more.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 
 use super::flatten::{Flat, Special};
 use crate::graph::{Csr, Tasks, depth_first};
@@ -35,41 +35,29 @@ impl Flat<'_> {
             let readers = &mut notes[self.place_of(*value) as usize].readers;
             *readers = readers.saturating_add(1);
         }
-        let mut counts: BTreeMap<u8, u8> = BTreeMap::new();
+        let mut needs: Vec<(u8, u8)> = Vec::new();
         for at in 0..self.len() {
             let need_of = |value: &u32| {
                 let Note { readers, written, best } = notes[self.place_of(*value) as usize];
                 // What others read as well is there, or stays: it counts as itself.
                 if readers == 1 { (written, best) } else { (1, 1) }
             };
-            let (written, best) = match self.reads(at) {
-                [] => continue,
-                [only] => need_of(only),
-                [first, second] => {
-                    let (first, second) = (need_of(first), need_of(second));
-                    let best = first.1.max(second.1).saturating_add(u8::from(first.1 == second.1));
-                    (first.0.max(second.0.saturating_add(1)), best)
-                }
-                many => {
-                    let (mut written, mut best) = (0u8, 0u8);
-                    for (before, value) in (0..).zip(many) {
-                        let need = need_of(value);
-                        written = written.max(need.0.saturating_add(before.min(MOST) as u8));
-                        let count = counts.entry(need.1).or_default();
-                        *count = count.saturating_add(1);
-                    }
-                    let mut before = 0u8;
-                    while let Some((need, count)) = counts.pop_last() {
-                        before = before.saturating_add(count);
-                        best = best.max(need.saturating_add(before - 1));
-                    }
-                    (written, best)
-                }
-            };
+            let reads = self.reads(at);
+            let held = (reads.len() + 1).min(MOST) as u8;
+            if reads.iter().all(|value| need_of(value) == (1, 1)) {
+                // No input has to wait for another.
+                let note = &mut notes[at as usize];
+                (note.written, note.best) = (held, held);
+                continue;
+            }
+            needs.clear();
+            needs.extend(reads.iter().map(need_of));
+            let written = most(needs.iter().map(|need| need.0));
+            needs.sort_by_key(|need| Reverse(need.1));
+            let best = most(needs.iter().map(|need| need.1));
             if written > best.saturating_add(best / 8) {
                 return true;
             }
-            let held = (self.reads(at).len() + 1).min(MOST) as u8;
             let note = &mut notes[at as usize];
             (note.written, note.best) = (written.max(held), best.max(held));
         }
@@ -133,6 +121,11 @@ struct Note {
 
 /// More values than this are not told apart.
 const MOST: usize = u8::MAX as usize;
+
+/// How many values are held at a time while inputs are made that need so many each: those made before wait.
+fn most(needs: impl Iterator<Item = u8>) -> u8 {
+    needs.enumerate().map(|(before, need)| need.saturating_add(before.min(MOST) as u8)).max().unwrap_or(0)
+}
 
 /// How many values are held at most if places are made in this order, each value until its last reader is made. Those of the
 /// roots stay.
