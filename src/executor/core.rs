@@ -8,7 +8,7 @@ use super::run::{Hold, LayerStats, RunState, RunStats};
 use super::values::{Garbage, Values};
 use crate::error::{Error, ErrorKind};
 use crate::graph::Graph;
-use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Submission, Worker};
+use crate::schedule::{Actions, Brain, Event, Outcome, OutputMode, RunId, Start, Submission, Worker};
 
 /// Inputs for which exactly as much room is made as they need.
 const MANY_INPUTS: usize = 4096;
@@ -234,6 +234,11 @@ impl Core {
                 lease.run = Some(live.state.clone());
             }
             while let Some(start) = starts.next_if(|start| start.run == first.run) {
+                if !start.reads {
+                    let Start { task, behind, .. } = start;
+                    lease.todo.push_back(Todo { task, part: None, inputs: 0, behind });
+                    continue;
+                }
                 let before = lease.inputs.len();
                 let (values, inputs) = (&mut live.values, &mut lease.inputs);
                 self.brain.each_input(start.run, start.task, |piece, last, left| {

@@ -146,6 +146,18 @@ impl Topology for Graph {
         }
     }
 
+    fn reads(&self, layer: u32) -> bool {
+        match &self.layers[layer as usize].body {
+            Body::Regular { inputs, .. } => !inputs.is_empty(),
+            Body::Explicit(tasks) => !tasks.reads.is_empty(),
+        }
+    }
+
+    fn is_read(&self, layer: u32) -> bool {
+        let layer = &self.layers[layer as usize];
+        !layer.readers.is_empty() || !layer.explicit_readers.is_empty()
+    }
+
     fn one_piece_each(&self) -> bool {
         self.layers.iter().all(|layer| layer.pieces_per_task == 1)
     }

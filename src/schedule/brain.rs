@@ -165,7 +165,7 @@ impl Brain {
                 if let Some(at) = self.find(run) {
                     tasks.iter().for_each(|(task, _)| self.story.task(run, *task, TaskState::Done));
                     self.with_run(at, |run, scratch| {
-                        tasks.iter().for_each(|(task, bytes)| run.leased_to_done(*task, &[*bytes], scratch, actions));
+                        run.each_to_done(tasks, scratch, actions);
                     });
                     self.check_results(at);
                 }

@@ -84,6 +84,8 @@ pub struct Start {
     pub worker: Worker,
     pub run: RunId,
     pub task: u32,
+    /// Whether it may read anything.
+    pub reads: bool,
     /// The task reads the only piece of the start before it, which is for the same worker and must run first: its
     /// value goes from one to the other. The two are never stolen apart.
     pub behind: bool,

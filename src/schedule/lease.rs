@@ -133,7 +133,8 @@ impl Brain {
             let at = (first + step) % runs;
             let (mut given, mut most, mut layer, mut reserved) = (0, 1, u32::MAX, 0);
             let mut short = false;
-            while given < most && reserved <= self.config.limit / (LEASE_SHARE * u64::from(self.config.workers)) {
+            let share = self.config.limit / (LEASE_SHARE * u64::from(self.config.workers));
+            while given < most && reserved <= share {
                 let (task, need) = match self.pick(at, actions) {
                     Pick::Task(task, need) => (task, need),
                     Pick::Short => {
@@ -153,6 +154,11 @@ impl Brain {
                 let (tasks, bytes) = self.give_behind(worker, at, task, given, actions);
                 given += tasks;
                 reserved += bytes;
+                if given < most && reserved <= share {
+                    let (tasks, bytes) = self.give_row(worker, at, layer, most - given, share - reserved, actions);
+                    given += tasks;
+                    reserved += bytes;
+                }
             }
             if given > 0 {
                 self.turn = (at + 1) % runs;
@@ -221,6 +227,58 @@ impl Brain {
         }
     }
 
+    /// Gives a worker more sources of a layer, one beside the other, at once: they are weighed and counted together. The last
+    /// is the first that goes beyond `room`. Returns the tasks given and the bytes reserved for them; none where they have to
+    /// be looked at one by one.
+    fn give_row(
+        &mut self,
+        worker: Worker,
+        at: usize,
+        layer: u32,
+        mut most: u32,
+        room: u64,
+        actions: &mut Actions,
+    ) -> (u32, u64) {
+        let run = &self.runs[at];
+        let Some(first) = run.peek_source().filter(|_| run.fresh.is_empty() && run.loaded.is_empty()) else {
+            return (0, 0);
+        };
+        let piece = run.shape.pieces_of(first);
+        if piece.len() != 1 || !run.is_open() || run.layer_of(first) != layer {
+            return (0, 0);
+        }
+        let Some(need) = run.even_need(first).map(whole_cells) else { return (0, 0) };
+        let consumers = run.shape.consumers(piece.start, &mut self.scratch.consumers);
+        if consumers.len() == 1 && run.waiting[consumers[0] as usize] == 1 {
+            // What can run behind it is to be given with it.
+            return (0, 0);
+        }
+        let Some(free) = self.config.limit.checked_sub(self.used + self.outside) else { return (0, 0) };
+        if let (Some(before), Some(fit)) = (room.checked_div(need), free.checked_div(need)) {
+            most = most.min((before + 1).min(fit).min(u64::from(u32::MAX)) as u32);
+        }
+        let tasks = self.with_run(at, |run, _| {
+            let tasks = run.lease_sources(most);
+            if !tasks.is_empty() {
+                let pieces = piece.start..run.shape.pieces_of(tasks.end - 1).end;
+                if pieces.len() == tasks.len() {
+                    run.ledger.reserve_row(pieces, need);
+                } else {
+                    tasks.clone().for_each(|task| run.ledger.reserve(run.shape.pieces_of(task).start, need));
+                }
+            }
+            tasks
+        });
+        let count = tasks.end - tasks.start;
+        let (run, reads) = (self.runs[at].id, self.runs[at].reads(first));
+        tasks.clone().for_each(|task| self.story.task(run, task, TaskState::Leased));
+        let state = &mut self.workers[worker as usize];
+        state.outstanding += count;
+        state.ticks = 0;
+        actions.start.extend(tasks.map(|task| Start { worker, run, task, reads, behind: false }));
+        (count, need * u64::from(count))
+    }
+
     /// Gives a task to a worker, and reserves its need where that was not done; returns the bytes reserved for it.
     #[inline]
     fn give(
@@ -238,7 +296,8 @@ impl Brain {
         let state = &mut self.workers[worker as usize];
         state.outstanding += 1;
         state.ticks = 0;
-        actions.start.push(Start { worker, run, task, behind });
+        let reads = self.runs[at].reads(task);
+        actions.start.push(Start { worker, run, task, reads, behind });
         self.with_run(at, |run, scratch| {
             let first = run.shape.pieces_of(task).start;
             match need {

@@ -144,6 +144,13 @@ impl Ledger {
         self.reserved += u64::from(size) * CELL;
     }
 
+    /// Sets as many bytes aside for each of several tasks that give one piece, which are these.
+    pub fn reserve_row(&mut self, pieces: Range<u32>, bytes: u64) {
+        let size = if bytes == 0 { 0 } else { cells(bytes) };
+        self.reserved += u64::from(size) * CELL * pieces.len() as u64;
+        self.size[pieces.start as usize..pieces.end as usize].fill(size);
+    }
+
     /// Gives back what was set aside.
     #[inline]
     pub fn unreserve(&mut self, first: u32) {
@@ -151,15 +158,16 @@ impl Ledger {
         self.size[first as usize] = 0;
     }
 
-    /// A piece was made, with so many readers.
+    /// A piece was made, with so many readers, and is an output or not.
     #[inline]
-    pub fn made(&mut self, piece: u32, bytes: u64, readers: u32, actions: &mut Actions) {
-        self.size[piece as usize] = cells(bytes);
-        let keeper = self.is_output(piece) && self.mode != OutputMode::Collect;
-        let left = readers + u32::from(keeper);
+    pub fn made(&mut self, piece: u32, bytes: u64, readers: u32, output: bool, actions: &mut Actions) {
+        let size = cells(bytes);
+        self.size[piece as usize] = size;
+        let delivered = output && self.mode == OutputMode::Collect;
+        let left = readers + u32::from(output && !delivered);
         self.left[piece as usize] = left;
-        if self.is_delivered(piece) {
-            self.delivered += self.bytes(piece);
+        if delivered {
+            self.delivered += u64::from(size) * CELL;
             self.result_bytes += bytes;
             self.place[piece as usize] = if left > 0 { Place::Memory } else { Place::Gone };
         } else if left == 0 {
@@ -167,7 +175,7 @@ impl Ledger {
             actions.release_piece(self.run, piece);
         } else {
             self.place[piece as usize] = Place::Memory;
-            self.held += self.bytes(piece);
+            self.held += u64::from(size) * CELL;
         }
     }
 

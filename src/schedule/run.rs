@@ -55,6 +55,20 @@ struct LayerRow {
     layer: u32,
     /// What its tasks declare to need, where that is the same for all.
     need: Option<u64>,
+    /// Whether its tasks may read anything, and whether anything may read what they give.
+    reads: bool,
+    read: bool,
+}
+
+/// What a task of a layer is taken to give, now that one gave so many bytes.
+#[inline]
+fn learned(known: u64, bytes: u64, uniform: bool) -> u64 {
+    match uniform {
+        true => known.max(bytes),
+        // What tasks that differ gave of late tells what the next one may give.
+        false if known == 0 => bytes,
+        false => known - known / 8 + bytes / 8,
+    }
 }
 
 /// Groups of pieces smaller than this stay in memory: their entries would cost more than they free.
@@ -192,8 +206,9 @@ impl Run {
                 let middle = low + (high - low) / 2;
                 if self.shape.topology.layer_of(middle) == layer { low = middle } else { high = middle }
             }
-            let need = self.shape.topology.even_need(layer);
-            self.layers.push(LayerRow { first: at, end: high, layer, need });
+            let topology = &self.shape.topology;
+            let (need, reads, read) = (topology.even_need(layer), topology.reads(layer), topology.is_read(layer));
+            self.layers.push(LayerRow { first: at, end: high, layer, need, reads, read });
             at = high;
         }
     }
@@ -226,6 +241,12 @@ impl Run {
             self.last_layer.set(row);
         }
         row
+    }
+
+    /// Whether a task may read anything.
+    #[inline]
+    pub fn reads(&self, task: u32) -> bool {
+        !self.shape.dynamics.is_empty() || self.row_of(task).reads
     }
 
     /// Puts tasks in the static order, the first one last.
@@ -275,6 +296,31 @@ impl Run {
         self.sources_left -= 1;
         self.state[task as usize] = TaskState::Ready;
         Some(task)
+    }
+
+    /// Takes sources that stand side by side and are next in the static order, no more than `most`, and gives them out; the
+    /// first, and how many.
+    pub fn lease_sources(&mut self, most: u32) -> Range<u32> {
+        // With several ranges, or where only what is wanted is a source, the next one may stand elsewhere.
+        let Some(first) = self.peek_source().filter(|_| self.sources.len() == 1 && self.mode != OutputMode::Stream)
+        else {
+            return 0..0;
+        };
+        let end = self.source_ends[self.source_ends.partition_point(|end| *end <= first)];
+        let is_source = |state: &[TaskState], waiting: &[u32], task: u32| {
+            waiting[task as usize] == 0 && state[task as usize] == TaskState::New
+        };
+        let mut task = first;
+        while task < end && task - first < most && is_source(&self.state, &self.waiting, task) {
+            self.state[task as usize] = TaskState::Leased;
+            task += 1;
+        }
+        self.sources_left -= task - first;
+        let next = (task..end).find(|next| is_source(&self.state, &self.waiting, *next));
+        self.sources.clear();
+        self.sources.extend(next.map(|next| Reverse((self.shape.position(next), next))));
+        self.leased += task - first;
+        first..task
     }
 
     /// Whether tasks may still start: it was not stopped, and outputs are missing.
@@ -336,6 +382,43 @@ impl Run {
         }
     }
 
+    /// Tasks have run, each of which gave one piece of so many bytes.
+    pub fn each_to_done(&mut self, tasks: &[(u32, u64)], scratch: &mut Scratch, actions: &mut Actions) {
+        let mut tasks = tasks;
+        while let Some((first, bytes)) = tasks.first().copied() {
+            let row = self.row_of(self.shape.owner_of(first));
+            let alone = self.shape.one_each() && !row.reads && !row.read && self.ending.is_none();
+            let alone_too =
+                |(task, bytes): &(u32, u64)| *task < row.end && *task >= row.first && *bytes < WORTH_SPILLING;
+            let count = if alone { tasks.iter().take_while(|task| alone_too(task)).count() } else { 0 };
+            if count == 0 {
+                self.leased_to_done(first, &[bytes], scratch, actions);
+                tasks = &tasks[1..];
+                continue;
+            }
+            let (these, rest) = tasks.split_at(count);
+            self.alone_to_done(row.layer, these, actions);
+            tasks = rest;
+        }
+    }
+
+    /// As [`Run::leased_to_done`], for tasks of a layer that reads nothing and is not read, and whose pieces nobody would
+    /// spill: there is only to count.
+    fn alone_to_done(&mut self, layer: u32, tasks: &[(u32, u64)], actions: &mut Actions) {
+        let (mut known, uniform) = (self.layer_bytes[layer as usize], self.uniform[layer as usize]);
+        for (task, bytes) in tasks {
+            debug_assert!(self.state[*task as usize] == TaskState::Leased, "task {task} is done");
+            self.state[*task as usize] = TaskState::Done;
+            self.ledger.unreserve(*task);
+            let output = self.ledger.is_output(*task);
+            self.outputs_left -= u32::from(output);
+            self.ledger.made(*task, *bytes, 0, output, actions);
+            known = learned(known, *bytes, uniform);
+        }
+        self.leased -= tasks.len() as u32;
+        self.layer_bytes[layer as usize] = known;
+    }
+
     /// A task has run and gave pieces of so many bytes.
     pub fn leased_to_done(&mut self, task: u32, bytes: &[u64], scratch: &mut Scratch, actions: &mut Actions) {
         // What the one before it gave is not looked at any more once the run is ending.
@@ -351,9 +434,14 @@ impl Run {
             return;
         }
 
+        let plain = self.shape.dynamics.is_empty();
+        let LayerRow { layer, reads, read, .. } = self.row_of(self.shape.owner_of(task));
         scratch.ready.clear();
         for (piece, bytes) in pieces.clone().zip(bytes) {
-            let consumers = self.shape.consumers(piece, &mut scratch.consumers);
+            let consumers = match plain && !read {
+                true => &[],
+                false => self.shape.consumers(piece, &mut scratch.consumers),
+            };
             for consumer in consumers {
                 let waiting = &mut self.waiting[*consumer as usize];
                 *waiting -= 1;
@@ -361,21 +449,14 @@ impl Run {
                     scratch.ready.push(*consumer);
                 }
             }
-            if self.ledger.is_output(piece) {
-                self.outputs_left -= 1;
-            }
-            self.ledger.made(piece, *bytes, consumers.len() as u32, actions);
+            let output = self.ledger.is_output(piece);
+            self.outputs_left -= u32::from(output);
+            self.ledger.made(piece, *bytes, consumers.len() as u32, output, actions);
         }
 
         let total = bytes.iter().sum::<u64>();
-        let layer = self.layer_of(task);
         let known = &mut self.layer_bytes[layer as usize];
-        *known = match self.uniform[layer as usize] {
-            true => (*known).max(total),
-            // What tasks that differ gave of late tells what the next one may give.
-            false if *known == 0 => total,
-            false => *known - *known / 8 + total / 8,
-        };
+        *known = learned(*known, total, self.uniform[layer as usize]);
         if total >= WORTH_SPILLING && self.shape.topology.spillable(self.shape.owner_of(task)) {
             for piece in pieces.clone() {
                 self.note_heavy(piece, self.ledger.left[piece as usize] as usize);
@@ -384,10 +465,15 @@ impl Run {
             self.victims.extend(next.map(|next| (next, task)));
         }
 
-        // The one that is first in the static order is to be on top of the stack.
-        self.sort_last_first(&mut scratch.ready);
-        for task in scratch.ready.drain(..) {
-            self.new_to_ready(task);
+        if !scratch.ready.is_empty() {
+            // The one that is first in the static order is to be on top of the stack.
+            self.sort_last_first(&mut scratch.ready);
+            for task in scratch.ready.drain(..) {
+                self.new_to_ready(task);
+            }
+        }
+        if plain && !reads {
+            return;
         }
         self.pin(task, -1, &mut scratch.dependencies);
         for piece in self.shape.dependencies(task, &mut scratch.dependencies) {
@@ -469,6 +555,12 @@ impl Run {
         let row = self.row_of(owner);
         let declared = row.need.unwrap_or_else(|| self.shape.topology.need(owner));
         declared.max(self.layer_bytes[row.layer as usize])
+    }
+
+    /// The need of a task, where all of its layer have the same.
+    pub fn even_need(&self, task: u32) -> Option<u64> {
+        let row = self.row_of(self.shape.owner_of(task));
+        row.need.map(|declared| declared.max(self.layer_bytes[row.layer as usize]))
     }
 
     /// The first position at which a piece is read again, or an earlier one at which it was; outputs are taken after all.

@@ -51,6 +51,11 @@ impl Shape {
         }
     }
 
+    /// Whether each task gives one piece, of its own number, and none was split.
+    pub fn one_each(&self) -> bool {
+        self.one_each && self.dynamics.is_empty()
+    }
+
     /// Number of tasks, sub-tasks included.
     pub fn all_tasks(&self) -> u32 {
         self.tasks + self.dynamics.len() as u32

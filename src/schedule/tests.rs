@@ -143,7 +143,10 @@ fn a_chain_is_handed_over_one_by_one() {
     let mut talk = talk(2, 1 << 30);
     let heard = talk.submit(RUN, graph(&[&[], &[0], &[1]]), &[2], OutputMode::Collect);
     assert_eq!((heard.wake, heard.start.len()), (1, 0));
-    assert_eq!(talk.tell(&[Event::Arrived(1)]).start, [Start { worker: 1, run: RUN, task: 0, behind: false }]);
+    assert_eq!(
+        talk.tell(&[Event::Arrived(1)]).start,
+        [Start { worker: 1, run: RUN, task: 0, reads: true, behind: false }]
+    );
     assert_eq!(talk.starts(&[done(1, 0, 100), Event::Ask(1)]), [1]);
     assert!(talk.brain.is_last_use(RUN, 1, 0), "its only reader gets the value itself");
     assert_eq!(talk.starts(&[done(1, 1, 100), Event::Ask(1)]), [2]);
@@ -439,10 +442,10 @@ fn runs_share_memory_and_a_waiting_one_is_not_overtaken() {
     talk.submit(other, graph(&[&[]]).needs(60 * KIB), &[0], OutputMode::Collect);
     assert!(talk.tell(&[Event::Arrived(1)]).start.is_empty(), "there is no room for another one");
     let heard = talk.tell(&[done(0, 0, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1, behind: false }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: RUN, task: 1, reads: true, behind: false }]);
     // From then on they take turns.
     let heard = talk.tell(&[done(0, 1, 64), Event::Ask(0)]);
-    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0, behind: false }]);
+    assert_eq!(heard.start, [Start { worker: 0, run: other, task: 0, reads: true, behind: false }]);
     let heard = talk.tell(&[Event::Done { worker: 0, run: other, task: 0, bytes: 64 }, Event::Ask(0)]);
     assert_eq!((&heard.gone[..], heard.start.len()), (&[other][..], 1));
 }

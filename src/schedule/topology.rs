@@ -48,6 +48,18 @@ pub trait Topology: Send + Sync {
         None
     }
 
+    /// Whether any task of a layer reads anything.
+    fn reads(&self, layer: u32) -> bool {
+        let _ = layer;
+        true
+    }
+
+    /// Whether anything of a layer is read.
+    fn is_read(&self, layer: u32) -> bool {
+        let _ = layer;
+        true
+    }
+
     /// Whether each task gives one piece, which then has the task's number.
     fn one_piece_each(&self) -> bool {
         false

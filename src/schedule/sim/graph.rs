@@ -127,6 +127,12 @@ impl Graph {
         position
     }
 
+    fn tasks_of(&self, layer: u32) -> impl Iterator<Item = u32> {
+        let start = self.layer_of.partition_point(|of| *of < layer);
+        let end = self.layer_of.partition_point(|of| *of <= layer);
+        start as u32..end as u32
+    }
+
     /// What a sealing task counted; `None` for other tasks.
     pub fn counted(&self, task: u32) -> Option<&[u64]> {
         self.seals.iter().find(|seal| seal.0 == task).map(|seal| seal.1.as_slice())
@@ -435,6 +441,24 @@ impl Topology for Graph {
 
     fn need(&self, task: u32) -> u64 {
         self.need[task as usize]
+    }
+
+    fn even_need(&self, layer: u32) -> Option<u64> {
+        let mut needs = self.tasks_of(layer).map(|task| self.need(task));
+        let first = needs.next()?;
+        needs.all(|need| need == first).then_some(first)
+    }
+
+    fn reads(&self, layer: u32) -> bool {
+        self.tasks_of(layer).any(|task| !self.inputs[task as usize].is_empty())
+    }
+
+    fn is_read(&self, layer: u32) -> bool {
+        self.tasks_of(layer).flat_map(|task| self.pieces_of(task)).any(|piece| !self.readers[piece as usize].is_empty())
+    }
+
+    fn one_piece_each(&self) -> bool {
+        self.task_of.len() == self.layer_of.len()
     }
 
     fn uniform(&self, layer: u32) -> bool {
