@@ -288,6 +288,7 @@ impl Shared {
         let mut last: Option<Record> = None;
         // The layer of the task before: that of the next one nearly always.
         let mut layer: Option<&Layer> = None;
+        let mut even_bytes = None;
         loop {
             let todo = {
                 let mut lease = lock(&seat.lease);
@@ -308,12 +309,14 @@ impl Shared {
                 }
                 let at = owner.map_or(usize::MAX, |owner| run.graph.layer_at(owner));
                 layer = run.graph.layers().get(at);
+                even_bytes = layer.and_then(Layer::even_bytes);
                 timing = Timing { layer: at as u32, tasks: 0, nanos: 0, bytes_out: 0 };
             }
             let (Some(todo), Some(layer)) = (todo, layer) else {
                 return unreported >= enough && !lock(&seat.lease).todo.is_empty();
             };
-            let record = self.run_task(worker, &run, layer, &todo, local);
+            let even_bytes = if todo.part.is_none() { even_bytes } else { None };
+            let record = self.run_task(worker, &run, layer, even_bytes, &todo, local);
             let bytes = local.bytes.iter().sum::<u64>();
             unreported += bytes;
             timing.tasks += 1;
@@ -322,7 +325,15 @@ impl Shared {
         }
     }
 
-    fn run_task(&self, worker: Worker, run: &RunState, layer: &Layer, todo: &Todo, local: &mut Local) -> Record {
+    fn run_task(
+        &self,
+        worker: Worker,
+        run: &RunState,
+        layer: &Layer,
+        even_bytes: Option<u64>,
+        todo: &Todo,
+        local: &mut Local,
+    ) -> Record {
         let pieces = match todo.part {
             None => layer.pieces_of(todo.task),
             // Sub-tasks stand behind the tasks of the graph, and give one piece each.
@@ -346,6 +357,10 @@ impl Shared {
             layer.run(owner, todo.part.map(|part| part.part), &context, &mut Inputs::new(inputs), &mut out)?;
             if chunks.len() != pieces.len() {
                 return Err(Error::internal(format!("gave {} pieces instead of {}", chunks.len(), pieces.len())));
+            }
+            if let Some(each) = even_bytes {
+                bytes.extend(chunks.iter().map(|_| each));
+                return Ok(());
             }
             for (place, chunk) in chunks.iter().enumerate() {
                 let kind = match todo.part {

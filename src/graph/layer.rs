@@ -213,6 +213,14 @@ impl Layer {
         }
     }
 
+    /// The bytes of each piece of its tasks, where they are known to be the same.
+    pub(crate) fn even_bytes(&self) -> Option<u64> {
+        match &self.body {
+            Body::Regular { op, .. } => op.kind().even_bytes(),
+            Body::Explicit(_) => None,
+        }
+    }
+
     /// What the engine knows about the pieces of the parts of one of its tasks.
     pub(crate) fn part_kind(&self, owner: u32) -> &'static dyn Kind {
         match &self.body {

@@ -179,6 +179,31 @@ impl Ledger {
         }
     }
 
+    /// Pieces were made that nobody reads, each by the task of its number, for which bytes may be set aside; how many of them
+    /// are outputs.
+    pub fn made_unread(&mut self, pieces: &[(u32, u64)], actions: &mut Actions) -> u32 {
+        let collects = self.mode == OutputMode::Collect;
+        let (mut outputs, mut reserved, mut delivered, mut result_bytes) = (0, 0, 0, 0);
+        for (piece, bytes) in pieces {
+            let output = self.is_output(*piece);
+            outputs += u32::from(output);
+            if output && collects {
+                let size = cells(*bytes);
+                reserved += u64::from(std::mem::replace(&mut self.size[*piece as usize], size));
+                delivered += u64::from(size);
+                result_bytes += bytes;
+                self.place[*piece as usize] = Place::Gone;
+            } else {
+                self.unreserve(*piece);
+                self.made(*piece, *bytes, 0, output, actions);
+            }
+        }
+        self.reserved -= reserved * CELL;
+        self.delivered += delivered * CELL;
+        self.result_bytes += result_bytes;
+        outputs
+    }
+
     /// One reader of a piece is through with it.
     pub fn unread(&mut self, piece: u32, actions: &mut Actions) {
         let left = &mut self.left[piece as usize];

@@ -409,14 +409,11 @@ impl Run {
         for (task, bytes) in tasks {
             debug_assert!(self.state[*task as usize] == TaskState::Leased, "task {task} is done");
             self.state[*task as usize] = TaskState::Done;
-            self.ledger.unreserve(*task);
-            let output = self.ledger.is_output(*task);
-            self.outputs_left -= u32::from(output);
-            self.ledger.made(*task, *bytes, 0, output, actions);
             known = learned(known, *bytes, uniform);
         }
-        self.leased -= tasks.len() as u32;
         self.layer_bytes[layer as usize] = known;
+        self.leased -= tasks.len() as u32;
+        self.outputs_left -= self.ledger.made_unread(tasks, actions);
     }
 
     /// A task has run and gave pieces of so many bytes.

@@ -185,6 +185,11 @@ pub trait Kind: Send + Sync + 'static {
     /// buffer once. A type of which nothing is known counts its `size_of`.
     fn bytes(&self, chunk: &Chunk) -> u64;
 
+    /// What [`Kind::bytes`] is, where it is the same for all chunks.
+    fn even_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// How to spill a chunk; `None` where it has to stay in memory.
     fn codec(&self) -> Option<&dyn Codec>;
 }
@@ -218,6 +223,10 @@ impl<T: Any + Send + Sync> Kind for Plain<T> {
         size_of::<T>() as u64 + size::heap_bytes(expect::<T>(chunk)).unwrap_or(0)
     }
 
+    fn even_bytes(&self) -> Option<u64> {
+        size::is_even::<T>().then_some(size_of::<T>() as u64)
+    }
+
     fn codec(&self) -> Option<&dyn Codec> {
         codec::natural::<T>()
     }
@@ -231,6 +240,10 @@ impl<T: Serialize + DeserializeOwned + Any + Send + Sync> Kind for Serde<T> {
     fn bytes(&self, chunk: &Chunk) -> u64 {
         let value = expect::<T>(chunk);
         size_of::<T>() as u64 + size::heap_bytes(value).unwrap_or_else(|| codec::measure::heap_bytes(value))
+    }
+
+    fn even_bytes(&self) -> Option<u64> {
+        size::is_even::<T>().then_some(size_of::<T>() as u64)
     }
 
     fn codec(&self) -> Option<&dyn Codec> {

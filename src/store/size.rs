@@ -9,12 +9,16 @@ use ndarray::{Array as NdArray, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
 
 use crate::store::Block;
 
+/// Whether values of a type have no heap memory of their own: what needs no drop owns none.
+pub(crate) fn is_even<T>() -> bool {
+    !std::mem::needs_drop::<T>()
+}
+
 /// The heap bytes of a value, `None` where its type is not known here.
 ///
 /// The comparisons are of constants: in an optimized build each instance keeps the one line that applies.
 pub(crate) fn heap_bytes<T: Any>(value: &T) -> Option<u64> {
-    if !std::mem::needs_drop::<T>() {
-        // What needs no drop owns no memory.
+    if is_even::<T>() {
         return Some(0);
     }
     let value: &dyn Any = value;
