@@ -96,12 +96,18 @@ impl Watch for Watching {
     }
 
     fn task(&self, graph: &Graph, times: &TaskTimes) {
-        let layer = graph.layer_at(times.task);
-        let place = times.task - graph.layers()[layer].tasks.start;
+        let at = graph.layer_at(times.task);
+        let layer = &graph.layers()[at];
+        let place = times.task - layer.tasks.start;
+        let index = match &layer.body {
+            Body::Regular { .. } => layer.index(place),
+            // Calls are known by where they stand.
+            Body::Explicit(_) => place,
+        };
         self.observers.notify(&RunEvent::Task(&TaskRecord {
             run: self.plan.run,
-            layer: layer as u32,
-            index: u64::from(graph.layers()[layer].index(place)),
+            layer: at as u32,
+            index: u64::from(index),
             member: None,
             thread: times.worker,
             start: self.since + times.start,

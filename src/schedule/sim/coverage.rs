@@ -36,6 +36,7 @@ pub(super) enum Seen {
     Useless,
     LateWake,
     Behind,
+    ReadsNothing,
     End,
 }
 
@@ -72,6 +73,7 @@ const ALL: [Seen; Seen::End as usize] = {
         Useless,
         LateWake,
         Behind,
+        ReadsNothing,
     ]
 };
 

@@ -157,7 +157,7 @@ impl World {
 
     /// Gives 1 if the task was let in just now, and not when its inputs began to be read.
     fn obey_start(&mut self, start: Start, run: usize) -> u32 {
-        let Start { worker, task, behind, .. } = start;
+        let Start { worker, task, reads, behind, .. } = start;
         say!(self, "  -> start task {task} of run {run} on {worker}");
         self.seen.tasks += 1;
         let model = &mut self.runs[run];
@@ -170,6 +170,10 @@ impl World {
                 missing.push(piece);
             }
             known.pins += 1;
+        }
+        if !reads {
+            self.seen.saw(Seen::ReadsNothing);
+            assert_eq!(model.inputs(task).len(), 0, "run {run}: task {task} is said to read nothing");
         }
         let ahead = self.workers[worker as usize].queue.back().map(|(run, task, _)| (*run, *task));
         if behind {
