@@ -199,7 +199,7 @@ impl Draft {
             }
             Body::Explicit(calls) => {
                 // Which layers it reads: each gets the inverse of the edges into it.
-                let mut below: Vec<bool> = vec![false; self.graph.layers.len()];
+                let mut below: Vec<usize> = Vec::new();
                 let mut last: Range<u32> = 0..0;
                 for piece in calls.reads.rows_flat() {
                     if *piece >= first_piece || last.contains(piece) {
@@ -207,9 +207,16 @@ impl Draft {
                     }
                     let at = self.graph.layer_at_piece(*piece);
                     last = self.graph.layers[at].pieces.clone();
-                    below[at] = true;
+                    if below.len() == below.capacity() {
+                        // Tasks that read two layers in turn name each of them over and over.
+                        below.sort_unstable();
+                        below.dedup();
+                    }
+                    below.push(at);
                 }
-                for (at, _) in below.iter().enumerate().filter(|(_, read)| **read) {
+                below.sort_unstable();
+                below.dedup();
+                for at in below {
                     let lower = &mut self.graph.layers[at];
                     let count = lower.pieces.end - lower.pieces.start;
                     lower.explicit_readers.push(calls.reads.invert(lower.pieces.start, count, first_task));
@@ -233,8 +240,10 @@ impl Draft {
     }
 }
 
-/// Names each piece once; where some were named twice, also says which piece each result is.
-pub(super) fn distinct(outputs: Vec<Range<u32>>) -> (Vec<Range<u32>>, Option<Arc<[u32]>>) {
+/// Names each piece once; where some were named twice, also says which piece each result is. What is wanted of rows without
+/// values is dropped: an empty range may begin where another does, and ranges are looked for by their ends.
+pub(super) fn distinct(mut outputs: Vec<Range<u32>>) -> (Vec<Range<u32>>, Option<Arc<[u32]>>) {
+    outputs.retain(|range| !range.is_empty());
     let apart = |ranges: &[Range<u32>]| ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
     if apart(&outputs) {
         return (outputs, None);

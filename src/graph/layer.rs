@@ -234,7 +234,7 @@ impl Layer {
 #[derive(Clone, Default)]
 pub struct Graph {
     pub(super) layers: Vec<Layer>,
-    /// The pieces that are the results.
+    /// The pieces that are the results; no range is empty.
     pub(super) outputs: Vec<Range<u32>>,
     /// Per result its place among the output pieces; none where result `n` is output piece `n`.
     pub(super) results: Option<Arc<[u32]>>,

@@ -55,7 +55,8 @@ impl Promise {
                         below.meta.name, input.pattern
                     ));
                 }
-                if !below.readers.contains(&(at as u32, slot as u32)) {
+                // Layers stand in order, and so do those that read one.
+                if below.readers.binary_search(&(at as u32, slot as u32)).is_err() {
                     return Some(format!("`{}` does not know that `{name}` reads it", below.meta.name));
                 }
             }
