@@ -99,3 +99,40 @@ fn a_chain() {
     println!("chain: {bytes:.1} bytes per task");
     assert!(bytes <= bound(160.0), "{bytes} bytes per task");
 }
+
+/// Copies of small plans cost about what the plans do.
+#[test]
+fn copies_behind_gates() {
+    let tasks = 50_000;
+    let bytes = bytes_per_task(tasks, 0, |runtime| {
+        let mut last = delayed(|| 0u64);
+        for _ in 0..tasks {
+            last = delayed(|| 1).bind(&last);
+        }
+        assert_eq!(last.compute_on(runtime).unwrap(), 1);
+    });
+    println!("nested copies: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(1000.0), "{bytes} bytes per task");
+    let bytes = bytes_per_task(tasks, 8, |runtime| {
+        let source = delayed(|| 1u64);
+        let all: Vec<Delayed<u64>> = (0..tasks).map(|_| source.fresh()).collect();
+        assert_eq!(Delayed::all(&all).compute_on(runtime).unwrap().len(), tasks as usize);
+    });
+    println!("copies: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(500.0), "{bytes} bytes per task");
+}
+
+#[test]
+fn tasks_of_two_inputs() {
+    let tasks = 200_000;
+    let bytes = bytes_per_task(tasks, 0, |runtime| {
+        let (mut last, mut before) = (delayed(|| 1u64), delayed(|| 1u64));
+        for _ in 0..tasks {
+            let next = delayed_with((&last, &before), |(a, b)| (a + b) % 1_000_003);
+            before = std::mem::replace(&mut last, next);
+        }
+        assert!(last.compute_on(runtime).unwrap() > 0);
+    });
+    println!("two inputs: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+}

@@ -31,6 +31,7 @@ pub(super) enum Special<'a> {
 struct World<'a> {
     /// The values that addresses of nodes stand for.
     map: AddressMap,
+    /// What its sources wait for, and the world that stands in.
     gate: Option<&'a NodeRef>,
     outer: u32,
     /// What stands for the first nodes with a key.
@@ -145,6 +146,9 @@ impl<'a> Step<'a> {
     }
 }
 
+/// After so many places the walk gives back memory.
+const SHRINK: u32 = 1 << 15;
+
 /// In the map of a world: seen, and not finished. Values have less numbers.
 const OPEN: u32 = AddressMap::NONE - 1;
 
@@ -162,7 +166,14 @@ impl<'a> Flat<'a> {
         while let Some(step) = stack.pop() {
             match step.what() {
                 What::Look => flat.look(step, &mut stack, &mut pending)?,
-                What::Node | What::Gated => flat.finish(step, &mut pending)?,
+                What::Node | What::Gated => {
+                    flat.finish(step, &mut pending)?;
+                    if flat.len().is_multiple_of(SHRINK) {
+                        // From here on the lists of the graph grow while these become shorter.
+                        stack.shrink_to(2 * stack.len());
+                        pending.shrink_to(2 * pending.len());
+                    }
+                }
                 What::Alias => flat.finish_alias(step, &mut pending)?,
                 What::Enter => flat.world = step.number(),
             }
@@ -173,7 +184,8 @@ impl<'a> Flat<'a> {
 
     fn look(&mut self, step: Step<'a>, stack: &mut Vec<Step<'a>>, pending: &mut Vec<Pending>) -> Result<()> {
         let (handle, goal, number) = (step.handle, step.goal(), self.world);
-        let World { map, keyed, gate, outer } = &mut self.worlds[number as usize];
+        let inner = self.worlds.len() as u32;
+        let World { map, keyed, gate: around, outer } = &mut self.worlds[number as usize];
         if goal == Goal::MAP {
             let seen = map.entry(handle.address());
             if *seen != AddressMap::NONE {
@@ -195,11 +207,12 @@ impl<'a> Flat<'a> {
                 node.visit(&mut |input| inputs.push(input));
                 let Some((target, gate)) = inputs.split_first() else { return Ok(()) };
                 if alias.copies {
-                    let inner = self.worlds.len() as u32;
                     if inner >= MOST {
                         return Err(too_many("copies"));
                     }
-                    self.worlds.push(World { gate: gate.first().copied(), outer: number, ..World::default() });
+                    // What has no gate of its own waits at the one around it.
+                    let (gate, outer) = gate.first().map_or((*around, *outer), |gate| (Some(*gate), number));
+                    self.worlds.push(World { gate, outer, ..World::default() });
                     stack.push(Step::new(handle, What::Alias, inner, goal));
                     stack.push(Step::new(handle, What::Enter, number, goal));
                     self.world = inner;
@@ -237,7 +250,7 @@ impl<'a> Flat<'a> {
             stack[own + 1..].reverse();
         }
         // The sources of a copy wait at its gate; of a node with layers only those know which of them are sources.
-        if let Some(gate) = *gate
+        if let Some(gate) = *around
             && (layers || pending.len() == first)
         {
             pending.push(Pending::at(gate.address()));
@@ -288,7 +301,12 @@ impl<'a> Flat<'a> {
         let mut target = None;
         node.visit(&mut |input| target = target.or(Some(input)));
         let Some(target) = target else { return Ok(()) };
-        let mut value = self.worlds[step.number() as usize].map.get(target.address());
+        let inner = step.number();
+        let mut value = self.worlds[inner as usize].map.get(target.address());
+        if inner != self.world {
+            // All of the copy is placed. Worlds stand in each other, so it is the last one.
+            self.worlds.truncate(inner as usize);
+        }
         if alias.piece > 0 {
             let of = self.place_of(value);
             value = match self.special(of) {

@@ -180,3 +180,58 @@ fn rows_of_nothing_behind_a_gate() {
         assert_eq!(dealt.all().bind(&gate).compute_on(&runtime).unwrap(), [0, 0, 0]);
     }
 }
+
+/// What a row of nothing asks for begins where another result does.
+#[test]
+fn rows_of_nothing_beside_other_results() {
+    let none = DelayedVec::from_fn(0, |i| i);
+    let dealt = none.all_to_all(3, |_| vec![0u8; 3], |parts| parts.len());
+    for (cull, fuse) in [(true, true), (true, false), (false, true), (false, false)] {
+        let runtime =
+            Runtime::builder().threads(2).set("optimize.cull", cull).set("optimize.fuse", fuse).build().unwrap();
+        assert_eq!((delayed(|| 1), &none).compute_on(&runtime).unwrap(), (1, vec![]));
+        assert_eq!((&none.all(), &none).compute_on(&runtime).unwrap(), (vec![], vec![]));
+        assert_eq!((none.tree_reduce(|a, _| a), &none).compute_on(&runtime).unwrap(), (None, vec![]));
+        let all = (&none, &dealt, &none, dealt.map(|len| len + 1), &none).compute_on(&runtime).unwrap();
+        assert_eq!(all, (vec![], vec![0, 0, 0], vec![], vec![1, 1, 1], vec![]));
+        let kept = (&none, &dealt, &none).persist_on(&runtime).unwrap();
+        assert_eq!(kept.compute_on(&runtime).unwrap(), (vec![], vec![0, 0, 0], vec![]));
+    }
+}
+
+/// A copy inside a copy waits for the gate of that one where it has none of its own.
+#[test]
+fn fresh_copies_wait_at_the_gate_around_them() {
+    let log = Log::default();
+    let (slow, quick) = (log.clone(), log.clone());
+    let gate = delayed(move || {
+        // Time for those who do not wait.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        slow.note("gate");
+    });
+    let source = delayed(move || quick.note("source"));
+    let bound = [
+        source.fresh().bind(&gate),
+        source.map(|_| ()).fresh().map(|_| ()).fresh().bind(&gate),
+        source.bind(delayed(|| 1)).fresh().bind(&gate),
+        DelayedVec::from_fn(1, u64::from).map_with(&source, |_, _| ()).get(0).fresh().bind(&gate),
+    ];
+    for (case, bound) in bound.iter().enumerate() {
+        bound.compute_on(&Runtime::builder().threads(2).build().unwrap()).unwrap();
+        assert_eq!(log.take(), ["gate", "source"], "{case}");
+    }
+}
+
+/// Two types of one name are two types.
+#[test]
+fn equal_keys_of_types_of_equal_names() {
+    let number = {
+        struct Same(u64);
+        delayed(|| Same(5)).pure("key").map(|same| same.0)
+    };
+    let text = {
+        struct Same(String);
+        delayed(|| Same("five".into())).pure("key").map(|same| same.0.clone())
+    };
+    assert_eq!(compute((&number, &text)).unwrap(), (5, "five".to_string()));
+}
