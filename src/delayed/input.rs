@@ -9,8 +9,16 @@ use crate::error::Result;
 use crate::graph::Inputs as TaskInputs;
 use crate::plan::NodeRef;
 
-/// Inputs as they are held by a task.
-pub trait Held: Send + Sync + 'static {
+mod sealed {
+    /// What holds inputs has to own them alone: a plan takes a node with one handle to be read once.
+    pub trait Sealed {}
+}
+
+use sealed::Sealed;
+
+/// Inputs as they are held by a task: delayed values, and tuples, vectors, options and maps of them. Not to be implemented
+/// elsewhere.
+pub trait Held: Sealed + Send + Sync + 'static {
     /// What the task's function is given: references in place of the delayed values.
     type View<'a>;
 
@@ -32,6 +40,8 @@ pub trait Inputs {
     /// Takes hold of them; cheap.
     fn hold(self) -> Self::Held;
 }
+
+impl<T> Sealed for Delayed<T> {}
 
 impl<T: Any + Send + Sync> Held for Delayed<T> {
     type View<'a> = &'a T;
@@ -62,6 +72,8 @@ impl<T: Any + Send + Sync> Inputs for &Delayed<T> {
         self.clone()
     }
 }
+
+impl<H> Sealed for Vec<H> {}
 
 impl<H: Held> Held for Vec<H> {
     type View<'a> = Vec<H::View<'a>>;
@@ -113,6 +125,8 @@ impl<I: Inputs, const N: usize> Inputs for [I; N] {
     }
 }
 
+impl<H> Sealed for Option<H> {}
+
 impl<H: Held> Held for Option<H> {
     type View<'a> = Option<H::View<'a>>;
 
@@ -145,6 +159,8 @@ where
 }
 
 // A map is given to the function with its keys by reference.
+
+impl<K, H, S> Sealed for HashMap<K, H, S> {}
 
 impl<K: Eq + Hash + Clone + Send + Sync + 'static, H: Held, S: BuildHasher + Default + Send + Sync + 'static> Held
     for HashMap<K, H, S>
@@ -182,6 +198,8 @@ where
     }
 }
 
+impl<K, H> Sealed for BTreeMap<K, H> {}
+
 impl<K: Ord + Clone + Send + Sync + 'static, H: Held> Held for BTreeMap<K, H> {
     type View<'a> = BTreeMap<&'a K, H::View<'a>>;
 
@@ -215,6 +233,8 @@ where
 
 macro_rules! tuples {
     ($($name:ident $place:tt),*) => {
+        impl<$($name),*> Sealed for ($($name,)*) {}
+
         impl<$($name: Held),*> Held for ($($name,)*) {
             type View<'a> = ($($name::View<'a>,)*);
 

@@ -5,15 +5,18 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::handle::Delayed;
-use super::many_ops::{Cut, Each};
+use super::many_ops::{Cut, Each, OfKind};
 use super::task::clone_of;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Request, Role, Sink};
 use crate::runtime::{Computable, Kept, Persist, Stream, finish_guarded};
-use crate::store::Chunk;
+use crate::store::{Chunk, chunk};
 
 /// How many values a step of a tree takes together.
 const TREE_FAN: u32 = 8;
@@ -196,6 +199,30 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     pub fn map<U: Any + Send + Sync>(&self, function: impl Fn(&T) -> U + Send + Sync + 'static) -> DelayedVec<U> {
         let op = Each::new(move |_, inputs: &mut Inputs<'_>| Ok(function(inputs.get(0)?)));
         DelayedVec::of(Origin::caller(), vec![self.read(Pattern::OneToOne)], step("map", self.len, op))
+    }
+
+    /// The same values, each of which may be written to disk when memory is short, by serde.
+    ///
+    /// Blocks, text, vectors of numbers, arrays and tables can be spilled without this.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Trip(String, u32);
+    ///
+    /// let trips = DelayedVec::from_fn(100, |i| Trip(format!("trip {i}"), i)).spillable();
+    /// assert_eq!(trips.map(|trip| trip.1).tree_reduce(|a, b| a + b).compute()?, Some(4950));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spillable(&self) -> DelayedVec<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let op = OfKind(chunk::serde::<T>());
+        DelayedVec::of(Origin::caller(), vec![self.read(Pattern::OneToOne)], step("spillable", self.len, op))
     }
 
     /// A fallible function of each value, by reference.

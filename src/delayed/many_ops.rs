@@ -47,6 +47,20 @@ where
     }
 }
 
+/// The value as it is, of a kind of which more is known.
+pub(super) struct OfKind(pub &'static dyn Kind);
+
+impl LayerOp for OfKind {
+    fn run(&self, _: &TaskContext<'_>, _: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push_chunk(inputs.take_chunk(0)?);
+        Ok(())
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        self.0
+    }
+}
+
 /// One value cut into a fixed number of pieces.
 pub(super) struct Cut<F, T, P> {
     pub cut: F,

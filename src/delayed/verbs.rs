@@ -186,7 +186,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
     }
 
     /// The same task, known to do the same as every other one of this type with an equal key: of those that are
-    /// computed together one is run.
+    /// computed together one is run, the one that is met first; of the others not even the plans are looked at.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -197,7 +197,8 @@ impl<T: Any + Send + Sync> Delayed<T> {
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     pub fn pure(&self, key: impl Into<String>) -> Delayed<T> {
-        let key = format!("{}: {}", std::any::type_name::<T>(), key.into());
+        // Names of types are not unique.
+        let key = format!("{:?}: {}", std::any::TypeId::of::<T>(), key.into());
         self.alias(Alias { key: Some(key), ..Alias::default() }, ())
     }
 

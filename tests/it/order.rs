@@ -117,80 +117,106 @@ fn folds_of_several_inputs() {
     assert!(most <= 5, "{most} values at a time");
 }
 
+type One = (Delayed<u64>, u64);
+type Row = (DelayedVec<u64>, Vec<u64>);
+
+fn mix(x: u64, y: u64) -> u64 {
+    x.wrapping_mul(31).wrapping_add(y) % 1_000_003
+}
+
+fn mix_all(values: impl IntoIterator<Item = u64>) -> u64 {
+    values.into_iter().fold(7, mix)
+}
+
 /// A plan out of arbitrary numbers, with what its values are to be.
-fn plan(steps: &[[u16; 5]]) -> Vec<(Delayed<u64>, u64)> {
-    let mut made: Vec<(Delayed<u64>, u64)> = Vec::new();
+fn plan(steps: &[[u16; 5]]) -> (Vec<One>, Vec<Row>) {
+    let mut made: Vec<One> = vec![(delayed(|| 1), 1)];
+    let mut rows: Vec<Row> = vec![(DelayedVec::from_fn(0, u64::from), Vec::new())];
     for (number, choice) in (0u64..).zip(steps) {
         let [what, first, second, third, size] = *choice;
-        let pick = |at: u16| made.get(usize::from(at) % made.len().max(1)).cloned();
-        let source = (delayed(move || number), number);
-        let Some(((a, x), (b, y), (c, z))) =
-            pick(first).zip(pick(second)).zip(pick(third)).map(|((a, b), c)| (a, b, c))
-        else {
-            made.push(source);
-            continue;
-        };
-        let size = u32::from(size % 5) + 1;
-        let mix = |x: u64, y: u64| x.wrapping_mul(31).wrapping_add(y) % 1_000_003;
-        let new = match what % 14 {
-            0 | 1 => source,
-            2 => (a.map(move |x| mix(*x, number)), mix(x, number)),
-            3 | 4 => (delayed_with((&a, &b), move |(x, y)| mix(*x, *y)), mix(x, y)),
+        let pick = |at: u16| made[usize::from(at) % made.len()].clone();
+        let ((a, x), (b, y), (c, z)) = (pick(first), pick(second), pick(third));
+        let (row, items) = rows[usize::from(third) % rows.len()].clone();
+        let at = usize::from(second) % items.len().max(1);
+        let size = u32::from(size % 5);
+        match what % 20 {
+            0 | 1 => made.push((delayed(move || number), number)),
+            2 => made.push((a.map(move |x| mix(*x, number)), mix(x, number))),
+            3 | 4 => made.push((delayed_with((&a, &b), |(x, y)| mix(*x, *y)), mix(x, y))),
             5 => {
-                let value = [x, y, z, y].into_iter().reduce(mix).unwrap();
-                (delayed_with(vec![&a, &b, &c, &b], move |all| all.into_iter().copied().reduce(mix).unwrap()), value)
+                let all = delayed_with(vec![&a, &b, &c, &b], |all| mix_all(all.into_iter().copied()));
+                made.push((all, mix_all([x, y, z, y])));
             }
-            6 => (a.named(format!("step {number}")), x),
+            6 => made.push((a.named(format!("step {number}")), x)),
             7 => {
-                let piece = u32::from(second) % size;
-                let split =
-                    a.map(move |x| (0..size).map(|at| mix(*x, u64::from(at))).collect::<Vec<u64>>()).split(size);
-                (split[piece as usize].clone(), mix(x, u64::from(piece)))
+                let piece = u32::from(second) % (size + 1);
+                let pieces = a.map(move |x| (0..=size).map(|at| mix(*x, u64::from(at))).collect::<Vec<u64>>());
+                made.push((pieces.split(size + 1)[piece as usize].clone(), mix(x, u64::from(piece))));
             }
-            8 => (a.bind(&b), x),
-            9 => (a.wait_on((&b, &c)), x),
-            10 => (delayed(move || x).pure(format!("{x}")).map(move |x| mix(*x, 1)), mix(x, 1)),
-            // Layers between the tasks.
-            11 => {
-                let row = DelayedVec::from_fn(size, move |at| mix(number, u64::from(at)));
-                let row = row.map_with(&a, move |item, x| mix(*item, *x));
-                let at = u32::from(second) % size;
-                (row.get(at), mix(mix(number, u64::from(at)), x))
+            8 => made.push((a.bind(&b), x)),
+            9 => made.push((a.wait_on((&b, &c)), x)),
+            10 => made.push((delayed(move || x).pure(format!("{x}")).map(|x| mix(*x, 1)), mix(x, 1))),
+            11 => made.push((a.fresh(), x)),
+            12 => made.push((a.fresh().bind(b.bind(&c)).pure(format!("bound {x}")), x)),
+            // Rows: layers before, between and after the tasks; also of nothing.
+            13 => {
+                let items = (0..size).map(|at| number + u64::from(at)).collect();
+                rows.push((DelayedVec::from_fn(size, move |at| number + u64::from(at)), items));
             }
-            12 => {
-                let row = DelayedVec::from_fn(size, u64::from).map_with(&b, move |item, y| mix(*item, *y));
-                let value = (0..size).map(|at| mix(u64::from(at), y)).sum::<u64>();
-                (row.all().map(|all| all.iter().sum()).named("sum of a row"), value)
+            14 => {
+                let items = items.iter().map(|item| mix(*item, x)).collect();
+                rows.push((row.map_with(&a, |item, x| mix(*item, *x)), items));
             }
-            _ => {
-                let at = u32::from(third) % size;
-                let row = DelayedVec::from_fn(size, move |at| number + u64::from(at));
-                (row.get(at).named("one of a row").map(move |x| mix(*x, 2)), mix(number + u64::from(at), 2))
+            15 => {
+                let window =
+                    |at: usize| mix_all(items[at.saturating_sub(1)..(at + 2).min(items.len())].iter().copied());
+                let windows = (0..items.len()).map(window).collect();
+                rows.push((row.windows(1, 1, |items| mix_all(items.iter().map(|item| **item))), windows));
             }
-        };
-        made.push(new);
+            16 => {
+                let cut = move |item: u64| (0..u64::from(size)).map(|part| mix(item, part)).collect();
+                let parts = (0..u64::from(size)).map(|part| mix_all(items.iter().map(|item| mix(*item, part))));
+                rows.push((row.all_to_all(size, cut, |parts: Vec<u64>| mix_all(parts)), parts.collect()));
+            }
+            17 => {
+                let sum = row.tree_reduce(|a, b| a + b).named("sum of a row").map(|sum| sum.unwrap_or(3));
+                made.push((sum, items.iter().copied().reduce(|a, b| a + b).unwrap_or(3)));
+            }
+            18 if !items.is_empty() => made.push((row.get(at as u32).named("one of a row"), items[at])),
+            19 if !items.is_empty() => made.push((row.get(at as u32).bind(&a), items[at])),
+            _ => made.push((row.all().map(|all| mix_all(all.iter().copied())), mix_all(items))),
+        }
     }
-    made
+    (made, rows)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn any_plan_gives_its_values(
         steps in prop::collection::vec(any::<[u16; 5]>(), 1..40),
         wanted in prop::collection::vec(any::<u16>(), 1..6),
+        wanted_rows in prop::collection::vec(any::<u16>(), 0..4),
     ) {
-        let made = plan(&steps);
+        let (made, rows) = plan(&steps);
         let (asked, values): (Vec<Delayed<u64>>, Vec<u64>) =
             wanted.iter().map(|at| made[usize::from(*at) % made.len()].clone()).unzip();
+        let (asked_rows, row_values): (Vec<DelayedVec<u64>>, Vec<Vec<u64>>) =
+            wanted_rows.iter().map(|at| rows[usize::from(*at) % rows.len()].clone()).unzip();
+        let (asked, values) = ((asked, asked_rows), (values, row_values));
         // With all handles there, and again with those alone that are asked for.
         let (first, _) = EVERYWHERE[0].runtime(1 << 30);
         prop_assert_eq!(&asked.compute_on(&first).unwrap(), &values);
-        drop(made);
-        for fuse in [false, true] {
-            let runtime = Runtime::builder().threads(2).set("optimize.fuse", fuse).build().unwrap();
-            prop_assert_eq!(&asked.compute_on(&runtime).unwrap(), &values, "fused: {}", fuse);
+        drop((made, rows));
+        for passes in 0..4 {
+            let runtime = Runtime::builder()
+                .threads(2)
+                .set("optimize.fuse", passes & 1 > 0)
+                .set("optimize.cull", passes & 2 > 0)
+                .build()
+                .unwrap();
+            prop_assert_eq!(&asked.compute_on(&runtime).unwrap(), &values, "passes: {}", passes);
         }
     }
 }
