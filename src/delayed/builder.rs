@@ -174,7 +174,7 @@ impl GraphBuilder {
             target: OnceLock::new(),
         });
         self.forward.push(forward.clone());
-        let alias = Alias::default();
+        let alias = Alias::Piece(0);
         Key { value: Delayed::of(ForwardNode { forward, alias }) }
     }
 

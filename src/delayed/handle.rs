@@ -56,7 +56,7 @@ impl<T> fmt::Debug for Delayed<T> {
         let node = self.node.node();
         let what = match node.role() {
             Role::Task { .. } => node.label(),
-            Role::Alias(alias) => alias.name.as_deref().unwrap_or("alias").to_string(),
+            Role::Alias(alias) => alias.name().unwrap_or("alias").to_string(),
             Role::Layers => "layers".to_string(),
             Role::Poison(error) => return write!(f, "Delayed<{}>: {error}", std::any::type_name::<T>()),
         };
@@ -71,8 +71,7 @@ impl<T> Delayed<T> {
 
     /// One piece of a node.
     pub(crate) fn piece_of(node: &NodeRef, piece: u32) -> Delayed<T> {
-        let alias = Alias { piece, ..Alias::default() };
-        Delayed::of(AliasNode::new(alias, node.clone(), ()))
+        Delayed::of(AliasNode::new(Alias::Piece(piece), node.clone(), ()))
     }
 
     /// A handle of a node that gives one piece.
@@ -145,7 +144,7 @@ impl<T: Any + Send + Sync> Computable for Delayed<T> {
 /// The name a node was given, or what it is called without one.
 fn shown_name(node: &dyn Node) -> String {
     match node.role() {
-        Role::Alias(alias) => alias.name.as_deref().map_or_else(|| node.label(), str::to_string),
+        Role::Alias(alias) => alias.name().map_or_else(|| node.label(), str::to_string),
         _ => node.label(),
     }
 }

@@ -172,7 +172,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
 
     /// The same task under a name, for errors, profile and drawings.
     pub fn named(&self, name: impl Into<String>) -> Delayed<T> {
-        self.alias(Alias { name: Some(name.into().into_boxed_str()), ..Alias::default() }, ())
+        self.alias(Alias::Named(name.into().into_boxed_str()), ())
     }
 
     /// The same task, whose value may be written to disk when memory is short, by serde.
@@ -182,7 +182,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
     where
         T: Serialize + DeserializeOwned,
     {
-        self.alias(Alias { kind: Some(chunk::serde::<T>()), ..Alias::default() }, ())
+        self.alias(Alias::OfKind(chunk::serde::<T>()), ())
     }
 
     /// The same task, known to do the same as every other one of this type with an equal key: of those that are
@@ -199,7 +199,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
     pub fn pure(&self, key: impl Into<String>) -> Delayed<T> {
         // Names of types are not unique.
         let key = format!("{:?}: {}", std::any::TypeId::of::<T>(), key.into());
-        self.alias(Alias { key: Some(key), ..Alias::default() }, ())
+        self.alias(Alias::Pure(key.into_boxed_str()), ())
     }
 
     /// A copy of this value's whole plan of which nothing begins before the others have run.
@@ -207,12 +207,12 @@ impl<T: Any + Send + Sync> Delayed<T> {
     /// The tasks below run again for the copy. To wait with the value alone, see [`Delayed::wait_on`].
     #[track_caller]
     pub fn bind(&self, after: impl Inputs) -> Delayed<T> {
-        self.alias(Alias { copies: true, ..Alias::default() }, Delayed::checkpoint(after))
+        self.alias(Alias::Copy, Delayed::checkpoint(after))
     }
 
     /// A copy of this value's whole plan, whose tasks run for it alone.
     pub fn fresh(&self) -> Delayed<T> {
-        self.alias(Alias { copies: true, ..Alias::default() }, ())
+        self.alias(Alias::Copy, ())
     }
 
     /// The same value, once the others have run too.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::address_map::AddressMap;
-use super::node::{NodeRef, Role};
+use super::node::{Alias, NodeRef, Role};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Kind, StandIn, Tasks};
 
@@ -197,7 +197,9 @@ impl<'a> Flat<'a> {
         let layers = match node.role() {
             Role::Poison(error) => return Err(error.clone()),
             Role::Alias(alias) => {
-                if let Some(value) = alias.key.as_deref().and_then(|key| keyed.get(key)) {
+                if let Alias::Pure(key) = alias
+                    && let Some(value) = keyed.get(&**key)
+                {
                     // Another task does the same: what is below is not even looked at.
                     let value = *value;
                     self.tell(step, value, pending);
@@ -206,7 +208,7 @@ impl<'a> Flat<'a> {
                 let mut inputs = Vec::new();
                 node.visit(&mut |input| inputs.push(input));
                 let Some((target, gate)) = inputs.split_first() else { return Ok(()) };
-                if alias.copies {
+                if matches!(alias, Alias::Copy) {
                     if inner >= MOST {
                         return Err(too_many("copies"));
                     }
@@ -307,32 +309,39 @@ impl<'a> Flat<'a> {
             // All of the copy is placed. Worlds stand in each other, so it is the last one.
             self.worlds.truncate(inner as usize);
         }
-        if alias.piece > 0 {
-            let of = self.place_of(value);
-            value = match self.special(of) {
-                None => self.tasks.pieces_of(of).start + alias.piece,
-                Some(_) => {
-                    self.tasks.push_read(value);
-                    self.place(Arc::new(StandIn), 1, Some(Special::View { of, piece: alias.piece }))?
-                }
-            };
-        }
-        if alias.name.is_some() || alias.kind.is_some() {
-            if self.special(self.place_of(value)).is_some_and(|special| !matches!(special, Special::Renamed)) {
-                // One value of a layer: what is said of it does not hold for the others.
-                self.tasks.push_read(value);
-                value = self.place(Arc::new(StandIn), 1, Some(Special::Renamed))?;
+        match alias {
+            Alias::Piece(0) | Alias::Copy => {}
+            Alias::Piece(piece) => {
+                let of = self.place_of(value);
+                value = match self.special(of) {
+                    None => self.tasks.pieces_of(of).start + piece,
+                    Some(_) => {
+                        self.tasks.push_read(value);
+                        self.place(Arc::new(StandIn), 1, Some(Special::View { of, piece: *piece }))?
+                    }
+                };
             }
-            let naming = self.naming.entry(self.place_of(value)).or_default();
-            // The outermost alias is finished last, and counts.
-            naming.name = alias.name.as_deref().or(naming.name);
-            naming.kind = alias.kind.or(naming.kind);
-        }
-        if let Some(key) = &alias.key {
-            self.worlds[self.world as usize].keyed.entry(key).or_insert(value);
+            Alias::Named(name) => {
+                let name = Some(&**name);
+                self.naming(&mut value)?.name = name;
+            }
+            Alias::OfKind(kind) => self.naming(&mut value)?.kind = Some(*kind),
+            Alias::Pure(key) => {
+                self.worlds[self.world as usize].keyed.entry(key).or_insert(value);
+            }
         }
         self.tell(step, value, pending);
         Ok(())
+    }
+
+    /// What aliases say of the place of a value. One value of layers gets a place of its own for it: what is said of it does
+    /// not hold for the others.
+    fn naming(&mut self, value: &mut u32) -> Result<&mut Naming<'a>> {
+        if let Some(Special::Layers(_) | Special::View { .. }) = self.special(self.place_of(*value)) {
+            self.tasks.push_read(*value);
+            *value = self.place(Arc::new(StandIn), 1, Some(Special::Renamed))?;
+        }
+        Ok(self.naming.entry(self.place_of(*value)).or_default())
     }
 
     /// Tells those who read a node which value it stands for.

@@ -21,20 +21,25 @@ pub enum Role<'a> {
     Poison(&'a Error),
 }
 
-/// Another view of a node.
-#[derive(Default)]
-pub struct Alias {
-    /// Which of the node's pieces it is.
-    pub piece: u32,
+/// Another view of a node. What is said twice holds as the outermost view says it.
+pub enum Alias {
+    /// Only one of its pieces.
+    Piece(u32),
     /// The name its task gets.
-    pub name: Option<Box<str>>,
+    Named(Box<str>),
     /// What the engine is to know about its value, in place of what the node says.
-    pub kind: Option<&'static dyn Kind>,
-    /// Tasks with equal keys are one task.
-    pub key: Option<String>,
-    /// Whether everything below is to be run again for this view, and only after the node's further input has run, if it
-    /// has one.
-    pub copies: bool,
+    OfKind(&'static dyn Kind),
+    /// Of tasks with equal keys one is run.
+    Pure(Box<str>),
+    /// Everything below is run again for this view, and only after the node's further input has run, if it has one.
+    Copy,
+}
+
+impl Alias {
+    /// The name it gives.
+    pub fn name(&self) -> Option<&str> {
+        if let Alias::Named(name) = self { Some(name) } else { None }
+    }
 }
 
 /// A node of a plan.
