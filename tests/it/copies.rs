@@ -62,6 +62,12 @@ fn layers_wait_for_the_gate_too() {
     let dealt = DelayedVec::from_fn(3, |i| vec![i, i + 10]).all_to_all(2, |row| row, |parts| parts.iter().sum::<u32>());
     let sum = dealt.tree_reduce(|a, b| a + b);
     assert_eq!(compute((&sum, sum.bind(&gate), sum.fresh())).unwrap(), (Some(36), Some(36), Some(36)));
+}
+
+#[test]
+#[cfg(feature = "gzip")]
+fn tables_wait_for_the_gate_too() {
+    let closed: Delayed<i32> = try_delayed(|| Err("the gate is closed"));
     let read = chunkwise::dataframe::read_csv("examples/data/flights/*.csv.gz").null_values(["", "NA"]).open().unwrap();
     let rows = read.count_rows().to_delayed();
     assert!(rows.bind(&closed).compute().unwrap_err().to_string().contains("the gate is closed"));
