@@ -58,6 +58,8 @@ pub(super) struct Flat<'a> {
     worlds: Vec<World<'a>>,
     /// The world the walk is in.
     world: u32,
+    /// The value told last to [`Goal::NEXT`].
+    told: u32,
 }
 
 /// What an open node reads, until it is finished: a value, or the address of a node that will give one.
@@ -105,6 +107,8 @@ enum What {
     Node,
     /// The same, and the last of what it reads is its gate.
     Gated,
+    /// The same, and it reads one value alone, which is told just before: so chains leave no reads pending.
+    One,
     /// To stand for what it is a view of, which lies in the world of that number.
     Alias,
     /// From here on the walk is in the world of that number.
@@ -118,6 +122,9 @@ struct Goal(u32);
 impl Goal {
     /// All who read it find it by its address.
     const MAP: Goal = Goal(MOST);
+
+    /// The only one that reads it is the next to be finished.
+    const NEXT: Goal = Goal(MOST - 1);
 }
 
 /// More reads can not be pending, and more copies not be in a plan.
@@ -133,7 +140,7 @@ impl<'a> Step<'a> {
     }
 
     fn what(self) -> What {
-        const ALL: [What; 5] = [What::Look, What::Node, What::Gated, What::Alias, What::Enter];
+        const ALL: [What; 6] = [What::Look, What::Node, What::Gated, What::One, What::Alias, What::Enter];
         ALL[(self.bits >> 60) as usize]
     }
 
@@ -166,7 +173,7 @@ impl<'a> Flat<'a> {
         while let Some(step) = stack.pop() {
             match step.what() {
                 What::Look => flat.look(step, &mut stack, &mut pending)?,
-                What::Node | What::Gated => {
+                What::Node | What::Gated | What::One => {
                     flat.finish(step, &mut pending)?;
                     if flat.len().is_multiple_of(SHRINK) {
                         // From here on the lists of the graph grow while these become shorter.
@@ -228,9 +235,11 @@ impl<'a> Flat<'a> {
             Role::Layers => true,
         };
         let (own, first) = (stack.len(), pending.len());
+        let mut lone = None;
         stack.push(Step::new(handle, What::Node, first as u32, goal));
         node.visit(&mut |input| {
             if input.is_only_handle() {
+                lone = Some(input);
                 // Nothing else can lead to it.
                 stack.push(Step::new(input, What::Look, 0, Goal(pending.len() as u32)));
                 pending.push(Pending::UNKNOWN);
@@ -244,8 +253,18 @@ impl<'a> Flat<'a> {
                 pending.push(Pending::value(seen));
             }
         });
-        if pending.len() >= MOST as usize {
+        if pending.len() + 1 >= MOST as usize {
             return Err(too_many("values that one chain of steps reads"));
+        }
+        if let Some(input) = lone
+            && pending.len() == first + 1
+            && !layers
+        {
+            // No source, so it waits at no gate.
+            pending.truncate(first);
+            stack.truncate(own);
+            stack.extend([Step::new(handle, What::One, 0, goal), Step::new(input, What::Look, 0, Goal::NEXT)]);
+            return Ok(());
         }
         if stack.len() > own + 2 {
             // The first input on top: its part of the plan comes first.
@@ -270,6 +289,12 @@ impl<'a> Flat<'a> {
             Role::Task { pieces } => (node.clone().call()?, pieces, None),
             _ => (Arc::new(StandIn), 1, Some(Special::Layers(step.handle))),
         };
+        if step.what() == What::One {
+            self.tasks.push_read(self.told);
+            let value = self.place(call, pieces, special)?;
+            self.tell(step, value, pending);
+            return Ok(());
+        }
         let gated = step.what() == What::Gated;
         let first = step.number() as usize;
         let World { map, outer, .. } = &mut self.worlds[self.world as usize];
@@ -347,6 +372,7 @@ impl<'a> Flat<'a> {
     /// Tells those who read a node which value it stands for.
     fn tell(&mut self, step: Step<'_>, value: u32, pending: &mut [Pending]) {
         match step.goal() {
+            Goal::NEXT => self.told = value,
             Goal::MAP => *self.worlds[self.world as usize].map.entry(step.handle.address()) = value,
             Goal(at) => pending[at as usize] = Pending::value(value),
         }
