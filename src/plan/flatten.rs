@@ -60,6 +60,8 @@ pub(super) struct Flat<'a> {
     world: u32,
     /// The value told last to [`Goal::NEXT`].
     told: u32,
+    /// What stands at places without a task; the same at all of them.
+    stand_in: Option<Arc<dyn Call>>,
 }
 
 /// What an open node reads, until it is finished: a value, or the address of a node that will give one.
@@ -285,13 +287,13 @@ impl<'a> Flat<'a> {
     /// Places a node whose reads are the last that are pending.
     fn finish(&mut self, step: Step<'a>, pending: &mut Vec<Pending>) -> Result<()> {
         let node = step.handle.node();
-        let (call, pieces, special): (Arc<dyn Call>, _, _) = match node.role() {
-            Role::Task { pieces } => (node.clone().call()?, pieces, None),
-            _ => (Arc::new(StandIn), 1, Some(Special::Layers(step.handle))),
+        let task = match node.role() {
+            Role::Task { pieces } => Some((node.clone().call()?, pieces)),
+            _ => None,
         };
         if step.what() == What::One {
             self.tasks.push_read(self.told);
-            let value = self.place(call, pieces, special)?;
+            let value = self.place_node(step.handle, task)?;
             self.tell(step, value, pending);
             return Ok(());
         }
@@ -306,20 +308,31 @@ impl<'a> Flat<'a> {
         }
         self.any_choice |= pending.len() > first + 1;
         pending.truncate(first);
-        let value = self.place(call, pieces, special)?;
+        let value = self.place_node(step.handle, task)?;
         self.tell(step, value, pending);
         Ok(())
     }
 
-    /// Adds a place that reads what was pushed; gives its first value.
-    fn place(&mut self, call: Arc<dyn Call>, pieces: u32, special: Option<Special<'a>>) -> Result<u32> {
+    /// Adds a place that reads what was pushed, for a node that becomes a task or layers; gives its first value.
+    fn place_node(&mut self, handle: &'a NodeRef, task: Option<(Arc<dyn Call>, u32)>) -> Result<u32> {
+        match task {
+            Some((call, pieces)) => self.place_task(call, pieces),
+            None => self.place_special(Special::Layers(handle)),
+        }
+    }
+
+    fn place_task(&mut self, call: Arc<dyn Call>, pieces: u32) -> Result<u32> {
         if self.tasks.pieces().saturating_add(pieces) >= OPEN {
             return Err(too_many("values"));
         }
-        if let Some(special) = special {
-            self.specials.insert(self.len(), special);
-        }
         Ok(self.tasks.push_call(call, pieces))
+    }
+
+    /// Adds a place that reads what was pushed and is no task of a node; gives its value.
+    fn place_special(&mut self, special: Special<'a>) -> Result<u32> {
+        self.specials.insert(self.len(), special);
+        let call = self.stand_in.get_or_insert_with(|| Arc::new(StandIn)).clone();
+        self.place_task(call, 1)
     }
 
     fn finish_alias(&mut self, step: Step<'a>, pending: &mut [Pending]) -> Result<()> {
@@ -342,7 +355,7 @@ impl<'a> Flat<'a> {
                     None => self.tasks.pieces_of(of).start + piece,
                     Some(_) => {
                         self.tasks.push_read(value);
-                        self.place(Arc::new(StandIn), 1, Some(Special::View { of, piece: *piece }))?
+                        self.place_special(Special::View { of, piece: *piece })?
                     }
                 };
             }
@@ -364,7 +377,7 @@ impl<'a> Flat<'a> {
     fn naming(&mut self, value: &mut u32) -> Result<&mut Naming<'a>> {
         if let Some(Special::Layers(_) | Special::View { .. }) = self.special(self.place_of(*value)) {
             self.tasks.push_read(*value);
-            *value = self.place(Arc::new(StandIn), 1, Some(Special::Renamed))?;
+            *value = self.place_special(Special::Renamed)?;
         }
         Ok(self.naming.entry(self.place_of(*value)).or_default())
     }
