@@ -52,6 +52,13 @@ fn bound(bytes: f64) -> f64 {
 /// Tests of one process share its heap.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Requires that a kind of plan needs no more than `most` bytes per task.
+#[track_caller]
+fn expect(what: &str, bytes: f64, most: f64) {
+    println!("{what}: {bytes:.1} bytes per task");
+    assert!(bytes <= bound(most), "{what}: {bytes} bytes per task");
+}
+
 /// Bytes per task at the highest point, less `values` bytes per task.
 fn bytes_per_task(tasks: u32, values: usize, work: impl Fn(&Runtime)) -> f64 {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
@@ -71,8 +78,7 @@ fn a_regular_layer() {
         let row = DelayedVec::from_fn(tasks, u64::from).compute_on(runtime).unwrap();
         assert_eq!(row.len(), tasks as usize);
     });
-    println!("one layer: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(48.0), "{bytes} bytes per task");
+    expect("one layer", bytes, 48.0);
 }
 
 #[test]
@@ -82,8 +88,7 @@ fn separate_tasks_gathered() {
         let all: Vec<Delayed<u64>> = (0..tasks).map(|i| delayed(move || u64::from(i))).collect();
         assert_eq!(Delayed::all(&all).compute_on(runtime).unwrap().len(), tasks as usize);
     });
-    println!("separate: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+    expect("separate", bytes, 160.0);
 }
 
 #[test]
@@ -96,8 +101,7 @@ fn a_chain() {
         }
         assert_eq!(last.compute_on(runtime).unwrap(), u64::from(tasks));
     });
-    println!("chain: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+    expect("chain", bytes, 160.0);
 }
 
 /// Copies of small plans cost about what the plans do.
@@ -111,15 +115,13 @@ fn copies_behind_gates() {
         }
         assert_eq!(last.compute_on(runtime).unwrap(), 1);
     });
-    println!("nested copies: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(1000.0), "{bytes} bytes per task");
+    expect("nested copies", bytes, 1000.0);
     let bytes = bytes_per_task(tasks, 8, |runtime| {
         let source = delayed(|| 1u64);
         let all: Vec<Delayed<u64>> = (0..tasks).map(|_| source.fresh()).collect();
         assert_eq!(Delayed::all(&all).compute_on(runtime).unwrap().len(), tasks as usize);
     });
-    println!("copies: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(500.0), "{bytes} bytes per task");
+    expect("copies", bytes, 500.0);
 }
 
 #[test]
@@ -133,6 +135,5 @@ fn tasks_of_two_inputs() {
         }
         assert!(last.compute_on(runtime).unwrap() > 0);
     });
-    println!("two inputs: {bytes:.1} bytes per task");
-    assert!(bytes <= bound(160.0), "{bytes} bytes per task");
+    expect("two inputs", bytes, 160.0);
 }
