@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::Delayed;
-use super::many_ops::{Cut, Each, OfKind};
+use super::many_ops::{Cut, Each, HandOn};
 use super::task::clone_of;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Inputs, LayerOp, Meta, Pattern};
@@ -221,7 +221,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     where
         T: Serialize + DeserializeOwned,
     {
-        let op = OfKind(chunk::serde::<T>());
+        let op = HandOn(chunk::serde::<T>());
         DelayedVec::of(Origin::caller(), vec![self.read(Pattern::OneToOne)], step("spillable", self.len, op))
     }
 

@@ -47,10 +47,10 @@ where
     }
 }
 
-/// The value as it is, of a kind of which more is known.
-pub(super) struct OfKind(pub &'static dyn Kind);
+/// Hands each value on as it is, as of a kind of which more is known.
+pub(super) struct HandOn(pub &'static dyn Kind);
 
-impl LayerOp for OfKind {
+impl LayerOp for HandOn {
     fn run(&self, _: &TaskContext<'_>, _: u32, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         out.push_chunk(inputs.take_chunk(0)?);
         Ok(())

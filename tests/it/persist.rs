@@ -37,6 +37,32 @@ fn spillable_values_stay_spillable() {
     }
 }
 
+/// Rows of text, and rows of own types that are said to be spillable.
+#[test]
+fn rows_of_text_and_of_own_types_are_spilled() {
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Entry(u32, Vec<u8>);
+
+    for on in EVERYWHERE {
+        let (runtime, disk) = on.runtime(512 * KIB);
+        let texts = DelayedVec::from_fn(16, |i| vec![i.to_string(); 4 << 10]);
+        let entries = DelayedVec::from_fn(16, |i| Entry(i, vec![i as u8; 100 << 10])).spillable();
+        let texts = texts.persist_on(&runtime).unwrap();
+        assert!(runtime.last_report().spilled_bytes > 0, "{on:?}: {}", runtime.last_report());
+        let entries = entries.persist_on(&runtime).unwrap();
+        assert!(runtime.last_report().spilled_bytes > 0, "{on:?}: {}", runtime.last_report());
+        let (seconds, sums) = {
+            let sums = entries.map(|entry| entry.0 + entry.1.len() as u32);
+            (texts.map(|texts| texts[1].clone()), sums).compute_on(&runtime).unwrap()
+        };
+        assert_eq!(seconds, (0..16).map(|i| i.to_string()).collect::<Vec<_>>());
+        assert_eq!(sums, (0..16).map(|i| i + (100 << 10)).collect::<Vec<u32>>());
+        assert!(runtime.last_report().peak_accounted_bytes <= 512 * KIB, "{on:?}: {}", runtime.last_report());
+        drop((texts, entries));
+        eventually("the end", || runtime.memory_held() == 0 && runtime.spilled() == 0 && disk.paths().is_empty());
+    }
+}
+
 #[test]
 fn every_collection_is_kept_as_what_it_is() {
     for on in EVERYWHERE {
