@@ -33,7 +33,8 @@ use crate::store::{self, Chunk, Kind, chunk};
 /// # Asked for twice
 /// `compute((&d, &d))` runs the task once and gives its value twice where it is known how to clone it: numbers, text,
 /// vectors of them, arrays, tables, and what came out of a verb that asks for `Clone` itself ([`Delayed::value`],
-/// [`Delayed::all`], [`Delayed::split`], `tree_reduce`, persisted values). For other types it is an error, told before anything runs.
+/// [`Delayed::all`], [`Delayed::split`], [`tree_reduce`](super::DelayedVec::tree_reduce), persisted values). For other types
+/// it is an error, told before anything runs.
 ///
 /// # Memory
 /// A value is held until its last reader has run. Its size is known for numbers, text, vectors of them, arrays and

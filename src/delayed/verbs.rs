@@ -177,7 +177,7 @@ impl<T: Any + Send + Sync> Delayed<T> {
 
     /// The same task, whose value may be written to disk when memory is short, by serde.
     ///
-    /// Blocks, vectors of numbers, arrays and tables can be spilled without this.
+    /// Blocks, text, vectors of numbers, arrays and tables can be spilled without this.
     pub fn spillable(&self) -> Delayed<T>
     where
         T: Serialize + DeserializeOwned,

@@ -45,8 +45,8 @@ pub trait Computable {
 ///
 /// # Errors
 /// The first error of the plan or of a task; of kind [`ErrorKind::ResultTooLarge`], where what is to come back is larger
-/// than the memory limit (and than 1 MiB, which is always let through), before anything runs if that is known; of kind [`ErrorKind::LimitTooSmall`], where a single task
-/// needs more than the limit; of kind [`ErrorKind::Config`], where a setting in force is wrong. The next `compute` works.
+/// than the memory limit (and than 1 MiB, which is always let through), before anything runs if that is known; of kind
+/// [`ErrorKind::LimitTooSmall`], where a single task needs more than the limit; of kind [`ErrorKind::Config`], where a setting in force is wrong. The next `compute` works.
 ///
 /// ```
 /// use chunkwise::prelude::*;

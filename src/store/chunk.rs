@@ -196,7 +196,7 @@ pub trait Kind: Send + Sync + 'static {
 
 /// The kind of a type that has not opted in to serialization.
 ///
-/// Numeric blocks and vectors, ndarray arrays and Arrow batches can still be spilled: they have a natural format.
+/// Numeric blocks and vectors, text, ndarray arrays and Arrow batches can still be spilled: they have a natural format.
 pub fn plain<T: Any + Send + Sync>() -> &'static dyn Kind {
     const { &Plain::<T>(PhantomData) }
 }

@@ -207,6 +207,7 @@ fn of_explicit(
         }
         None => true,
     });
+    // Of one that was culled before, indices are not places.
     if above_needed && layer.kept.is_none() {
         let mut wanted = indices.iter();
         let mut range = wanted.next();
