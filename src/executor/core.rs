@@ -132,7 +132,13 @@ impl Core {
     pub fn take_in(&mut self, worker: Worker, run: &RunState, finished: &mut Finished, effects: &mut Effects) {
         let id = run.id;
         let (brain, actions) = (&mut self.brain, &mut self.actions);
-        let Some(live) = self.runs.iter_mut().find(|live| live.state.id == id) else { return };
+        let Some(live) = self.runs.iter_mut().find(|live| live.state.id == id) else {
+            // Others have taken in its last task, and the run is over: the time that the task took is told too late, and must
+            // not be taken for that of the worker's next run.
+            effects.garbage.chunks.extend(finished.chunks.drain(..).flatten());
+            finished.clear();
+            return;
+        };
         let Finished { records, chunks, bytes, counted, each, .. } = finished;
         let mut chunks = chunks.drain(..);
         let (mut bytes, mut counted) = (&bytes[..], &counted[..]);

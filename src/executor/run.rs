@@ -49,7 +49,7 @@ pub struct RunStats {
     pub peak_accounted: u64,
     /// Largest growth of the process's resident memory seen while the run was live, if the system tells.
     pub peak_resident: Option<u64>,
-    /// Bytes that sources have read, decoded.
+    /// Bytes that sources have read from files.
     pub bytes_read: u64,
     /// Minor and major page faults of the process while the run was live, if the system tells.
     pub page_faults: Option<(u64, u64)>,
