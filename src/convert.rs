@@ -12,12 +12,12 @@ use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType, Float32Typ
 
 use crate::array::{Array, Blocks, Ix0, Ix1};
 use crate::bag::{Bag, Items};
-use crate::dataframe::{DataFrame, Frame, Series, Table};
+use crate::dataframe::{DataFrame, Frame, FromScalar, Series, Table};
 use crate::delayed::{Delayed, Inputs};
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Each, Inputs as TaskInputs, LayerOp, Meta, Pattern, TaskContext};
 use crate::origin::Origin;
-use crate::plan::{Columns, LayerLowering, Node, NodeRef, Poisoned, Role};
+use crate::plan::{LayerLowering, Node, NodeRef, Poisoned, Role};
 use crate::runtime::Scalar;
 use crate::store::{Block, Element};
 
@@ -42,10 +42,6 @@ impl Node for Conversion {
 
     fn role(&self) -> Role<'_> {
         Role::Layers
-    }
-
-    fn columns(&self, _: usize, _: &Columns) -> Columns {
-        Columns::All
     }
 
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
@@ -152,13 +148,13 @@ impl Series {
         let column = self.to_frame(origin).and_then(|frame| {
             let found = frame.schema.field(0).data_type();
             if found.is_numeric() {
-                return Ok(frame);
+                return frame.gathered("to_array", origin);
             }
             let text = format!("column `{}` is a {found} and no number", frame.schema.field(0).name());
             Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "to_array", origin))
         });
         Array::of(column.map(|frame| {
-            let need = 2 * frame.used_bytes(&Columns::All);
+            let need = 2 * frame.partition_bytes();
             let op =
                 |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
             let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
@@ -177,14 +173,14 @@ impl Series {
         let column = self.to_frame(origin).and_then(|frame| {
             let (found, wanted) = (frame.schema.field(0).data_type(), T::TYPE);
             if *found == wanted || (found.is_integer() && wanted == DataType::Int64) {
-                return Ok(frame);
+                return frame.gathered("to_bag", origin);
             }
             let text = format!("column `{}` is a {found}, not a {wanted}", frame.schema.field(0).name());
             Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "to_bag", origin))
         });
         Bag::of(column.map(|frame| {
             // A value by itself takes a pointer, a length and a capacity beside its bytes.
-            let need = 4 * frame.used_bytes(&Columns::All);
+            let need = 4 * frame.partition_bytes();
             let op = |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
                 let batches = inputs.get::<Vec<RecordBatch>>(0)?;
                 let values = |batch: &RecordBatch| batch.num_rows() - batch.column(0).logical_null_count();
@@ -229,7 +225,50 @@ fn failed(error: arrow::error::ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "", error)
 }
 
+impl crate::dataframe::Scalar {
+    /// As a value of Rust: `f64` (null is NaN), `i64`, `u64`, `bool`, `String`, and `Option` of them.
+    ///
+    /// # Errors
+    /// At compute, of kind `Data`, where the value does not fit.
+    #[track_caller]
+    pub fn as_<T: FromScalar>(&self) -> Scalar<T> {
+        let origin = Origin::caller();
+        let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+            let batches = inputs.get::<Vec<RecordBatch>>(0)?;
+            let found = batches.iter().find(|batch| batch.num_rows() > 0);
+            match found.and_then(|batch| batch.columns().first()) {
+                Some(array) => T::from_scalar(array),
+                None => T::from_scalar(&arrow::array::new_null_array(&DataType::Null, 1)),
+            }
+        });
+        Scalar::of(each("as_", origin, &self.node(), 1, op))
+    }
+}
+
 impl DataFrame {
+    /// The partitions as a bag of tables.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("x", vec![1, 2, 3])]);
+    /// let sizes = df.partitions().count();
+    /// assert_eq!(sizes.compute()?, 1);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn partitions(&self) -> Bag<Table> {
+        let origin = Origin::caller();
+        let whole = self.frame().and_then(|frame| frame.gathered("partitions", origin));
+        Bag::of(whole.map(|frame| {
+            let schema = frame.schema.clone();
+            let op = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+                Ok(vec![Table::new(schema.clone(), inputs.take::<Vec<RecordBatch>>(0)?)])
+            });
+            Items { node: each("partitions", origin, &frame.node, frame.partitions, op), partitions: frame.partitions }
+        }))
+    }
+
     /// The whole table as one value of a task.
     #[track_caller]
     pub fn to_delayed(&self) -> Delayed<Table> {

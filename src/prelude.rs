@@ -2,8 +2,12 @@
 
 pub use crate::array::{self, Array};
 pub use crate::bag::{self, Bag};
-pub use crate::dataframe::{self, DataFrame, DataType, Series, Table};
+pub use crate::dataframe::{self, Agg, DataFrame, DataType, Series, Table};
 pub use crate::delayed::{Delayed, DelayedVec, GraphBuilder, delayed, delayed_with, try_delayed, try_delayed_with};
 pub use crate::error::{Error, ErrorKind, Result};
-pub use crate::expr::{Expr, col, lit};
+pub use crate::expr::{
+    Expr, aggregate, all, all_horizontal, any_horizontal, booleans, by_type, coalesce, col, cols, cols_matching,
+    concat_str, corr, cov, exclude, floats, integers, lit, max_horizontal, min_horizontal, numeric, size,
+    sum_horizontal, temporal, text, when,
+};
 pub use crate::runtime::{Compute, Inspect, Persist, Runtime, Scalar, compute, persist};

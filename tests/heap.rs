@@ -137,3 +137,67 @@ fn tasks_of_two_inputs() {
     });
     expect("two inputs", bytes, 160.0);
 }
+
+/// What a scan says that reading a morsel takes is about what it takes, also of one row group that is read in parts.
+#[cfg(feature = "parquet")]
+#[test]
+fn morsels_of_parquet() {
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+    use chunkwise::formats::parquet::{
+        ParquetEncoder, ParquetEncoding, ParquetFileWriter, ParquetOptions, ParquetSource,
+    };
+    use chunkwise::formats::scan::{ReadContext, ScanRequest, TableSource};
+
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let rows = 1_000_000_i64;
+    let mixed = |row: i64| row.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
+    let columns: [(&str, ArrayRef); 4] = [
+        ("n", Arc::new(Int64Array::from_iter_values((0..rows).map(mixed)))),
+        ("v", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| mixed(row) as f64)))),
+        ("k", Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("k{}", row % 100))))),
+        ("t", Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{:x}", mixed(row)))))),
+    ];
+    let whole = RecordBatch::try_from_iter(columns).unwrap();
+    for group_rows in [1_000_000, 100_000] {
+        let encoder = ParquetEncoder::new(whole.schema(), &ParquetEncoding::default()).unwrap();
+        let mut writer = ParquetFileWriter::create(&path, &encoder).unwrap();
+        for start in (0..rows as usize).step_by(group_rows) {
+            writer.append(encoder.encode(&[whole.slice(start, group_rows)]).unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+        let source = Arc::new(ParquetSource::open(&[path.to_str().unwrap()], ParquetOptions::default()).unwrap());
+        for (columns, predicates) in [
+            (vec![0, 1, 2, 3], vec![]),
+            (vec![0], vec![]),
+            (vec![0, 3], vec![col("n").gt(0)]),
+            (vec![0, 1], vec![col("v").gt(9e18)]),
+        ] {
+            let request = ScanRequest { columns, predicates, dictionaries: vec![2] };
+            let scan = source.clone().scan(&request).unwrap();
+            let needs = scan.morsels().iter().map(|morsel| morsel.need);
+            let (mut most, mut need) = (0, 0);
+            for (morsel, needs) in needs.enumerate() {
+                let before = HELD.load(Ordering::Relaxed);
+                PEAK.store(before, Ordering::Relaxed);
+                scan.read(morsel, &ReadContext::default(), &mut |batch| {
+                    drop(batch);
+                    Ok(ControlFlow::Continue(()))
+                })
+                .unwrap();
+                let took = PEAK.load(Ordering::Relaxed).saturating_sub(before) as u64;
+                if took > most {
+                    (most, need) = (took, needs);
+                }
+            }
+            let what = format!("{group_rows} rows in a row group, {request:?}: took {most}, said {need}");
+            println!("{what}");
+            assert!(most < need + need / 4 + (1 << 20), "{what}");
+            assert!(need < 8 * most + (1 << 20), "{what}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ const IMPORTS: &[(&str, &[&[&str]])] = &[
     ("expr", &[GROUND]),
     ("store", &[GROUND]),
     ("formats", &[&["store", "expr"], GROUND]),
-    ("external", &[&["store"], GROUND]),
+    ("external", &[&["store", "expr"], GROUND]),
     ("schedule", &[&["error"]]),
     ("executor", &[&["schedule", "graph", "store"], GROUND]),
     ("graph", &[&["schedule", "store"], GROUND]),
@@ -32,8 +32,12 @@ const COLLECTION_MAY_USE: &[&str] = &["runtime", "plan", "graph", "expr", "exter
 
 /// Inside a collection: a room, the rooms of the same collection it may use, and the modules outside.
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
-    ("optimize", &["plan"], &["plan", "expr", "error", "origin"]),
-    ("lower", &["plan", "kernels"], &["plan", "graph", "external", "formats", "store", "expr", "error", "origin"]),
+    ("optimize", &["plan"], &["plan", "formats", "expr", "error", "origin"]),
+    (
+        "lower",
+        &["plan", "kernels", "optimize"],
+        &["plan", "graph", "external", "formats", "store", "expr", "error", "origin"],
+    ),
     ("kernels", &[], &["store", "expr", "error"]),
 ];
 

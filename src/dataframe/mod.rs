@@ -6,16 +6,26 @@
 //! Rows keep their order through `filter`, `select` and `with_columns`; `group_by` gives its groups in ascending order
 //! of their keys. Null keys are dropped.
 
+mod change;
+mod columnar;
 mod compute;
+mod create;
+mod eager;
 mod group;
 mod io;
 mod kernels;
 mod lower;
+mod optimize;
+mod parameters;
 mod plan;
 mod reduce;
+mod rows;
+mod scalar;
 mod select;
 mod series;
 mod table;
+mod user;
+mod write;
 
 use std::fmt;
 
@@ -26,12 +36,21 @@ use crate::origin::Origin;
 use crate::plan::{NodeRef, Poisoned};
 
 pub use arrow::datatypes::DataType;
-pub use group::GroupBy;
-pub use io::{ReadCsv, read_csv};
+pub use columnar::{ReadIpc, read_ipc};
+#[cfg(feature = "parquet")]
+pub use columnar::{ReadParquet, read_parquet};
+pub use create::{IntoArray, from_batches, from_columns, from_source};
+pub use group::{Agg, GroupBy};
+pub use io::{ReadCsv, ReadJson, read_csv, read_json};
 pub(crate) use plan::Frame;
+pub use rows::concat;
+pub use scalar::{FromScalar, Scalar};
 pub use select::IntoColumn;
 pub use series::Series;
 pub use table::Table;
+#[cfg(feature = "parquet")]
+pub use write::{Compression, StatisticsLevel};
+pub use write::{CsvWriteOptions, IfExists, IpcCompression, Writer, Written};
 
 /// A table that is not there yet.
 ///
@@ -92,6 +111,11 @@ impl DataFrame {
         self.frame().map(|frame| frame.partitions as usize)
     }
 
+    /// A table of a frame, or what was wrong.
+    pub(crate) fn of(state: Result<Frame>) -> DataFrame {
+        DataFrame { state }
+    }
+
     pub(crate) fn frame(&self) -> Result<&Frame> {
         self.state.as_ref().map_err(Error::clone)
     }
@@ -105,7 +129,12 @@ impl DataFrame {
     }
 
     /// A frame made of this one, or its error; an error of `make` itself gets the line of the verb.
-    fn derive(&self, verb: &'static str, origin: Origin, make: impl FnOnce(&Frame) -> Result<Frame>) -> DataFrame {
+    pub(crate) fn derive(
+        &self,
+        verb: &'static str,
+        origin: Origin,
+        make: impl FnOnce(&Frame) -> Result<Frame>,
+    ) -> DataFrame {
         let made = |frame: &Frame| make(frame).map_err(|error| error.frame(Role::In, verb, origin));
         DataFrame { state: self.frame().and_then(made) }
     }

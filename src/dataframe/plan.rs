@@ -1,29 +1,125 @@
 //! What tables are made of: operations as plain data, and what is known of their results.
 
+use std::any::Any;
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{Expr, unknown_column};
-use crate::formats::csv::CsvSource;
+use crate::expr::{Aggregate, Expr, aggregate_column, split_aggregates};
+use crate::formats::scan::TableSource;
+use crate::formats::write::{Format, IfExists};
 use crate::origin::Origin;
-use crate::plan::{Columns, LayerLowering, Node, NodeRef, Role};
+use crate::plan::{Node, NodeRef, Region, Role};
 
 /// An operation.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// Reads one file per partition.
-    ReadCsv(Arc<CsvSource>),
+    /// Reads a source.
+    Scan(ScanOp),
+    /// Partitions that something else gives: kept ones, or another collection's. They have the node's schema.
+    Outside,
     /// Keeps the rows for which a condition is true.
     Filter(Expr),
     /// Computes columns.
     Select(Vec<Expr>),
-    /// One row per key: the keys, then one column per aggregate.
-    GroupBy { keys: Vec<Arc<str>>, aggregates: Vec<Expr> },
+    /// One row per key; without keys one row.
+    Aggregate(Grouping),
     /// The number of rows: one value and no table.
     CountRows,
+    /// So many rows, from the beginning or to the end.
+    Slice { len: u64, end: bool },
+    /// The first rows of an order, in that order; of equal ones those that come first.
+    Top { by: Vec<SortKey>, len: u64 },
+    /// The rows of all inputs, one after another.
+    Concat,
+    /// The same rows; each partition in one piece.
+    Gather,
+    /// One of the partitions, of an input that has each in one piece.
+    Partition(u32),
+    /// What a user's function makes of each batch, or of each whole partition.
+    Map(UserMap),
+    /// Files of all rows: one value and no table.
+    Write(WriteOp),
+}
+
+/// What is written, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WriteOp {
+    pub target: PathBuf,
+    pub format: Format,
+    pub layout: Layout,
+    pub if_exists: IfExists,
+    pub durable: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The files, in natural order.
+    pub files: Vec<PathBuf>,
+    /// Their rows together.
+    pub rows: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+/// Which files there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One.
+    Single,
+    /// One for each partition.
+    Partitions,
+    /// One for each value of some columns.
+    Keys(Vec<String>),
+}
+
+/// What is read of a source.
+#[derive(Clone, Debug)]
+pub(super) struct ScanOp {
+    pub source: Arc<dyn TableSource>,
+    /// By their places in the schema of the source.
+    pub columns: Vec<usize>,
+    /// All of these are true of the rows that come out.
+    pub predicates: Vec<Expr>,
+}
+
+/// A group-by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Grouping {
+    pub keys: Vec<Expr>,
+    pub aggregates: Vec<Aggregate>,
+    /// Over the keys, by their names, and the aggregates.
+    pub outputs: Vec<Expr>,
+    /// Whether null is a key.
+    pub keep_nulls: bool,
+}
+
+/// A column to sort by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SortKey {
+    pub of: Expr,
+    pub descending: bool,
+}
+
+/// A user's function of batches.
+#[derive(Clone)]
+pub(super) struct UserMap {
+    pub function: Arc<dyn Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync>,
+    pub schema: SchemaRef,
+    /// Whether it is given each partition as one batch.
+    pub whole: bool,
+}
+
+impl fmt::Debug for UserMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "function {:p}", Arc::as_ptr(&self.function))
+    }
 }
 
 /// A node of the plan and what is known of the table it gives.
@@ -39,9 +135,12 @@ pub(crate) struct Frame {
 /// A node.
 pub(super) struct Step {
     pub origin: Origin,
+    pub verb: &'static str,
     pub op: Op,
-    /// What it reads, if it is no source.
-    pub input: Option<Frame>,
+    /// The tables it reads, then one of a single value for each of its parameters.
+    pub inputs: Vec<Frame>,
+    /// The parameters that its expressions have, by their numbers.
+    pub parameters: Vec<u64>,
     /// Of what it gives.
     pub schema: SchemaRef,
     pub partitions: u32,
@@ -52,158 +151,263 @@ impl Frame {
     /// The table that an operation gives.
     ///
     /// # Errors
-    /// Of kind `Plan`, where the operation does not fit its input.
-    pub(super) fn new(op: Op, input: Option<&Frame>, origin: Origin) -> Result<Frame> {
-        let step = Step::new(op, input, origin)?;
-        let (schema, partitions, bytes) = (step.schema.clone(), step.partitions, step.bytes.clone());
-        Ok(Frame { node: NodeRef::new(step), schema, partitions, bytes })
+    /// Of kind `Plan`, where the operation does not fit its inputs.
+    pub(super) fn new(op: Op, inputs: &[&Frame], verb: &'static str, origin: Origin) -> Result<Frame> {
+        Frame::with_parameters(op, inputs, &[], verb, origin)
     }
 
-    /// About how many bytes the used columns of a partition take.
-    pub fn used_bytes(&self, used: &Columns) -> u64 {
-        let fields = self.schema.fields().iter().zip(&*self.bytes);
-        fields.filter(|(field, _)| used.contains(field.name())).map(|(_, bytes)| bytes).sum()
+    /// The table that an operation gives whose expressions have parameters: their numbers, and tables of one value.
+    pub(super) fn with_parameters(
+        op: Op,
+        inputs: &[&Frame],
+        parameters: &[(u64, Frame)],
+        verb: &'static str,
+        origin: Origin,
+    ) -> Result<Frame> {
+        let (schema, partitions, bytes) = metadata(&op, inputs)?;
+        let inputs = inputs.iter().map(|frame| (*frame).clone()).chain(parameters.iter().map(|(_, of)| of.clone()));
+        let parameters = parameters.iter().map(|(id, _)| *id).collect();
+        let (inputs, kept) = (inputs.collect(), (schema.clone(), bytes.clone()));
+        let step = Step { origin, verb, op, inputs, parameters, schema, partitions, bytes };
+        Ok(Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 })
     }
 
-    fn column_bytes(&self, name: &str) -> u64 {
-        let at = self.schema.index_of(name).ok();
-        at.and_then(|at| self.bytes.get(at)).copied().unwrap_or(0)
+    /// A table whose partitions another node gives, as lists of batches of this schema.
+    pub fn outside(node: NodeRef, schema: SchemaRef, partitions: u32, bytes: Arc<[u64]>, origin: Origin) -> Frame {
+        let input = Frame { node, schema: schema.clone(), partitions, bytes: bytes.clone() };
+        let (op, kept) = (Op::Outside, (schema.clone(), bytes.clone()));
+        let (inputs, verb) = (vec![input], "from_batches");
+        let step = Step { origin, verb, op, inputs, parameters: Vec::new(), schema, partitions, bytes };
+        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 }
     }
 
-    /// About how many bytes an expression takes: a column as many as it has, anything else as the largest it reads.
-    fn expr_bytes(&self, expr: &Expr) -> u64 {
-        expr.columns().iter().map(|name| self.column_bytes(name)).max().unwrap_or(0)
+    /// About how many bytes a partition takes.
+    pub fn partition_bytes(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// With each partition in one piece, as others read it.
+    pub fn gathered(&self, verb: &'static str, origin: Origin) -> Result<Frame> {
+        Frame::new(Op::Gather, &[self], verb, origin)
     }
 }
 
-impl Step {
-    fn new(op: Op, input: Option<&Frame>, origin: Origin) -> Result<Step> {
-        let (schema, partitions, bytes): (SchemaRef, u32, Arc<[u64]>) = match (&op, input) {
-            (Op::ReadCsv(source), None) => {
-                let partitions = u32::try_from(source.files().len());
-                let partitions = partitions.map_err(|_| Error::new(ErrorKind::Plan, "too many files"))?;
-                let columns = 0..source.schema().fields().len();
-                let bytes = columns.map(|column| source.most_decoded_bytes(&[column])).collect();
-                (source.schema().clone(), partitions, bytes)
-            }
-            (Op::Filter(condition), Some(input)) => {
+/// Schema, number of partitions and bytes per column of what an operation gives.
+fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> {
+    let input = || inputs.first().copied().ok_or_else(|| Error::internal("an operation on tables without an input"));
+    let unknown = |schema: &SchemaRef| vec![0; schema.fields().len()].into();
+    Ok(match op {
+        Op::Scan(scan) => {
+            let schema = project(scan.source.schema(), &scan.columns);
+            let (partitions, all) = (scan.source.partitions(), scan.source.column_bytes());
+            let each = |column: &usize| all.get(*column).map_or(0, |bytes| bytes / u64::from(partitions.max(1)));
+            (schema, partitions, scan.columns.iter().map(each).collect())
+        }
+        Op::Outside | Op::Gather | Op::Filter(_) => {
+            let input = input()?;
+            if let Op::Filter(condition) = op {
                 outside_of_agg(condition)?;
-                match condition.data_type(&input.schema)? {
-                    DataType::Boolean => (input.schema.clone(), input.partitions, input.bytes.clone()),
-                    other => {
-                        return Err(Error::new(
-                            ErrorKind::Plan,
-                            format!("`{condition}` is a {other} and no condition"),
-                        ));
-                    }
+                let found = condition.data_type(&input.schema)?;
+                if found != DataType::Boolean {
+                    let text = format!("`{condition}` is a {found} and no condition");
+                    return Err(Error::new(ErrorKind::Plan, text));
                 }
             }
-            (Op::Select(exprs), Some(input)) => {
-                exprs.iter().try_for_each(outside_of_agg)?;
-                let bytes = exprs.iter().map(|expr| input.expr_bytes(expr)).collect();
-                (schema_of(exprs, &[], &input.schema)?, input.partitions, bytes)
+            (input.schema.clone(), input.partitions, input.bytes.clone())
+        }
+        Op::Select(exprs) => {
+            let input = input()?;
+            exprs.iter().try_for_each(outside_of_agg)?;
+            let bytes = exprs.iter().map(|expr| expr_bytes(input, expr)).collect();
+            (schema_of(exprs, &input.schema)?, input.partitions, bytes)
+        }
+        Op::Aggregate(grouping) => {
+            let schema = grouping.schema(&input()?.schema)?;
+            let bytes = unknown(&schema);
+            (schema, 1, bytes)
+        }
+        Op::CountRows | Op::Write(_) => (Arc::new(Schema::empty()), 1, Arc::new([])),
+        Op::Partition(_) => {
+            let input = input()?;
+            (input.schema.clone(), 1, input.bytes.clone())
+        }
+        Op::Slice { .. } | Op::Top { .. } => {
+            let input = input()?;
+            if let Op::Top { by, .. } = op {
+                by.iter().try_for_each(|key| outside_of_agg(&key.of))?;
+                by.iter().try_for_each(|key| key.of.data_type(&input.schema).map(drop))?;
             }
-            (Op::GroupBy { keys, aggregates }, Some(input)) => {
-                if keys.is_empty() {
-                    return Err(Error::new(ErrorKind::Plan, "no keys to group by"));
-                }
-                for expr in aggregates {
-                    match expr.as_aggregate() {
-                        Some((_, of)) if !of.has_aggregate() => {}
-                        Some(_) | None => {
-                            let text =
-                                format!("`{expr}` is no aggregate: `agg` takes count, sum or mean of an expression");
-                            return Err(Error::new(ErrorKind::Plan, text));
-                        }
-                    }
-                }
-                let schema = schema_of(aggregates, keys, &input.schema)?;
-                let bytes = vec![0; schema.fields().len()].into();
-                (schema, 1, bytes)
+            (input.schema.clone(), 1, unknown(&input.schema))
+        }
+        Op::Concat => {
+            let first = input()?;
+            let partitions = inputs.iter().try_fold(0u32, |sum, frame| sum.checked_add(frame.partitions));
+            let partitions = partitions.ok_or_else(|| Error::new(ErrorKind::Plan, "too many partitions"))?;
+            let most = |at: usize| inputs.iter().filter_map(|frame| frame.bytes.get(at)).max().copied().unwrap_or(0);
+            let bytes = (0..first.schema.fields().len()).map(most).collect();
+            (first.schema.clone(), partitions, bytes)
+        }
+        Op::Map(map) => (map.schema.clone(), input()?.partitions, unknown(&map.schema)),
+    })
+}
+
+impl Grouping {
+    /// Groups by keys, with the outputs of `agg`, in which aggregates may stand in expressions.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where there is something in an output that is neither aggregate nor key.
+    pub fn new(keys: Vec<Expr>, outputs: &[Expr], keep_nulls: bool) -> Result<Grouping> {
+        keys.iter().try_for_each(outside_of_agg)?;
+        for expr in outputs {
+            if !expr.has_aggregate() && !keys.iter().any(|key| key.output_name() == expr.output_name()) {
+                let text = format!(
+                    "`{expr}` is no aggregate: `agg` takes one value for a group, such as {expr}.sum() or {expr}.first()"
+                );
+                return Err(Error::new(ErrorKind::Plan, text));
             }
-            (Op::CountRows, Some(_)) => (Arc::new(Schema::empty()), 1, Arc::new([])),
-            (Op::ReadCsv(_), Some(_)) | (Op::Filter(_) | Op::Select(_) | Op::GroupBy { .. } | Op::CountRows, None) => {
-                return Err(Error::internal("an operation on tables with a wrong number of inputs"));
-            }
-        };
-        Ok(Step { origin, op, input: input.cloned(), schema, partitions, bytes })
+        }
+        let split = split_aggregates(outputs);
+        if let Some(nested) =
+            split.aggregates.iter().find(|of| of.args.iter().chain(&of.filter).any(Expr::has_aggregate))
+        {
+            let text = format!("`{}` is an aggregate of an aggregate", Expr::Aggregate(Arc::new(nested.clone())));
+            return Err(Error::new(ErrorKind::Plan, text));
+        }
+        Ok(Grouping { keys, aggregates: split.aggregates, outputs: split.outputs, keep_nulls })
+    }
+
+    /// The keys under their names, then the aggregates under theirs: what the outputs are made of.
+    pub fn inner_schema(&self, input: &Schema) -> Result<Schema> {
+        let mut fields = Vec::with_capacity(self.keys.len() + self.aggregates.len());
+        for key in &self.keys {
+            fields.push(Field::new(&*key.output_name(), key.data_type(input)?, true));
+        }
+        for (at, aggregate) in self.aggregates.iter().enumerate() {
+            let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
+            fields.push(Field::new(&*aggregate_column(at), whole.data_type(input)?, true));
+        }
+        Ok(Schema::new(fields))
+    }
+
+    fn schema(&self, input: &Schema) -> Result<SchemaRef> {
+        let inner = self.inner_schema(input)?;
+        let keys = self.keys.iter().map(|key| Expr::Column(key.output_name()));
+        let all: Vec<Expr> = keys.chain(self.outputs.iter().cloned()).collect();
+        schema_of(&all, &inner)
     }
 }
 
-fn outside_of_agg(expr: &Expr) -> Result<()> {
+/// About how many bytes an expression takes: a column as many as it has, anything else as the largest it reads.
+fn expr_bytes(input: &Frame, expr: &Expr) -> u64 {
+    let of = |name: &Arc<str>| input.schema.index_of(name).ok().and_then(|at| input.bytes.get(at).copied());
+    expr.columns().iter().filter_map(of).max().unwrap_or(0)
+}
+
+pub(super) fn outside_of_agg(expr: &Expr) -> Result<()> {
     if expr.has_aggregate() {
         return Err(Error::new(ErrorKind::Plan, format!("`{expr}` has an aggregate in it: those belong into `agg`")));
     }
     Ok(())
 }
 
-/// Keys and expressions as columns, each name once.
-fn schema_of(exprs: &[Expr], keys: &[Arc<str>], input: &Schema) -> Result<SchemaRef> {
-    let mut fields: Vec<Field> = Vec::with_capacity(keys.len() + exprs.len());
-    let mut add = |name: &str, data_type: DataType| {
-        if fields.iter().any(|field| field.name() == name) {
+/// Some columns of a schema.
+pub(super) fn project(schema: &SchemaRef, columns: &[usize]) -> SchemaRef {
+    if columns.len() == schema.fields().len() && columns.iter().enumerate().all(|(at, column)| at == *column) {
+        return schema.clone();
+    }
+    let fields = columns.iter().filter_map(|column| schema.fields().get(*column).cloned());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Expressions as columns, each name once. A plain column keeps its field as it is.
+pub(super) fn schema_of(exprs: &[Expr], input: &Schema) -> Result<SchemaRef> {
+    let mut fields: Vec<Field> = Vec::with_capacity(exprs.len());
+    let mut names = std::collections::HashSet::with_capacity(exprs.len());
+    for expr in exprs {
+        let name = expr.output_name();
+        if !names.insert(name.clone()) {
             let text = format!("two columns would be called `{name}`: give one another name with .alias(\"…\")");
             return Err(Error::new(ErrorKind::Plan, text));
         }
-        fields.push(Field::new(name, data_type, true));
-        Ok(())
-    };
-    for key in keys {
-        let field = input.field_with_name(key).map_err(|_| unknown_column(key, input))?;
-        add(key, field.data_type().clone())?;
-    }
-    for expr in exprs {
-        add(&expr.output_name(), expr.data_type(input)?)?;
+        let data_type = expr.data_type(input)?;
+        fields.push(match expr.unnamed() {
+            Expr::Column(column) => match input.field_with_name(column) {
+                Ok(field) => field.clone().with_name(&*name).with_nullable(true),
+                Err(_) => Field::new(&*name, data_type, true),
+            },
+            _ => Field::new(&*name, data_type, true),
+        });
     }
     Ok(Arc::new(Schema::new(fields)))
 }
 
+impl Op {
+    /// What it is, in a line.
+    pub fn label(&self) -> String {
+        match self {
+            Op::Scan(scan) => {
+                let mut text = scan.source.label();
+                let all = scan.source.schema().fields();
+                if scan.columns.len() < all.len() {
+                    let names: Vec<&str> = scan.columns.iter().map(|at| all[*at].name().as_str()).collect();
+                    text += &format!(", {} of {} columns: {}", names.len(), all.len(), names.join(", "));
+                }
+                if !scan.predicates.is_empty() {
+                    let predicates: Vec<String> = scan.predicates.iter().map(Expr::to_string).collect();
+                    text += &format!(", where {}", predicates.join(" & "));
+                }
+                text
+            }
+            Op::Outside => "partitions".to_string(),
+            Op::Filter(condition) => format!("filter {condition}"),
+            Op::Select(exprs) => format!("select {}", listed(exprs)),
+            Op::Aggregate(grouping) => {
+                let aggregates = grouping.aggregates.iter().map(|of| Expr::Aggregate(Arc::new(of.clone())));
+                let aggregates: Vec<Expr> = aggregates.collect();
+                match grouping.keys.is_empty() {
+                    true => format!("agg {}", listed(&aggregates)),
+                    false => format!("group_by {} agg {}", listed(&grouping.keys), listed(&aggregates)),
+                }
+            }
+            Op::CountRows => "count_rows".to_string(),
+            Op::Slice { len, end: false } => format!("head {len}"),
+            Op::Slice { len, end: true } => format!("tail {len}"),
+            Op::Top { by, len } => {
+                let key = |key: &SortKey| format!("{}{}", key.of, if key.descending { " descending" } else { "" });
+                format!("top {len} by {}", by.iter().map(key).collect::<Vec<_>>().join(", "))
+            }
+            Op::Concat => "concat".to_string(),
+            Op::Gather => "partitions in one piece".to_string(),
+            Op::Write(write) => {
+                let by = match &write.layout {
+                    Layout::Single => " as one file".to_string(),
+                    Layout::Partitions => String::new(),
+                    Layout::Keys(columns) => format!(" by {}", columns.join(", ")),
+                };
+                format!("write {} to {}{by}", write.format.extension(), write.target.display())
+            }
+            Op::Partition(number) => format!("partition {number}"),
+            Op::Map(map) => format!("map {}", if map.whole { "partitions" } else { "batches" }),
+        }
+    }
+}
+
 impl Node for Step {
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
-        self.input.iter().for_each(|input| visit(&input.node));
+        self.inputs.iter().for_each(|input| visit(&input.node));
     }
 
     fn label(&self) -> String {
-        match &self.op {
-            Op::ReadCsv(source) => format!("read_csv of {} files", source.files().len()),
-            Op::Filter(condition) => format!("filter {condition}"),
-            Op::Select(exprs) => format!("select {}", listed(exprs)),
-            Op::GroupBy { keys, aggregates } => format!("group_by {} agg {}", keys.join(", "), listed(aggregates)),
-            Op::CountRows => "count_rows".to_string(),
-        }
+        self.op.label()
     }
 
     fn role(&self) -> Role<'_> {
         Role::Layers
     }
 
-    fn columns(&self, _: usize, used: &Columns) -> Columns {
-        let of = |exprs: &mut dyn Iterator<Item = &Expr>| -> Columns { exprs.flat_map(Expr::columns).collect() };
-        match &self.op {
-            Op::ReadCsv(_) | Op::CountRows => Columns::none(),
-            Op::Filter(condition) => {
-                let mut columns = used_of(&self.schema, used);
-                columns.extend(of(&mut std::iter::once(condition)));
-                columns
-            }
-            Op::Select(exprs) => of(&mut exprs.iter().filter(|expr| used.contains(&expr.output_name()))),
-            Op::GroupBy { keys, aggregates } => {
-                let mut columns = of(&mut aggregates.iter());
-                columns.extend(keys.iter().cloned().collect());
-                columns
-            }
-        }
+    fn region(&self) -> Option<(&'static dyn Region, &dyn Any)> {
+        Some((&lower::Tables, self))
     }
-
-    fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
-        lower::lower(self, lowering)
-    }
-}
-
-/// The used columns by their names, also where all are.
-fn used_of(schema: &Schema, used: &Columns) -> Columns {
-    let names = schema.fields().iter().map(|field| field.name().as_str());
-    names.filter(|name| used.contains(name)).collect()
 }
 
 fn listed(exprs: &[Expr]) -> String {

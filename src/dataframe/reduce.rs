@@ -1,19 +1,21 @@
-//! Reductions to one value: `count_rows`.
+//! Reductions: to one value, to one row of a value per column, to the distinct rows.
 
-use super::DataFrame;
-use super::plan::{Frame, Op};
-use crate::error::Role;
+use super::parameters::expanded;
+use super::plan::{Frame, Grouping, Op, SortKey};
+use super::{DataFrame, IntoColumn};
+use crate::error::{Error, ErrorKind, Result, Role};
+use crate::expr::{Expr, col, lit, numeric, size};
 use crate::origin::Origin;
 use crate::plan::Poisoned;
 use crate::runtime::Scalar;
 
 impl DataFrame {
-    /// The number of rows.
+    /// The number of rows. Where the source knows it (footers of Parquet files), nothing is read.
     #[track_caller]
     pub fn count_rows(&self) -> Scalar<u64> {
         let origin = Origin::caller();
         let counted = self.frame().and_then(|frame| {
-            let counted = Frame::new(Op::CountRows, Some(frame), origin);
+            let counted = Frame::new(Op::CountRows, &[frame], "count_rows", origin);
             counted.map_err(|error| error.frame(Role::In, "count_rows", origin))
         });
         match counted {
@@ -21,4 +23,135 @@ impl DataFrame {
             Err(error) => Scalar::of(Poisoned::node(error)),
         }
     }
+
+    /// Aggregates of the whole table: one row.
+    #[track_caller]
+    pub fn agg(&self, outputs: impl IntoIterator<Item = Expr>) -> DataFrame {
+        let (origin, outputs) = (Origin::caller(), outputs.into_iter().collect::<Vec<_>>());
+        self.derive("agg", origin, |frame| reduced(frame, outputs, "agg", origin))
+    }
+
+    /// The distinct rows of some columns (of none: of all), in ascending order; null is a value of its own and comes last.
+    ///
+    /// # Memory
+    /// As for a group-by with as many groups.
+    #[track_caller]
+    pub fn unique<C: IntoColumn>(&self, columns: impl IntoIterator<Item = C>) -> DataFrame {
+        let origin = Origin::caller();
+        let columns: Vec<Expr> = columns.into_iter().map(C::into_column).collect();
+        self.derive("unique", origin, |frame| {
+            let mut keys = expanded(columns, &frame.schema)?;
+            if keys.is_empty() {
+                keys = frame.schema.fields().iter().map(|field| col(field.name())).collect();
+            }
+            let grouping = Grouping::new(keys, &[], true)?;
+            Frame::new(Op::Aggregate(grouping), &[frame], "unique", origin)
+        })
+    }
+
+    /// How often each value of a column is there, most often first, of equally many the lesser value; null is not counted. The
+    /// numbers are called `count`.
+    #[track_caller]
+    pub fn value_counts(&self, column: &str) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("value_counts", origin, |frame| counted(frame, col(column), false, "value_counts", origin))
+    }
+
+    /// As [`DataFrame::value_counts`], with null counted too, last among values that are as frequent.
+    #[track_caller]
+    pub fn value_counts_with_null(&self, column: &str) -> DataFrame {
+        let origin = Origin::caller();
+        let verb = "value_counts_with_null";
+        self.derive(verb, origin, |frame| counted(frame, col(column), true, verb, origin))
+    }
+
+    /// Number, mean, standard deviation, least and greatest value of each column of numbers: a row for each of these, called in the
+    /// column `statistic`. Quantiles are not among them.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("x", vec![1.0, 2.0, 3.0])]);
+    /// let shown = "statistic    x\n---------  ---\ncount      3.0\nmean       2.0\nstd        1.0\nmin        1.0\nmax        3.0\n";
+    /// assert_eq!(df.describe().compute()?.to_string(), shown);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn describe(&self) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("describe", origin, |frame| described(frame, origin))
+    }
+}
+
+/// One row of aggregates.
+pub(super) fn reduced(frame: &Frame, outputs: Vec<Expr>, verb: &'static str, origin: Origin) -> Result<Frame> {
+    let outputs = expanded(outputs, &frame.schema)?;
+    let grouping = Grouping::new(Vec::new(), &outputs, false)?;
+    Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)
+}
+
+fn counted(frame: &Frame, column: Expr, nulls: bool, verb: &'static str, origin: Origin) -> Result<Frame> {
+    let grouping = Grouping::new(vec![column], &[size().alias("count")], nulls)?;
+    let counts = Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)?;
+    // Groups come in the order of their keys, and of equal rows the first comes first.
+    let by = vec![SortKey { of: col("count"), descending: true }];
+    Frame::new(Op::Top { by, len: u64::MAX }, &[&counts], verb, origin)
+}
+
+fn described(frame: &Frame, origin: Origin) -> Result<Frame> {
+    let columns = numeric().expand(&frame.schema)?;
+    if columns.is_empty() {
+        return Err(Error::new(ErrorKind::Plan, "there are no columns of numbers"));
+    }
+    type Of = fn(Expr) -> Expr;
+    let statistics: [(&str, Of); 5] =
+        [("count", Expr::count), ("mean", Expr::mean), ("std", Expr::std), ("min", Expr::min), ("max", Expr::max)];
+    let name = |of: &str, column: &Expr| format!("{of} of {}", column.output_name());
+    let outputs = statistics
+        .iter()
+        .flat_map(|(of, make)| columns.iter().map(move |column| make(column.clone()).alias(&name(of, column))));
+    let all = reduced(frame, outputs.collect(), "describe", origin)?;
+    let rows = statistics.iter().map(|(of, _)| {
+        let own = columns.iter().map(|column| {
+            let number = col(&name(of, column)).cast(arrow::datatypes::DataType::Float64);
+            number.alias(&column.output_name())
+        });
+        let exprs = std::iter::once(lit(*of).alias("statistic")).chain(own).collect();
+        Frame::new(Op::Select(exprs), &[&all], "describe", origin)
+    });
+    let rows = rows.collect::<Result<Vec<Frame>>>()?;
+    Frame::new(Op::Concat, &rows.iter().collect::<Vec<_>>(), "describe", origin)
+}
+
+macro_rules! each_column {
+    ($($(#[$doc:meta])* $name:ident of $columns:expr;)+) => {
+        impl DataFrame {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> DataFrame {
+                let origin = Origin::caller();
+                let verb = stringify!($name);
+                self.derive(verb, origin, |frame| reduced(frame, vec![$columns.$name()], verb, origin))
+            })+
+        }
+    };
+}
+
+each_column! {
+    /// The number of values of each column that are not null: one row.
+    count of crate::expr::all();
+    /// The sum of each column of numbers: one row.
+    sum of numeric();
+    /// The mean of each column of numbers: one row.
+    mean of numeric();
+    /// The least value of each column: one row.
+    min of crate::expr::all();
+    /// The greatest value of each column: one row.
+    max of crate::expr::all();
+    /// The standard deviation of each column of numbers, divided by n - 1: one row.
+    std of numeric();
+    /// The variance of each column of numbers, divided by n - 1: one row.
+    var of numeric();
+    /// The number of distinct values of each column, nulls not counted: one row.
+    nunique of crate::expr::all();
 }

@@ -30,6 +30,11 @@ impl Table {
         Table { schema, batches }
     }
 
+    /// A table of one batch.
+    pub fn from_batch(batch: RecordBatch) -> Table {
+        Table::new(batch.schema(), vec![batch])
+    }
+
     /// Types and names of the columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

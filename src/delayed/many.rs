@@ -499,7 +499,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
     where
         T: Clone,
     {
-        let stream = Stream::start(&self.node, self.len, Origin::caller())?;
+        let stream = Stream::start_all(&self.node, "iter", Origin::caller())?;
         // A panic in the `Clone` of a value that is kept elsewhere too is an error, as everywhere.
         Ok(stream.map(|chunk| chunk.and_then(|chunk| finish_guarded(|| chunk.take_or_clone::<T>()))))
     }

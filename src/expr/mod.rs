@@ -1,16 +1,65 @@
 //! Column expressions: plain data that says what is computed of a table's columns, its type, and its value on a batch.
 //!
-//! [`col`] names a column, [`lit`] is a value, operators and methods combine them.
+//! [`col`] names a column, [`lit`] is a value, operators and methods combine them. An expression is typed against a schema
+//! before anything runs; [`Program`] makes several ready to be evaluated together on many batches.
+//!
+//! # Types
+//! Numbers of different types are brought to the smallest type that holds both; `Int64` with `UInt64` is an error, and an
+//! integer with a float gives `Float64` (`Float32` with integers of 8 and 16 bits stays). A plain number in the
+//! program takes the type of the other operand where it fits. Text with a date is read as a date when the plan is made.
+//!
+//! # Nulls and NaN
+//! Null in, null out, except for what asks about nulls, and `&` and `|`, which follow three-valued logic. NaN is a value:
+//! comparisons with it are false, but `ne`.
+//!
+//! # What fails
+//! `+`, `-`, `*` and `-x` of integers that overflow, casts of what does not fit, and users' functions. Such an error names the
+//! expression, the row of the batch and its values. What stands in a branch of [`when`] fails only for rows of that branch.
 
+mod aggregate;
+mod build;
+mod compile;
 mod display;
-mod eval;
+mod function;
+mod kernels;
 mod names;
-mod typing;
+mod operators;
+mod program;
+mod rewrite;
+mod selector;
+mod simplify;
+mod tree;
+mod types;
+mod user;
+mod user_aggregate;
+mod value;
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
+pub use aggregate::{Aggregate, AggregateFunction, corr, cov, size};
+pub use build::{
+    CaseBuilder, all_horizontal, any_horizontal, coalesce, concat_str, max_horizontal, min_horizontal, sum_horizontal,
+    when,
+};
+pub use function::{Function, Horizontal, MathFunction};
+pub use kernels::list::{ListExpr, ListFunction};
+pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
+pub use kernels::time::{TimeExpr, TimeFlag, TimeFunction, TimePart};
 pub use names::unknown_column;
+pub use program::Program;
+pub use rewrite::{SplitAggregates, aggregate_column, split_aggregates};
+pub use selector::{
+    Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,
+};
+pub use types::common_type;
+pub use user::{MapInput, MapOutput, UserFunction, map_arrays};
+pub use user_aggregate::{UserAggregate, UserState, aggregate};
+pub use value::Value;
 
 /// What is computed of the columns of a table.
 ///
@@ -22,37 +71,55 @@ pub use names::unknown_column;
 /// let mean = col("dep_delay").mean().alias("mean_dep_delay");
 /// assert_eq!(mean.to_string(), "mean(dep_delay) as mean_dep_delay");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub enum Expr {
     /// A column by its name.
     Column(Arc<str>),
     /// A value.
     Literal(Value),
+    /// A value that is known only when the plan runs.
+    Parameter(Parameter),
     /// An expression under another name.
     Alias(Arc<Expr>, Arc<str>),
+    /// An expression under its name with one text before it and one behind.
+    Affix(Arc<Expr>, Arc<str>, Arc<str>),
+    /// As another type; what does not fit is an error, or null where the last is true.
+    Cast(Arc<Expr>, DataType, bool),
     /// Of one operand.
     Unary(UnaryOp, Arc<Expr>),
     /// Of two operands.
     Binary(Arc<Expr>, BinaryOp, Arc<Expr>),
-    /// Of all values of a group.
-    Aggregate(Aggregate, Arc<Expr>),
+    /// The value of the first condition that is true; of none the last value, or null.
+    Case(Arc<[(Expr, Expr)]>, Option<Arc<Expr>>),
+    /// A function of values of one row.
+    Call(Function, Arc<[Expr]>),
+    /// Of all rows of a group.
+    Aggregate(Arc<Aggregate>),
+    /// Columns that are known when there is a schema: stands for as many expressions.
+    Selector(Selector),
 }
 
-/// A value in an expression.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// True or false.
-    Boolean(bool),
-    /// An integer.
-    Int(i64),
-    /// A float.
-    Float(f64),
-    /// Text.
-    Text(Arc<str>),
+/// A value that a plan computes before the rows that use it.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// What tells it from all others of the process.
+    pub id: u64,
+    /// What it is called in texts.
+    pub label: Arc<str>,
+    /// Its type.
+    pub data_type: DataType,
 }
+
+impl PartialEq for Parameter {
+    fn eq(&self, other: &Parameter) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Parameter {}
 
 /// An operation of one operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnaryOp {
     /// Whether it is null.
     IsNull,
@@ -60,10 +127,12 @@ pub enum UnaryOp {
     IsNotNull,
     /// True for false; null for null.
     Not,
+    /// The number with the other sign.
+    Negative,
 }
 
 /// An operation of two operands; null where one of them is null, except that `And` and `Or` follow three-valued logic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOp {
     /// Sum.
     Add,
@@ -73,6 +142,16 @@ pub enum BinaryOp {
     Mul,
     /// Quotient, always a float.
     Div,
+    /// Quotient rounded down; null where integers are divided by zero.
+    FloorDiv,
+    /// What `FloorDiv` leaves, with the sign of the divisor.
+    Rem,
+    /// Sum of integers, wrapping.
+    WrappingAdd,
+    /// Difference of integers, wrapping.
+    WrappingSub,
+    /// Product of integers, wrapping.
+    WrappingMul,
     /// `==`
     Eq,
     /// `!=`
@@ -89,17 +168,8 @@ pub enum BinaryOp {
     And,
     /// At least one.
     Or,
-}
-
-/// What is made of all values of a group; nulls are skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregate {
-    /// Number of values that are not null.
-    Count,
-    /// Sum; 0 where there is no value.
-    Sum,
-    /// Arithmetic mean; null where there is no value.
-    Mean,
+    /// Exactly one.
+    Xor,
 }
 
 /// A column by its name.
@@ -116,165 +186,4 @@ pub fn col(name: &str) -> Expr {
 /// ```
 pub fn lit(value: impl Into<Value>) -> Expr {
     Expr::Literal(value.into())
-}
-
-impl Expr {
-    /// The same under another name.
-    #[must_use]
-    pub fn alias(self, name: &str) -> Expr {
-        Expr::Alias(Arc::new(self), name.into())
-    }
-
-    /// Whether it is null.
-    #[must_use]
-    pub fn is_null(self) -> Expr {
-        Expr::Unary(UnaryOp::IsNull, Arc::new(self))
-    }
-
-    /// Whether it is not null.
-    #[must_use]
-    pub fn is_not_null(self) -> Expr {
-        Expr::Unary(UnaryOp::IsNotNull, Arc::new(self))
-    }
-
-    /// Whether both are equal.
-    #[must_use]
-    pub fn eq(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::Eq, other)
-    }
-
-    /// Whether both are not equal.
-    #[must_use]
-    pub fn ne(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::NotEq, other)
-    }
-
-    /// Whether it is less.
-    #[must_use]
-    pub fn lt(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::Lt, other)
-    }
-
-    /// Whether it is less or equal.
-    #[must_use]
-    pub fn le(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::LtEq, other)
-    }
-
-    /// Whether it is greater.
-    #[must_use]
-    pub fn gt(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::Gt, other)
-    }
-
-    /// Whether it is greater or equal.
-    #[must_use]
-    pub fn ge(self, other: impl Into<Expr>) -> Expr {
-        self.binary(BinaryOp::GtEq, other)
-    }
-
-    /// Number of values of the group that are not null.
-    #[must_use]
-    pub fn count(self) -> Expr {
-        Expr::Aggregate(Aggregate::Count, Arc::new(self))
-    }
-
-    /// Sum over the group; 0 where it has no values.
-    #[must_use]
-    pub fn sum(self) -> Expr {
-        Expr::Aggregate(Aggregate::Sum, Arc::new(self))
-    }
-
-    /// Mean over the group; null where it has no values.
-    #[must_use]
-    pub fn mean(self) -> Expr {
-        Expr::Aggregate(Aggregate::Mean, Arc::new(self))
-    }
-
-    fn binary(self, op: BinaryOp, other: impl Into<Expr>) -> Expr {
-        Expr::Binary(Arc::new(self), op, Arc::new(other.into()))
-    }
-
-    /// The name of the column it gives: its alias, or the first column in it.
-    pub fn output_name(&self) -> Arc<str> {
-        let mut expr = self;
-        loop {
-            expr = match expr {
-                Expr::Column(name) | Expr::Alias(_, name) => return name.clone(),
-                Expr::Literal(_) => return "literal".into(),
-                Expr::Unary(_, of) | Expr::Aggregate(_, of) | Expr::Binary(of, ..) => of,
-            };
-        }
-    }
-
-    /// The columns it reads.
-    pub fn columns(&self) -> BTreeSet<Arc<str>> {
-        let mut names = BTreeSet::new();
-        let mut open = vec![self];
-        while let Some(expr) = open.pop() {
-            match expr {
-                Expr::Column(name) => drop(names.insert(name.clone())),
-                Expr::Literal(_) => {}
-                Expr::Alias(of, _) | Expr::Unary(_, of) | Expr::Aggregate(_, of) => open.push(of),
-                Expr::Binary(left, _, right) => open.extend([&**left, &**right]),
-            }
-        }
-        names
-    }
-}
-
-macro_rules! operators {
-    ($($name:ident $method:ident $op:ident;)+) => {$(
-        impl<R: Into<Expr>> std::ops::$name<R> for Expr {
-            type Output = Expr;
-
-            fn $method(self, right: R) -> Expr {
-                self.binary(BinaryOp::$op, right)
-            }
-        }
-    )+};
-}
-
-operators! {
-    Add add Add;
-    Sub sub Sub;
-    Mul mul Mul;
-    Div div Div;
-    BitAnd bitand And;
-    BitOr bitor Or;
-}
-
-impl std::ops::Not for Expr {
-    type Output = Expr;
-
-    fn not(self) -> Expr {
-        Expr::Unary(UnaryOp::Not, Arc::new(self))
-    }
-}
-
-macro_rules! values {
-    ($($from:ty => |$value:ident| $make:expr;)+) => {$(
-        impl From<$from> for Value {
-            fn from($value: $from) -> Value {
-                $make
-            }
-        }
-
-        impl From<$from> for Expr {
-            fn from(value: $from) -> Expr {
-                Expr::Literal(value.into())
-            }
-        }
-    )+};
-}
-
-values! {
-    bool => |value| Value::Boolean(value);
-    i32 => |value| Value::Int(value.into());
-    i64 => |value| Value::Int(value);
-    u32 => |value| Value::Int(value.into());
-    f32 => |value| Value::Float(value.into());
-    f64 => |value| Value::Float(value);
-    &str => |value| Value::Text(value.into());
-    String => |value| Value::Text(value.into());
 }

@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes that are read from a file at a time.
+/// Bytes that are read from a compressed file at a time.
 pub const READ_BYTES: usize = 64 << 10;
 
 /// A file to be read.
@@ -17,6 +18,124 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// Its size on disk.
     pub bytes: u64,
+    /// When it was changed last, where the system tells.
+    pub modified: Option<SystemTime>,
+}
+
+impl SourceFile {
+    /// What is known of a file now.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where it is not there.
+    pub fn at(path: &Path) -> Result<SourceFile> {
+        let meta = std::fs::metadata(path).map_err(|error| Error::io(path, "cannot open", error))?;
+        Ok(SourceFile { path: path.to_path_buf(), bytes: meta.len(), modified: meta.modified().ok() })
+    }
+
+    /// Opens the file as it was found.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where it cannot be opened; of kind `Data`, where it has changed since it was found.
+    pub fn open(&self) -> Result<File> {
+        let file = File::open(&self.path).map_err(|error| Error::io(&self.path, "cannot open", error))?;
+        let meta = file.metadata().map_err(|error| Error::io(&self.path, "cannot read", error))?;
+        if meta.len() != self.bytes || meta.modified().ok() != self.modified {
+            return Err(self.changed());
+        }
+        Ok(file)
+    }
+
+    /// The error of a file that is not what it was.
+    pub fn changed(&self) -> Error {
+        let text = format!("{} has changed since it was opened: open it again", self.path.display());
+        Error::new(ErrorKind::Data, text)
+    }
+
+    /// How it is compressed, by its name.
+    pub fn compression(&self) -> Compression {
+        Compression::of(&self.path)
+    }
+
+    /// About how many bytes its text has.
+    pub fn text_bytes(&self) -> u64 {
+        match self.compression() {
+            Compression::None => self.bytes,
+            Compression::Gzip | Compression::Zstd => self.bytes.saturating_mul(TEXT_RATIO),
+        }
+    }
+
+    /// Its text from the beginning, decompressed.
+    ///
+    /// # Errors
+    /// As [`SourceFile::open`]; where it is not compressed though its name says so, of kind `Io`; where the feature for it is off,
+    /// of kind `Unsupported`.
+    pub fn text(&self) -> Result<Box<dyn Read + Send>> {
+        let file = self.open()?;
+        match self.compression() {
+            Compression::None => Ok(Box::new(file)),
+            Compression::Gzip => gunzip(&self.path, file),
+            Compression::Zstd => unzstd(&self.path, file),
+        }
+    }
+}
+
+/// How many times its size a compressed file is taken to be. Text compresses to a third or a quarter.
+const TEXT_RATIO: u64 = 4;
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// `.gz`.
+    Gzip,
+    /// `.zst`.
+    Zstd,
+}
+
+impl Compression {
+    /// By the name of a file.
+    pub fn of(path: &Path) -> Compression {
+        match path.extension() {
+            Some(extension) if extension.eq_ignore_ascii_case("gz") => Compression::Gzip,
+            Some(extension) if extension.eq_ignore_ascii_case("zst") => Compression::Zstd,
+            Some(_) | None => Compression::None,
+        }
+    }
+}
+
+/// Reads at a place of a file; less than asked for only at its end.
+///
+/// # Errors
+/// What the system says.
+pub fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < out.len() {
+        match read_some_at(file, &mut out[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, offset)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, offset)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_some_at(mut file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    use std::io::Seek as _;
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.read(out)
 }
 
 /// The files that a pattern names: `*` stands for any letters of a name and `?` for one. In natural order, so that
@@ -45,7 +164,9 @@ pub fn find(pattern: &str) -> Result<Vec<SourceFile>> {
     let mut files = Vec::with_capacity(found.len());
     for path in found {
         match std::fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => files.push(SourceFile { bytes: meta.len(), path }),
+            Ok(meta) if meta.is_file() => {
+                files.push(SourceFile { bytes: meta.len(), modified: meta.modified().ok(), path });
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io(&path, "cannot open", error)),
@@ -56,6 +177,14 @@ pub fn find(pattern: &str) -> Result<Vec<SourceFile>> {
     }
     files.sort_by(|a, b| natural(&a.path.to_string_lossy(), &b.path.to_string_lossy()));
     Ok(files)
+}
+
+/// How many files there are, in words.
+pub fn count(files: &[SourceFile]) -> String {
+    match files.len() {
+        1 => "1 file".to_string(),
+        count => format!("{count} files"),
+    }
 }
 
 /// What lies in a directory under names that match.
@@ -111,7 +240,7 @@ fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// Names in the order in which people read them: runs of digits by their number, the rest letter by letter.
-fn natural(a: &str, b: &str) -> Ordering {
+pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
     while let (Some(l), Some(r)) = (left.first(), right.first()) {
         if l.is_ascii_digit() && r.is_ascii_digit() {
@@ -139,46 +268,57 @@ fn digits<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     &number[zeros..]
 }
 
-/// Whether a file is compressed, by its name.
-pub fn is_gzip(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
-}
-
-/// Opens a file for reading from its beginning, decompressed if its name ends in `.gz`, without a byte-order mark.
-///
-/// # Errors
-/// Of kind `Io`, where it cannot be opened or is not compressed though its name says so; of kind `Unsupported`, where it is compressed and the feature `gzip` is off.
-pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
-    let file = File::open(path).map_err(|error| Error::io(path, "cannot open", error))?;
-    let mut reader: Box<dyn BufRead> =
-        if is_gzip(path) { gunzip(path, file)? } else { Box::new(BufReader::with_capacity(READ_BYTES, file)) };
-    let start = reader.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
-    if start.starts_with(b"\xEF\xBB\xBF") {
-        reader.consume(3);
-    }
-    Ok(reader)
-}
-
 /// The first bytes of every gzip file.
 #[cfg(feature = "gzip")]
 const GZIP_START: [u8; 2] = [0x1f, 0x8b];
 
 #[cfg(feature = "gzip")]
-fn gunzip(path: &Path, file: File) -> Result<Box<dyn BufRead>> {
-    let mut file = BufReader::with_capacity(READ_BYTES, file);
+fn gunzip(path: &Path, file: File) -> Result<Box<dyn Read + Send>> {
+    use std::io::BufRead as _;
+    let mut file = io::BufReader::with_capacity(READ_BYTES, file);
     let start = file.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
     if !start.starts_with(&GZIP_START) {
-        let text = format!("cannot read {}: it is not compressed by gzip, though its name says so", path.display());
-        return Err(Error::new(ErrorKind::Io, text));
+        return Err(not_compressed(path, "gzip"));
     }
-    let decoder = flate2::bufread::MultiGzDecoder::new(file);
-    Ok(Box::new(BufReader::with_capacity(READ_BYTES, decoder)))
+    Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
 }
 
 #[cfg(not(feature = "gzip"))]
-fn gunzip(path: &Path, _: File) -> Result<Box<dyn BufRead>> {
-    let text = format!("{} is compressed: reading it needs the feature `gzip` of chunkwise", path.display());
-    Err(Error::new(ErrorKind::Unsupported, text))
+fn gunzip(path: &Path, _: File) -> Result<Box<dyn Read + Send>> {
+    Err(feature_is_off(path, "gzip"))
+}
+
+/// The first bytes of every Zstandard file.
+#[cfg(feature = "zstd")]
+const ZSTD_START: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+#[cfg(feature = "zstd")]
+fn unzstd(path: &Path, file: File) -> Result<Box<dyn Read + Send>> {
+    use std::io::BufRead as _;
+    let mut file = io::BufReader::with_capacity(READ_BYTES, file);
+    let start = file.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
+    if !start.starts_with(&ZSTD_START) {
+        return Err(not_compressed(path, "Zstandard"));
+    }
+    let decoder = zstd::stream::read::Decoder::with_buffer(file);
+    Ok(Box::new(decoder.map_err(|error| Error::io(path, "cannot read", error))?))
+}
+
+#[cfg(not(feature = "zstd"))]
+fn unzstd(path: &Path, _: File) -> Result<Box<dyn Read + Send>> {
+    Err(feature_is_off(path, "zstd"))
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn not_compressed(path: &Path, by: &str) -> Error {
+    let text = format!("cannot read {}: it is not compressed by {by}, though its name says so", path.display());
+    Error::new(ErrorKind::Io, text)
+}
+
+#[cfg(not(all(feature = "gzip", feature = "zstd")))]
+fn feature_is_off(path: &Path, feature: &str) -> Error {
+    let text = format!("{} is compressed: reading it needs the feature `{feature}` of chunkwise", path.display());
+    Error::new(ErrorKind::Unsupported, text)
 }
 
 #[cfg(test)]

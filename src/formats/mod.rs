@@ -1,6 +1,30 @@
-//! File formats: bytes to chunks and back.
+//! File formats: bytes to tables and back.
 //!
-//! [`files`] finds and opens files, [`csv`] reads comma-separated values.
+//! [`scan`] is what every source of tables is to the engine. [`files`] finds and opens files, [`hive`] finds those of a data
+//! set; [`blocks`] cuts text into ranges, [`window`] moves over the text of a file, [`lines`] counts lines for messages,
+//! [`narrow`] keeps the rows that are wanted. [`csv`] reads and writes comma-separated values, [`json`] lines of JSON, `parquet`
+//! (feature `parquet`) and [`ipc`] the formats of those names; [`memory`] and [`user`] are tables that lie in memory or come
+//! from a program's own source.
 
+pub mod blocks;
 pub mod csv;
 pub mod files;
+mod guard;
+pub mod hive;
+pub mod ipc;
+pub mod json;
+pub mod lines;
+pub mod memory;
+pub mod narrow;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+mod pick;
+pub mod scan;
+mod unify;
+pub mod user;
+pub mod widen;
+pub mod window;
+pub mod write;
+mod written;
+
+pub use written::Written;

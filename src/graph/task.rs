@@ -35,7 +35,7 @@ impl Scope {
         drop(states);
     }
 
-    /// Bytes that sources have read, decoded, since the run began.
+    /// Bytes that sources have read from files since the run began.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
@@ -67,7 +67,7 @@ impl TaskContext<'_> {
         Ok(())
     }
 
-    /// Counts bytes that a source has read and decoded.
+    /// Counts bytes that a source has read from files.
     pub fn count_read(&self, bytes: u64) {
         self.scope.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::columns::{self, Columns};
 use super::flatten::{Flat, Special};
 use super::node::NodeRef;
+use super::region::{Member, PlanOptions, Planned, Read, Region};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, Chunk, Draft, Graph, Inputs, Kind, Layer, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -40,6 +40,8 @@ pub struct Lowered {
     pub graph: Graph,
     /// For each wanted node the number of values, and where they go.
     pub sinks: Vec<(u32, Arc<dyn Sink>)>,
+    /// Plans of regions as texts, where they were wanted, each with a title.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Request {
@@ -79,13 +81,13 @@ impl Request {
     }
 
     /// The graph that computes what is wanted.
-    pub fn lower(self) -> Result<Lowered> {
+    pub fn lower(self, options: &PlanOptions<'_>) -> Result<Lowered> {
         let mut flat = Flat::new(self.wanted.iter().map(|wanted| &wanted.node))?;
         let mut roots: Vec<u32> = self.wanted.iter().map(|wanted| flat.root(&wanted.node)).collect();
         flat.forget_addresses();
         flat.arrange(&mut roots);
-        let used = columns::used(&flat, roots.iter().map(|root| flat.place_of(*root)));
-        let mut lowering = Builder::new(&flat, used);
+        let mut lowering = Builder::new(&flat);
+        lowering.plan_regions(&flat, &roots, options)?;
         lowering.build(&mut flat)?;
 
         let mut pieces = Vec::with_capacity(self.wanted.len());
@@ -95,7 +97,9 @@ impl Request {
         lowering.check_alone(&self.wanted, &pieces)?;
         let sinks = self.wanted.into_iter().zip(&pieces).map(|(wanted, range)| (range.len() as u32, wanted.sink));
         let sinks = sinks.collect();
-        Ok(Lowered { graph: lowering.draft.finish(pieces), sinks })
+        let texts = lowering.regions.iter().filter_map(|region| Some(region.planned.as_ref()?.texts())).flatten();
+        let texts = if options.explain { texts.collect() } else { Vec::new() };
+        Ok(Lowered { graph: lowering.draft.finish(pieces), sinks, texts })
     }
 }
 
@@ -124,18 +128,12 @@ impl Sink for OneValue {
 pub struct LayerLowering<'a> {
     draft: &'a mut Draft,
     inputs: Vec<(u32, u32)>,
-    used: Columns,
 }
 
 impl LayerLowering<'_> {
     /// The graph being built.
     pub fn draft(&mut self) -> &mut Draft {
         self.draft
-    }
-
-    /// The columns of the node's value that are used.
-    pub fn used(&self) -> &Columns {
-        &self.used
     }
 
     /// The layer of an input of the node, by its place among the inputs, and which piece of that layer is read.
@@ -150,6 +148,56 @@ impl LayerLowering<'_> {
     }
 }
 
+/// Adds layers for members of a region.
+pub struct RegionLowering<'a, 'p> {
+    builder: &'a mut Builder,
+    flat: &'a Flat<'p>,
+    places: &'a [u32],
+}
+
+impl RegionLowering<'_, '_> {
+    /// The graph being built.
+    pub fn draft(&mut self) -> &mut Draft {
+        &mut self.builder.draft
+    }
+
+    /// The layer that a member reads as its input of that number, and which piece of it.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where there is none.
+    pub fn outside(&mut self, member: u32, input: u32) -> Result<(u32, u32)> {
+        let place = self.places.get(member as usize).copied();
+        let place = place.ok_or_else(|| Error::internal("a member of a region that is none"))?;
+        let read = self.flat.reads(place).get(input as usize).copied();
+        let read = read.ok_or_else(|| Error::internal("a plan node reads an input it did not tell of"))?;
+        self.builder.input(self.flat, read)
+    }
+
+    /// Adds layers whose sources wait at the gate of a member, if it has one.
+    ///
+    /// # Errors
+    /// What `add` returns.
+    pub fn gated<T>(&mut self, member: u32, add: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        let place = self.places.get(member as usize).copied();
+        let gate = place.filter(|place| self.flat.is_gated(*place)).and_then(|place| self.flat.reads(place).last());
+        if let Some(gate) = gate {
+            let gate = self.builder.pass(self.builder.piece(self.flat, *gate))?;
+            self.builder.draft.set_gate(Some(gate));
+        }
+        let added = add(&mut self.builder.draft);
+        self.builder.draft.set_gate(None);
+        added
+    }
+}
+
+/// The nodes of one region, and their plan.
+struct Planning {
+    /// By member.
+    places: Vec<u32>,
+    roots: Vec<bool>,
+    planned: Option<Box<dyn Planned>>,
+}
+
 struct Builder {
     draft: Draft,
     /// Per place of the flat plan its first piece in the graph; empty where there are only tasks, whose pieces have the
@@ -157,14 +205,91 @@ struct Builder {
     first_pieces: Vec<u32>,
     /// Layers of the places that have layers of their own; pieces alone do not tell where a layer has none.
     layers: HashMap<u32, u32>,
-    /// Per place the columns that are used of it; empty where none narrows.
-    used: Vec<Columns>,
+    regions: Vec<Planning>,
+    /// Of places in regions: which region, and which member of it.
+    members: HashMap<u32, (u32, u32)>,
 }
 
 impl Builder {
-    fn new(flat: &Flat<'_>, used: Vec<Columns>) -> Builder {
+    fn new(flat: &Flat<'_>) -> Builder {
         let first_pieces = if flat.only_tasks() { Vec::new() } else { vec![0; flat.len() as usize] };
-        Builder { draft: Draft::new(), first_pieces, layers: HashMap::new(), used }
+        let (layers, regions, members) = (HashMap::new(), Vec::new(), HashMap::new());
+        Builder { draft: Draft::new(), first_pieces, layers, regions, members }
+    }
+
+    /// Finds the nodes of each region and has them planned.
+    fn plan_regions(&mut self, flat: &Flat<'_>, roots: &[u32], options: &PlanOptions<'_>) -> Result<()> {
+        if flat.only_tasks() {
+            return Ok(());
+        }
+        let mut regions: Vec<(&'static dyn Region, Vec<Member<'_>>)> = Vec::new();
+        for at in 0..flat.len() {
+            let Some(Special::Layers(node)) = flat.special(at) else { continue };
+            let Some((region, this)) = node.node().region() else { continue };
+            let known = regions.iter().position(|(known, _)| known.name() == region.name());
+            let number = known.unwrap_or_else(|| {
+                regions.push((region, Vec::new()));
+                self.regions.push(Planning { places: Vec::new(), roots: Vec::new(), planned: None });
+                regions.len() - 1
+            });
+            let (mut reads, mut gate) = (flat.reads(at), None);
+            if flat.is_gated(at)
+                && let Some((last, others)) = reads.split_last()
+            {
+                (reads, gate) = (others, Some(*last));
+            }
+            let reads = reads.iter().enumerate().map(|(input, read)| {
+                match (self.members.get(&flat.place_of(*read)), flat.source(*read)) {
+                    (Some((region, member)), (_, 0)) if *region as usize == number => Read::Member(*member),
+                    _ => Read::Outside(input as u32),
+                }
+            });
+            let member = Member { node: this, reads: reads.collect(), is_root: false, gate };
+            regions[number].1.push(member);
+            self.regions[number].places.push(at);
+            self.members.insert(at, (number as u32, self.regions[number].places.len() as u32 - 1));
+        }
+        if regions.is_empty() {
+            return Ok(());
+        }
+        let mut root = |at: u32| {
+            if let Some((region, member)) = self.members.get(&at) {
+                regions[*region as usize].1[*member as usize].is_root = true;
+            }
+        };
+        roots.iter().for_each(|value| root(flat.place_of(*value)));
+        for at in 0..flat.len() {
+            let own = self.members.get(&at).map(|(region, _)| *region);
+            for read in flat.reads(at) {
+                let place = flat.place_of(*read);
+                if own.is_none() || self.members.get(&place).map(|(region, _)| *region) != own {
+                    root(place);
+                }
+            }
+            if let Some(Special::View { of, .. }) = flat.special(at) {
+                root(of);
+            }
+        }
+        for ((region, members), planning) in regions.into_iter().zip(&mut self.regions) {
+            planning.roots = members.iter().map(|member| member.is_root).collect();
+            planning.planned = Some(region.plan(&members, options)?);
+        }
+        Ok(())
+    }
+
+    /// Adds the layers of a member of a region; nothing where only other members read it.
+    fn lower_member(&mut self, flat: &Flat<'_>, region: u32, member: u32) -> Result<Option<u32>> {
+        let planning = &mut self.regions[region as usize];
+        if !planning.roots[member as usize] {
+            return Ok(None);
+        }
+        let places = std::mem::take(&mut planning.places);
+        let planned = planning.planned.take();
+        let mut planned = planned.ok_or_else(|| Error::internal("a region is lowered before it is planned"))?;
+        let lowered = planned.lower(member, &mut RegionLowering { builder: self, flat, places: &places });
+        let planning = &mut self.regions[region as usize];
+        (planning.places, planning.planned) = (places, Some(planned));
+        lowered.map(Some)
     }
 
     /// The piece of a value.
@@ -245,7 +370,13 @@ impl Builder {
                 layer.ok_or_else(|| Error::internal("a view of layers stands before them"))?
             }
             Some(Special::Layers(node)) => {
-                let layer = self.lower_node(flat, at, node)?;
+                let layer = match self.members.get(&at).copied() {
+                    Some((region, member)) => match self.lower_member(flat, region, member)? {
+                        Some(layer) => layer,
+                        None => return Ok(()),
+                    },
+                    None => self.lower_node(flat, at, node)?,
+                };
                 self.first_pieces[at as usize] = self.draft.graph().layers()[layer as usize].pieces.start;
                 layer
             }
@@ -263,30 +394,31 @@ impl Builder {
         {
             (gate, reads) = (Some(*last), others);
         }
-        let mut inputs = Vec::with_capacity(reads.len());
-        for read in reads {
-            let piece = self.piece(flat, *read);
-            let layer = match self.layers.get(&flat.place_of(*read)) {
-                Some(layer) => *layer,
-                // A task's layer has pieces, so it is found by one.
-                None => self.draft.graph().layers().partition_point(|layer| layer.pieces.end <= piece) as u32,
-            };
-            let of = &self.draft.graph().layers()[layer as usize];
-            inputs.push(match of.pieces_per_task {
-                // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
-                0 => (self.pass(piece)?, 0),
-                _ => (layer, piece - of.pieces.start),
-            });
-        }
+        let inputs = reads.iter().map(|read| self.input(flat, *read)).collect::<Result<Vec<(u32, u32)>>>()?;
         if let Some(gate) = gate {
             // All source tasks read the gate, so it has to be the only piece of its layer.
             let gate = self.pass(self.piece(flat, gate))?;
             self.draft.set_gate(Some(gate));
         }
-        let used = self.used.get(at as usize).cloned().unwrap_or(Columns::All);
-        let layer = node.node().lower(&mut LayerLowering { draft: &mut self.draft, inputs, used })?;
+        let layer = node.node().lower(&mut LayerLowering { draft: &mut self.draft, inputs })?;
         self.draft.set_gate(None);
         Ok(layer)
+    }
+
+    /// The layer of a value, and which of its pieces it is.
+    fn input(&mut self, flat: &Flat<'_>, read: u32) -> Result<(u32, u32)> {
+        let piece = self.piece(flat, read);
+        let layer = match self.layers.get(&flat.place_of(read)) {
+            Some(layer) => *layer,
+            // A task's layer has pieces, so it is found by one.
+            None => self.draft.graph().layers().partition_point(|layer| layer.pieces.end <= piece) as u32,
+        };
+        let of = &self.draft.graph().layers()[layer as usize];
+        Ok(match of.pieces_per_task {
+            // Patterns need tasks that give equally many pieces: this piece gets a task of its own.
+            0 => (self.pass(piece)?, 0),
+            _ => (layer, piece - of.pieces.start),
+        })
     }
 
     /// A layer of one task that hands one piece on.

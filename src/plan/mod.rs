@@ -6,13 +6,13 @@
 
 mod address_map;
 mod arrange;
-mod columns;
 mod flatten;
 mod lower;
 mod node;
 mod poison;
+mod region;
 
-pub use columns::Columns;
-pub use lower::{LayerLowering, Lowered, OneValue, Request, Sink};
+pub use lower::{LayerLowering, Lowered, OneValue, RegionLowering, Request, Sink};
 pub use node::{Alias, Node, NodeRef, Role};
 pub use poison::Poisoned;
+pub use region::{Member, PlanOptions, Planned, Read, Region};

@@ -1,11 +1,12 @@
 //! Nodes of plans and the handles that hold them.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use super::columns::Columns;
 use super::lower::LayerLowering;
+use super::region::Region;
 use crate::error::{Error, Result};
 use crate::graph::{Call, Chunk, Kind};
 
@@ -74,10 +75,9 @@ pub trait Node: Send + Sync {
         None
     }
 
-    /// Which columns of its input number `input` it needs, where its readers use the columns `used` of its own value.
-    fn columns(&self, input: usize, used: &Columns) -> Columns {
-        let _ = (input, used);
-        Columns::All
+    /// For a node that is planned together with others: with which, and itself.
+    fn region(&self) -> Option<(&'static dyn Region, &dyn Any)> {
+        None
     }
 
     /// For layers: adds them to the graph and says which one is read by others.

@@ -1,6 +1,5 @@
 //! The node of a step that was wrong: whatever is made of it gives its error.
 
-use super::columns::Columns;
 use super::node::{Node, NodeRef, Role};
 use crate::error::Error;
 
@@ -30,9 +29,5 @@ impl Node for Poisoned {
 
     fn role(&self) -> Role<'_> {
         Role::Poison(&self.error)
-    }
-
-    fn columns(&self, _: usize, _: &Columns) -> Columns {
-        Columns::none()
     }
 }

@@ -307,6 +307,7 @@ impl RuntimeBuilder {
             let memory = process::memory_limit().unwrap_or(4 << 30);
             (memory as f64 * DEFAULT_SHARE) as u64
         });
+        process::keep_freed_memory();
         let root = settings.spill_dir.clone().unwrap_or_else(default_root);
         let disk = self.disk.unwrap_or_else(|| Arc::new(RealDisk));
         let options =

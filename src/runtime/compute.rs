@@ -14,7 +14,7 @@ use crate::executor::{Receiver, RunHandle, RunOptions, Watch, result_too_large};
 use crate::graph::Graph;
 use crate::graph::passes::{Switches, optimize};
 use crate::origin::Origin;
-use crate::plan::Request;
+use crate::plan::{PlanOptions, Request};
 use crate::schedule::SMALL_RESULTS;
 
 /// Something lazy that can be computed: a collection, or any mix of them in tuples, arrays, `Vec`, `Option` and maps.
@@ -174,18 +174,19 @@ pub(super) fn prepare(request: Request, runtime: &Runtime) -> Result<Prepared> {
         return Err(error.clone());
     }
     let settings = runtime.per_run()?;
-    let mut lowered = request.lower()?;
+    let limit = runtime.memory_limit();
+    let is_on = |pass: &str| settings.optimize.is_on(pass);
+    let mut lowered = request.lower(&PlanOptions { is_on: &is_on, limit_bytes: limit, explain: false })?;
     let graph = std::mem::take(&mut lowered.graph);
     let (layers_before, tasks_before) = (graph.layers().len() as u64, u64::from(graph.task_count()));
     let graph = optimize(graph, switches(settings.optimize))?.graph;
     let receiver = Arc::new(Router::new(&lowered, graph.results()));
-    let limit = runtime.memory_limit();
     check_needs(&graph, limit, runtime.threads())?;
     Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before, timeout: settings.timeout })
 }
 
 pub(super) fn switches(optimize: Optimize) -> Switches {
-    Switches { cull: optimize.cull, share: optimize.share, fuse: optimize.fuse }
+    Switches { cull: optimize.is_on("cull"), share: optimize.is_on("share"), fuse: optimize.is_on("fuse") }
 }
 
 /// What is known to be too large before anything runs.

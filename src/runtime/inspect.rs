@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::graph::passes::{Step, Switches, optimize};
 use crate::graph::{Estimate, ExplainOptions, Graph};
 use crate::origin::Origin;
-use crate::plan::Request;
+use crate::plan::{PlanOptions, Request};
 
 /// How far a graph has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,10 +43,14 @@ pub trait Inspect: Computable {
     #[track_caller]
     fn explain(&self) -> Result<String> {
         let asked = Asked { verb: "explain", origin: Origin::caller() };
-        let (lowered, _) = graph_at(self, Stage::Lowered, asked)?;
-        let (last, steps) = graph_at(self, Stage::Fused, asked)?;
+        let Looked { graph: lowered, texts, .. } = look_at(self, Stage::Lowered, asked)?;
+        let Looked { graph: last, steps, .. } = look_at(self, Stage::Fused, asked)?;
         let options = ExplainOptions::default();
-        let mut text = format!("lowered: {}\n{}\n", counts(&lowered), lowered.explain(options).trim_end());
+        let mut text = String::new();
+        for (title, plan) in texts {
+            text += &format!("{title}\n{}\n", plan.trim_end());
+        }
+        text += &format!("lowered: {}\n{}\n", counts(&lowered), lowered.explain(options).trim_end());
         for step in steps {
             let before = counted(step.layers_before, step.tasks_before);
             text += &format!("{}: {before} -> {}\n", step.pass, counted(step.layers_after, step.tasks_after));
@@ -61,7 +65,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn explain_stage(&self, stage: Stage) -> Result<String> {
-        let (graph, _) = graph_at(self, stage, Asked { verb: "explain_stage", origin: Origin::caller() })?;
+        let Looked { graph, .. } = look_at(self, stage, Asked { verb: "explain_stage", origin: Origin::caller() })?;
         Ok(graph.explain(ExplainOptions::default()))
     }
 
@@ -71,7 +75,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn estimate(&self) -> Result<Estimate> {
-        Ok(graph_at(self, Stage::Fused, Asked { verb: "estimate", origin: Origin::caller() })?.0.estimate())
+        Ok(look_at(self, Stage::Fused, Asked { verb: "estimate", origin: Origin::caller() })?.graph.estimate())
     }
 
     /// Draws what would run: `.dot` or `.svg` by the ending, by task up to some hundred, above that by layer; above some
@@ -82,7 +86,7 @@ pub trait Inspect: Computable {
     /// ending, or for `.svg` without the feature `visualize`.
     #[track_caller]
     fn visualize(&self, path: impl AsRef<Path>) -> Result<()> {
-        graph_at(self, Stage::Fused, Asked { verb: "visualize", origin: Origin::caller() })?.0.visualize(path)
+        look_at(self, Stage::Fused, Asked { verb: "visualize", origin: Origin::caller() })?.graph.visualize(path)
     }
 
     /// As [`Inspect::visualize`], at another stage.
@@ -91,7 +95,7 @@ pub trait Inspect: Computable {
     /// As [`Inspect::visualize`].
     #[track_caller]
     fn visualize_stage(&self, stage: Stage, path: impl AsRef<Path>) -> Result<()> {
-        graph_at(self, stage, Asked { verb: "visualize_stage", origin: Origin::caller() })?.0.visualize(path)
+        look_at(self, stage, Asked { verb: "visualize_stage", origin: Origin::caller() })?.graph.visualize(path)
     }
 
     /// Number of layers and of tasks at a stage.
@@ -100,7 +104,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn counts(&self, stage: Stage) -> Result<(u32, u32)> {
-        let (graph, _) = graph_at(self, stage, Asked { verb: "counts", origin: Origin::caller() })?;
+        let Looked { graph, .. } = look_at(self, stage, Asked { verb: "counts", origin: Origin::caller() })?;
         Ok((graph.layers().len() as u32, graph.task_count()))
     }
 }
@@ -116,12 +120,23 @@ fn counted(layers: u32, tasks: u32) -> String {
     format!("{layers} layer{}, {tasks} task{}", plural(layers == 1), plural(tasks == 1))
 }
 
-fn graph_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked) -> Result<(Graph, Vec<Step>)> {
-    let settings = Runtime::current().and_then(|runtime| runtime.per_run()).map_err(|error| asked.locate(error))?;
+/// What is found when something lazy is looked at.
+struct Looked {
+    graph: Graph,
+    steps: Vec<Step>,
+    /// Plans as texts, each with a title.
+    texts: Vec<(String, String)>,
+}
+
+fn look_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked) -> Result<Looked> {
+    let runtime = Runtime::current().map_err(|error| asked.locate(error))?;
+    let settings = runtime.per_run().map_err(|error| asked.locate(error))?;
     let mut request = Request::new();
     let pending = what.request(&mut request);
     drop(pending);
-    let lowered = request.lower().map_err(|error| asked.locate(error))?;
+    let is_on = |pass: &str| settings.optimize.is_on(pass);
+    let options = PlanOptions { is_on: &is_on, limit_bytes: runtime.memory_limit(), explain: true };
+    let lowered = request.lower(&options).map_err(|error| asked.locate(error))?;
     let set = switches(settings.optimize);
     let optimized = optimize(
         lowered.graph,
@@ -131,5 +146,5 @@ fn graph_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked) -> Res
             fuse: set.fuse && stage >= Stage::Fused,
         },
     )?;
-    Ok((optimized.graph, optimized.steps))
+    Ok(Looked { graph: optimized.graph, steps: optimized.steps, texts: lowered.texts })
 }

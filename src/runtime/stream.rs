@@ -23,16 +23,17 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Starts a run for all `count` pieces of a node, with the current runtime, for an `iter` on the line `origin`.
+    /// Starts a run for all pieces of a node, with the current runtime, for a verb on the line `origin`.
     ///
     /// # Errors
     /// Where the plan is wrong.
-    pub fn start(node: &NodeRef, count: u32, origin: Origin) -> Result<Stream> {
-        let asked = Asked { verb: "iter", origin };
+    pub fn start_all(node: &NodeRef, verb: &'static str, origin: Origin) -> Result<Stream> {
+        let asked = Asked { verb, origin };
         let runtime = Runtime::current().map_err(|error| asked.locate(error))?;
         let mut request = Request::new();
         request.want_all(node, Arc::new(OneValue::default()));
         let prepared = prepare(request, &runtime).map_err(|error| asked.locate(error))?;
+        let count = prepared.graph.result_count();
         let handle = launch(prepared, None, true, &runtime);
         let window = 2 * runtime.threads() as u32;
         Ok(Stream { _runtime: runtime.if_default(), handle, next: 0, count, window, asked })

@@ -1,5 +1,7 @@
 //! Integration tests: what a program that depends on the crate sees.
 
+mod arrow_types;
+mod bad_tables;
 mod cancel;
 mod copies;
 mod delayed;
@@ -12,11 +14,15 @@ mod flights;
 mod gate;
 mod large;
 mod layers;
+mod oracle;
 mod order;
 mod persist;
 mod programs;
+mod rules;
 mod runtime;
 mod sharing;
 mod spill;
 mod support;
+mod table_plans;
 mod tables;
+mod writing;

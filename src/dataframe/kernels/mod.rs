@@ -1,41 +1,161 @@
-//! What is done with the batches of one partition.
+//! What is done with batches of tables: pure functions on Arrow's arrays.
 
-use arrow::array::{Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
+pub mod top;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{FilterBuilder, cast, concat_batches};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::Expr;
 
-/// The rows for which a condition is true, with some of the columns.
-pub(super) fn filter(batches: &[RecordBatch], condition: &Expr, columns: &[String]) -> Result<Vec<RecordBatch>> {
-    let kept = batches.iter().map(|batch| {
-        let mask = condition.evaluate_mask(batch)?;
-        let places: Result<Vec<usize>, ArrowError> =
-            columns.iter().map(|name| batch.schema_ref().index_of(name)).collect();
-        let batch = places.and_then(|places| batch.project(&places)).map_err(failed)?;
-        filter_record_batch(&batch, &mask).map_err(failed)
+/// A morsel or a partition of a table.
+pub type Batches = Vec<RecordBatch>;
+
+/// A batch of columns whose layout may be another one than the schema says: text may be a dictionary.
+pub fn batch_of(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let fits = schema.fields().iter().zip(&arrays).all(|(field, array)| field.data_type() == array.data_type());
+    let schema = if fits { schema.clone() } else { laid_out(schema, &arrays) };
+    RecordBatch::try_new_with_options(schema, arrays, &options)
+        .map_err(|error| Error::with_source(ErrorKind::Internal, "a batch", error))
+}
+
+/// The schema with the types that arrays have.
+fn laid_out(schema: &SchemaRef, arrays: &[ArrayRef]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(arrays).map(|(field, array)| {
+        if field.data_type() == array.data_type() {
+            field.clone()
+        } else {
+            Arc::new(Field::clone(field).with_data_type(array.data_type().clone()))
+        }
     });
-    kept.collect()
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
-/// Columns computed of the columns that are there.
-pub(super) fn select(batches: &[RecordBatch], exprs: &[Expr], schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
-    let computed = batches.iter().map(|batch| {
-        let columns = exprs.iter().map(|expr| expr.evaluate(batch)).collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(failed)
+/// A batch with the columns and types that the schema says; it may have more columns.
+pub fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if Arc::ptr_eq(batch.schema_ref(), schema) || batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let rows = batch.num_rows();
+    let found = batch.schema_ref();
+    let arrays = schema.fields().iter().enumerate().map(|(at, field)| {
+        // Mostly columns stand where they are wanted.
+        let here = found.fields().get(at).is_some_and(|found| found.name() == field.name());
+        let at = if here { Some(at) } else { found.index_of(field.name()).ok() };
+        let array = at.map(|at| batch.column(at));
+        let array = array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))?;
+        if array.data_type() == field.data_type() {
+            return Ok(array.clone());
+        }
+        cast(array, field.data_type()).map_err(|error| Error::with_source(ErrorKind::Data, field.name(), error))
     });
-    computed.collect()
+    batch_of(schema, arrays.collect::<Result<Vec<ArrayRef>>>()?, rows)
 }
 
-/// The bytes of the values of a batch, without what is allocated beyond them.
-pub(super) fn decoded_bytes(batch: &RecordBatch) -> u64 {
-    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
-    sizes.sum::<usize>() as u64
+/// What a user's function gave, which has to have the columns that were declared.
+pub fn declared(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let alike = |(a, b): (&Arc<Field>, &Arc<Field>)| a.name() == b.name() && a.data_type() == b.data_type();
+    let same = batch.num_columns() == schema.fields().len()
+        && batch.schema_ref().fields().iter().zip(schema.fields()).all(alike);
+    if !same {
+        let listed = |schema: &Schema| {
+            let fields = schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+            fields.collect::<Vec<_>>().join(", ")
+        };
+        let text = format!("the function gave ({}), and ({}) was declared", listed(batch.schema_ref()), listed(schema));
+        return Err(Error::new(ErrorKind::Task, text));
+    }
+    let rows = batch.num_rows();
+    batch_of(schema, batch.columns().to_vec(), rows)
 }
 
-fn failed(error: ArrowError) -> Error {
+/// The rows of some columns for which a mask without nulls is true.
+pub fn filter(batch: &RecordBatch, mask: &BooleanArray, columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    let kept = mask.values().count_set_bits();
+    let arrays: Vec<ArrayRef> = if kept == mask.len() {
+        columns.iter().map(|column| batch.column(*column).clone()).collect()
+    } else {
+        let mut filter = FilterBuilder::new(mask);
+        if columns.len() > 1 {
+            filter = filter.optimize();
+        }
+        let filter = filter.build();
+        let filtered = columns.iter().map(|column| filter.filter(batch.column(*column)));
+        filtered.collect::<Result<Vec<ArrayRef>, _>>().map_err(failed)?
+    };
+    batch_of(schema, arrays, kept)
+}
+
+/// Adds a batch to those that a task keeps: small ones are put together, and what holds much more memory than it shows is
+/// copied, so that memory is what it is counted to be.
+pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
+    const SMALL: usize = 4 << 10;
+    if batch.num_rows() == 0 {
+        return Ok(());
+    }
+    let batch = compact(batch)?;
+    if let Some(last) = kept.last_mut()
+        && batch.num_rows() < SMALL
+        && last.num_rows() < SMALL
+        && last.schema_ref() == batch.schema_ref()
+    {
+        *last = concat_batches(&last.schema(), [&*last, &batch]).map_err(failed)?;
+    } else {
+        kept.push(batch);
+    }
+    Ok(())
+}
+
+/// The batch with buffers of its own where those it has are more than twice as large as what it shows of them.
+fn compact(batch: RecordBatch) -> Result<RecordBatch> {
+    let wasteful = |array: &ArrayRef| {
+        let shown = array.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
+        array.get_buffer_memory_size() > shown.saturating_mul(2).saturating_add(1024)
+    };
+    if !batch.columns().iter().any(wasteful) {
+        return Ok(batch);
+    }
+    let arrays = batch.columns().iter().map(|array| {
+        if !wasteful(array) || matches!(array.data_type(), DataType::Dictionary(..)) {
+            return Ok(array.clone());
+        }
+        let rows = arrow::array::UInt64Array::from_iter_values(0..array.len() as u64);
+        arrow::compute::take(array, &rows, None).map_err(failed)
+    });
+    let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
+    batch_of(&batch.schema(), arrays, batch.num_rows())
+}
+
+/// The first rows of batches, or the last ones.
+pub fn limit(batches: Batches, rows: usize, end: bool) -> Batches {
+    let mut left = rows;
+    let mut kept = Batches::new();
+    let ordered: Box<dyn Iterator<Item = RecordBatch>> =
+        if end { Box::new(batches.into_iter().rev()) } else { Box::new(batches.into_iter()) };
+    for batch in ordered {
+        let own = batch.num_rows().min(left);
+        if own == 0 {
+            break;
+        }
+        kept.push(batch.slice(if end { batch.num_rows() - own } else { 0 }, own));
+        left -= own;
+    }
+    if end {
+        kept.reverse();
+    }
+    kept
+}
+
+/// A column of conditions as a mask: null is false.
+pub fn condition(array: &ArrayRef) -> Result<BooleanArray> {
+    let mask = array.as_any().downcast_ref::<BooleanArray>();
+    let mask = mask.ok_or_else(|| Error::internal("a condition that is none"))?;
+    Ok(if mask.null_count() == 0 { mask.clone() } else { arrow::compute::prep_null_mask_filter(mask) })
+}
+
+pub fn failed(error: arrow::error::ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "", error)
 }

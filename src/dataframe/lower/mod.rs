@@ -1,134 +1,390 @@
-//! From operations on tables to layers of tasks.
+//! From plans of tables to layers of tasks.
+//!
+//! All tables of a request are planned together: optimized, then cut into pipelines. What only keeps rows or computes columns is a
+//! step of the pipeline of the one who reads it; what several read, or what needs more than one batch at a time, is a layer of
+//! its own, whose pieces are lists of batches, one for each morsel.
 
-mod group;
+mod aggregate;
+mod pipeline;
+mod rows;
+mod write;
 
-use arrow::array::RecordBatch;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::kernels::{decoded_bytes, filter, select};
-use super::plan::{Frame, Op, Step};
+use super::kernels::{self, Batches};
+use super::optimize::{self, Node, Plan};
+use super::plan::Op;
 use crate::error::{Error, Result};
-use crate::expr::Expr;
-use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext, exchange};
-use crate::plan::{Columns, LayerLowering};
+use crate::formats::scan::{Scan, ScanRequest};
+use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, TaskContext, Tasks};
+use crate::origin::Origin;
+use crate::plan::{Member, PlanOptions, Planned, Region, RegionLowering};
+use crate::store::chunk;
+use pipeline::{Pipeline, Source, Step, What};
 
-/// A partition.
-type Batches = Vec<RecordBatch>;
+/// All tables.
+pub(super) struct Tables;
 
-/// The layer that gives what the step gives.
-pub(super) fn lower(step: &Step, lowering: &mut LayerLowering<'_>) -> Result<u32> {
-    let used = lowering.used().clone();
-    match (&step.op, &step.input) {
-        (Op::ReadCsv(source), _) => {
-            let mut columns: Vec<usize> = wanted(step, &used);
-            if columns.is_empty() {
-                // The rows are wanted all the same: they are counted by any column.
-                columns.push(0);
-            }
-            let need = (0..source.files().len()).map(|file| source.need(file, &columns)).max().unwrap_or(0);
-            let key = format!("read_csv {} {columns:?}", source.key());
-            let source = source.clone();
-            let read = move |context: &TaskContext<'_>, index: u32, _: &mut Inputs<'_>| {
-                source.read(index as usize, &columns, |batch| {
-                    context.count_read(decoded_bytes(batch));
-                    context.check_cancelled()
-                })
-            };
-            layer(step, lowering, "read_csv", Vec::new(), Each::new(read).need(need).key(key))
+impl Region for Tables {
+    fn name(&self) -> &'static str {
+        "tables"
+    }
+
+    fn plan(&self, members: &[Member<'_>], options: &PlanOptions<'_>) -> Result<Box<dyn Planned>> {
+        let (mut plan, places) = Plan::new(members)?;
+        // Passes forget places; roots keep theirs.
+        let roots: Vec<u32> = (0..members.len() as u32).filter(|at| members[*at as usize].is_root).collect();
+        let _ = places;
+        plan.limit_bytes = options.limit_bytes;
+        plan.sort();
+        let mut texts = Vec::new();
+        if options.explain {
+            texts.push(("tables:".to_string(), plan.text()));
         }
-        (Op::Filter(condition), Some(input)) => {
-            let columns: Vec<String> = names(step, &used);
-            let key = format!("filter {condition:?} {columns:?}");
-            let condition = condition.clone();
-            let run = move |_: &TaskContext<'_>, _: u32, inputs: &mut Inputs<'_>| {
-                filter(inputs.get::<Batches>(0)?, &condition, &columns)
-            };
-            let reads = vec![below(lowering, Pattern::OneToOne)?];
-            layer(step, lowering, "filter", reads, Each::new(run).need(input.used_bytes(&used)).key(key))
+        optimize::optimize(&mut plan, options.is_on)?;
+        if options.explain {
+            texts.push(("tables, optimized:".to_string(), plan.text()));
         }
-        (Op::Select(exprs), Some(_)) => {
-            let exprs: Vec<Expr> = wanted(step, &used).into_iter().map(|column| exprs[column].clone()).collect();
-            let schema = arrow::datatypes::Schema::new(
-                wanted(step, &used).into_iter().map(|column| step.schema.field(column).clone()).collect::<Vec<_>>(),
-            );
-            let (key, schema) = (format!("select {exprs:?}"), std::sync::Arc::new(schema));
-            let run = move |_: &TaskContext<'_>, _: u32, inputs: &mut Inputs<'_>| {
-                select(inputs.get::<Batches>(0)?, &exprs, &schema)
-            };
-            let reads = vec![below(lowering, Pattern::OneToOne)?];
-            // Columns that are taken as they are share their memory with the input.
-            layer(step, lowering, "select", reads, Each::new(run).need(own_bytes(step, &used)).key(key))
+        let root_of = roots.into_iter().zip(plan.roots.iter().copied()).collect();
+        let (readers, made) = (plan.readers(), vec![None; plan.nodes.len()]);
+        let mut is_parameter = vec![false; plan.nodes.len()];
+        for node in &plan.nodes {
+            node.inputs[node.tables().len()..].iter().for_each(|input| is_parameter[*input] = true);
         }
-        (Op::GroupBy { keys, aggregates }, Some(input)) => {
-            let meta = meta(step, "group_by");
-            let tenant = group::GroupExchange::new(keys, aggregates, input, &step.schema)?;
-            let reads = vec![below(lowering, Pattern::OneToOne)?];
-            let parts: LayerRef<Batches> =
-                exchange(lowering.draft(), meta, input.partitions, reads, step.partitions, tenant)?;
-            Ok(parts.layer())
-        }
-        (Op::CountRows, Some(input)) => count_rows(step, input, lowering),
-        (Op::Filter(_) | Op::Select(_) | Op::GroupBy { .. } | Op::CountRows, None) => {
-            Err(Error::internal("an operation on tables without an input"))
-        }
+        let pipelines = (options.is_on)("pipeline");
+        Ok(Box::new(Lowering {
+            plan,
+            readers,
+            made,
+            root_of,
+            texts,
+            pipelines,
+            is_parameter,
+            limit_bytes: options.limit_bytes,
+        }))
     }
 }
 
-/// Counts each partition, then all.
-fn count_rows(step: &Step, input: &Frame, lowering: &mut LayerLowering<'_>) -> Result<u32> {
-    let count = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-        Ok(inputs.get::<Batches>(0)?.iter().map(|batch| batch.num_rows() as u64).sum::<u64>())
-    });
-    let total = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-        (0..inputs.len()).map(|at| inputs.get::<u64>(at).copied()).sum::<Result<u64>>()
-    });
-    let reads = vec![below(lowering, Pattern::OneToOne)?];
-    let (meta, count) = (meta(step, "count_rows"), count.key("count_rows".to_string()));
-    let counts: LayerRef<u64> = lowering.draft().regular(meta.clone(), input.partitions, reads, count)?;
-    let total = total.key("count_rows total".to_string());
-    let total: LayerRef<u64> = lowering.draft().regular(meta, 1, vec![counts.read(Pattern::All)], total)?;
-    Ok(total.layer())
+/// A planned request.
+struct Lowering {
+    plan: Plan,
+    readers: Vec<u32>,
+    /// The layers of nodes that have some.
+    made: Vec<Option<Made>>,
+    /// The node of each root, by member.
+    root_of: HashMap<u32, usize>,
+    texts: Vec<(String, String)>,
+    /// Whether steps are joined to pipelines.
+    pipelines: bool,
+    /// Whether a node gives the value of a parameter.
+    is_parameter: Vec<bool>,
+    limit_bytes: u64,
 }
 
-fn layer(
-    step: &Step,
-    lowering: &mut LayerLowering<'_>,
-    verb: &'static str,
-    reads: Vec<Input>,
-    op: Each<impl Fn(&TaskContext<'_>, u32, &mut Inputs<'_>) -> Result<Batches> + Send + Sync + 'static, Batches>,
-) -> Result<u32> {
-    let made: LayerRef<Batches> = lowering.draft().regular(meta(step, verb), step.partitions, reads, op)?;
-    Ok(made.layer())
+/// A layer whose pieces are lists of batches.
+#[derive(Clone)]
+struct Made {
+    layer: u32,
+    /// Pieces `bounds[p]..bounds[p + 1]` are those of partition `p`.
+    bounds: Arc<[u32]>,
 }
 
-fn below(lowering: &LayerLowering<'_>, pattern: Pattern) -> Result<Input> {
-    let (layer, _) = lowering.input(0)?;
-    Ok(Input { layer, pattern })
+impl Made {
+    fn pieces(&self) -> u32 {
+        self.bounds.last().copied().unwrap_or(0)
+    }
+
+    /// One piece per partition.
+    fn each(layer: u32, partitions: u32) -> Made {
+        Made { layer, bounds: (0..=partitions).collect() }
+    }
 }
 
-fn meta(step: &Step, verb: &'static str) -> Meta {
-    Meta { name: verb.to_string(), verb, origin: step.origin }
-}
-
-/// The used columns by their places.
-fn wanted(step: &Step, used: &Columns) -> Vec<usize> {
-    let fields = step.schema.fields().iter().enumerate();
-    fields.filter(|(_, field)| used.contains(field.name())).map(|(at, _)| at).collect()
-}
-
-fn names(step: &Step, used: &Columns) -> Vec<String> {
-    wanted(step, used).into_iter().map(|column| step.schema.field(column).name().clone()).collect()
-}
-
-/// Bytes of the used columns that a `select` computes.
-fn own_bytes(step: &Step, used: &Columns) -> u64 {
-    let Op::Select(exprs) = &step.op else { return 0 };
-    let computed = wanted(step, used).into_iter().filter(|column| {
-        let mut expr = &exprs[*column];
-        while let Expr::Alias(of, _) = expr {
-            expr = of;
+impl Planned for Lowering {
+    fn lower(&mut self, member: u32, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
+        let root = self.root_of.get(&member).copied().ok_or_else(|| Error::internal("a table that is no root"))?;
+        // What the root needs, in the order of the plan.
+        let mut needed = vec![false; root + 1];
+        needed[root] = true;
+        for at in (0..=root).rev() {
+            if needed[at] {
+                self.plan.nodes[at].inputs.iter().for_each(|input| needed[*input] = true);
+            }
         }
-        !matches!(expr, Expr::Column(_))
-    });
-    // Operands are brought to one type first.
-    computed.map(|column| 3 * step.bytes[column]).sum()
+        for at in (0..=root).filter(|at| needed[*at]) {
+            if self.made[at].is_none() && (at == root || self.is_layer(at)) {
+                self.made[at] = Some(self.make(at, lowering)?);
+            }
+        }
+        self.made[root].as_ref().map(|made| made.layer).ok_or_else(|| Error::internal("a table without layers"))
+    }
+
+    fn texts(&self) -> Vec<(String, String)> {
+        self.texts.clone()
+    }
+}
+
+impl Lowering {
+    /// Whether a node is more than a step in the pipeline of its reader.
+    fn is_layer(&self, at: usize) -> bool {
+        let node = &self.plan.nodes[at];
+        let step = match &node.op {
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) => true,
+            Op::Map(map) => !map.whole,
+            Op::Outside
+            | Op::Aggregate(_)
+            | Op::CountRows
+            | Op::Slice { .. }
+            | Op::Top { .. }
+            | Op::Concat
+            | Op::Gather
+            | Op::Partition(_)
+            | Op::Write(_) => false,
+        };
+        !step || self.readers[at] != 1 || !self.pipelines || self.is_parameter[at]
+    }
+
+    /// Adds the layers of a node; those it reads are there, but for the steps of its pipeline.
+    fn make(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
+        let node = &self.plan.nodes[at];
+        match &node.op {
+            Op::Outside => {
+                let input = node.outside.ok_or_else(|| Error::internal("a table that stands nowhere"))?;
+                let (layer, _) = lowering.outside(node.member, input)?;
+                Ok(Made::each(layer, node.partitions))
+            }
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) => self.collect(at, lowering),
+            Op::Map(map) if map.whole => self.map_partitions(at, lowering),
+            Op::Map(_) => self.collect(at, lowering),
+            Op::Aggregate(grouping) => self.aggregate(at, grouping, lowering),
+            Op::CountRows => self.count_rows(at, lowering),
+            Op::Slice { len, end } => self.slice(at, *len, *end, lowering),
+            Op::Top { by, len } => self.top(at, by, *len, lowering),
+            Op::Concat => self.concat(at, lowering),
+            Op::Gather => self.gather(at, lowering),
+            Op::Write(op) => self.write(at, op, lowering),
+            Op::Partition(number) => self.partition(at, *number, lowering),
+        }
+    }
+
+    /// The pipeline that gives the batches of a node, and how its tasks stand to partitions.
+    fn pipeline(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
+        let mut steps: Vec<usize> = Vec::new();
+        let mut base = at;
+        let source = loop {
+            if let Some(made) = &self.made[base] {
+                break Err(made.clone());
+            }
+            match &self.plan.nodes[base].op {
+                Op::Scan(scan) => break Ok(scan),
+                Op::Filter(_) | Op::Select(_) | Op::Map(_) => {
+                    steps.push(base);
+                    base = self.plan.nodes[base].inputs[0];
+                }
+                _ => return Err(Error::internal("a table is read before its layer is made")),
+            }
+        };
+        let node = &self.plan.nodes[base];
+        let input = node.schema.clone();
+        let (mut pipeline, bounds) = match source {
+            Ok(scan) => {
+                let dictionaries = self.dictionaries(at, base, &steps);
+                let request = ScanRequest {
+                    columns: scan.columns.clone(),
+                    predicates: scan.predicates.clone(),
+                    dictionaries: dictionaries.iter().map(|column| scan.columns[*column]).collect(),
+                };
+                let source = scan.source.clone().scan(&request);
+                let source = source.map_err(|error| error.frame(crate::error::Role::In, node.verb, node.origin))?;
+                let bounds = partitions(&*source, node.partitions);
+                let tasks = source.morsels().len() as u32;
+                (Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None), bounds)
+            }
+            Err(made) => {
+                let (tasks, layer) = (made.pieces(), Some(made.layer));
+                (Pipeline::new(Source::Piece, input, meta(node, node.verb), tasks, layer), made.bounds)
+            }
+        };
+        for step in steps.into_iter().rev() {
+            self.add_step(&mut pipeline, step, lowering)?;
+        }
+        Ok((pipeline, bounds))
+    }
+
+    fn add_step(&self, pipeline: &mut Pipeline, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<()> {
+        let node = &self.plan.nodes[at];
+        let what = match &node.op {
+            Op::Filter(condition) => What::Filter(condition.clone()),
+            Op::Select(exprs) => What::Select(exprs.clone()),
+            Op::Map(map) => What::Map(map.clone()),
+            _ => return Err(Error::internal("a step of a pipeline that is none")),
+        };
+        for (id, input) in node.parameters.iter().zip(&node.inputs[node.tables().len()..]) {
+            let made = self.made[*input].as_ref().ok_or_else(|| Error::internal("a parameter without a layer"))?;
+            let data_type = self.plan.nodes[*input].schema.fields().first().map(|field| field.data_type().clone());
+            pipeline.parameters.push((*id, data_type.unwrap_or(arrow::datatypes::DataType::Null)));
+            pipeline.parameter_layers.push(self.single_piece(made, lowering)?);
+        }
+        let (input, output) = (pipeline.output().clone(), node.schema.clone());
+        pipeline.steps.push(Step { what, input, output, meta: meta(node, node.verb) });
+        Ok(())
+    }
+
+    /// A layer of one piece.
+    fn single_piece(&self, made: &Made, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
+        if made.pieces() == 1 {
+            return Ok(made.layer);
+        }
+        gather_pieces(lowering, made, &[0, made.pieces()], meta_of("parameter", Origin::UNKNOWN), None)
+    }
+
+    /// The text columns of a scan that may come as dictionaries: those that end as keys of groups, without having been a
+    /// part of anything else on the way.
+    fn dictionaries(&self, at: usize, scan: usize, steps: &[usize]) -> Vec<usize> {
+        let Some(reader) = self.reader_of(at) else { return Vec::new() };
+        let Op::Aggregate(grouping) = &self.plan.nodes[reader].op else { return Vec::new() };
+        let mut names: Vec<Arc<str>> = grouping
+            .keys
+            .iter()
+            .filter_map(|key| match key.unnamed() {
+                crate::expr::Expr::Column(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        for step in steps {
+            match &self.plan.nodes[*step].op {
+                Op::Select(exprs) => {
+                    let below = names.iter().filter_map(|name| {
+                        let expr = exprs.iter().find(|expr| expr.output_name() == *name)?;
+                        match expr.unnamed() {
+                            crate::expr::Expr::Column(column) => Some(column.clone()),
+                            _ => None,
+                        }
+                    });
+                    names = below.collect();
+                }
+                Op::Map(_) => return Vec::new(),
+                _ => {}
+            }
+        }
+        let schema = &self.plan.nodes[scan].schema;
+        let text = |at: &usize| *schema.field(*at).data_type() == arrow::datatypes::DataType::Utf8;
+        names.iter().filter_map(|name| schema.index_of(name).ok()).filter(text).collect()
+    }
+
+    /// The only node that reads another one.
+    fn reader_of(&self, at: usize) -> Option<usize> {
+        if self.readers[at] != 1 {
+            return None;
+        }
+        (at + 1..self.plan.nodes.len()).find(|reader| self.plan.nodes[*reader].inputs.contains(&at))
+    }
+
+    /// The pipeline of what a node reads.
+    fn front(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
+        self.pipeline(self.plan.nodes[at].inputs[0], lowering)
+    }
+
+    /// The batches of a node as they are, a piece for each morsel.
+    fn collect(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
+        let node = &self.plan.nodes[at];
+        let (pipeline, bounds) = self.pipeline_of(at, lowering)?;
+        let (bytes, need) = pipeline.most();
+        let (tasks, inputs, schema) = (pipeline.tasks, pipeline.inputs(), node.schema.clone());
+        let layer_meta = meta(node, node.verb);
+        let run = move |context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>| {
+            let mut kept = Batches::new();
+            pipeline.run(context, index, inputs, &mut |batch| {
+                kernels::keep(&mut kept, kernels::conform(batch, &schema)?)?;
+                Ok(std::ops::ControlFlow::Continue(()))
+            })?;
+            Ok(kept)
+        };
+        let op = Each::new(run).need(bytes + need);
+        let member = node.member;
+        let layer: LayerRef<Batches> = lowering.gated(member, |draft| draft.regular(layer_meta, tasks, inputs, op))?;
+        Ok(Made { layer: layer.layer(), bounds })
+    }
+
+    /// The pipeline that ends with a node itself.
+    fn pipeline_of(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
+        let node = &self.plan.nodes[at];
+        if matches!(node.op, Op::Scan(_)) {
+            return self.pipeline(at, lowering);
+        }
+        let (mut pipeline, bounds) = self.front(at, lowering)?;
+        self.add_step(&mut pipeline, at, lowering)?;
+        Ok((pipeline, bounds))
+    }
+}
+
+/// How the morsels of a scan stand to partitions.
+fn partitions(scan: &dyn Scan, partitions: u32) -> Arc<[u32]> {
+    let morsels = scan.morsels();
+    (0..=partitions).map(|number| morsels.partition_point(|morsel| morsel.partition < number) as u32).collect()
+}
+
+fn meta(node: &Node, verb: &'static str) -> Meta {
+    Meta { name: verb.to_string(), verb, origin: node.origin }
+}
+
+fn meta_of(name: &'static str, origin: Origin) -> Meta {
+    Meta { name: name.to_string(), verb: name, origin }
+}
+
+/// Puts pieces together: a task for each range between two bounds.
+fn gather_pieces(
+    lowering: &mut RegionLowering<'_, '_>,
+    made: &Made,
+    bounds: &[u32],
+    meta: Meta,
+    schema: Option<arrow::datatypes::SchemaRef>,
+) -> Result<u32> {
+    let first = lowering.draft().graph().layers()[made.layer as usize].pieces.start;
+    let count = bounds.len().saturating_sub(1);
+    let mut tasks = Tasks::with_capacity(count, made.pieces() as usize);
+    for range in bounds.windows(2) {
+        let call = GatherCall { meta: meta.clone(), schema: schema.clone() };
+        tasks.push(Arc::new(call), first + range[0]..first + range[1], 1);
+    }
+    lowering.draft().explicit(meta, tasks)
+}
+
+/// Puts the batches of its inputs one behind another.
+struct GatherCall {
+    meta: Meta,
+    schema: Option<arrow::datatypes::SchemaRef>,
+}
+
+impl Call for GatherCall {
+    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        let mut all = Batches::new();
+        for at in 0..inputs.len() {
+            for batch in inputs.take::<Batches>(at)? {
+                all.push(match &self.schema {
+                    Some(schema) => kernels::conform(batch, schema)?,
+                    None => batch,
+                });
+            }
+        }
+        out.push_chunk(Chunk::new(all));
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    fn verb(&self) -> &'static str {
+        self.meta.verb
+    }
+
+    fn origin(&self) -> Origin {
+        self.meta.origin
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        chunk::plain::<Batches>()
+    }
 }

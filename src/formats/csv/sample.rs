@@ -1,28 +1,23 @@
-//! What the first rows of the first file say: names, types, and how wide the columns are.
+//! Names, types and sizes of columns, from the first rows of a file; and how each file is laid out.
 
 use std::collections::HashSet;
-use std::io::{BufRead, Cursor, Read};
-use std::path::Path;
+use std::io::Read as _;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::csv::ReaderBuilder;
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::error::ArrowError;
+use arrow::datatypes::{DataType, TimeUnit};
 
-use super::quotes::{Quotes, never_closed};
-use super::{CsvOptions, format, null_regex};
+use super::instant;
+use super::number;
+use super::options::CsvOptions;
+use super::record::{Next, Record, next};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::unknown_column;
-use crate::formats::files;
+use crate::formats::files::SourceFile;
+use crate::formats::lines::line_of;
 
-/// Rows that the types are taken from at most.
-pub(super) const SAMPLE_ROWS: usize = 1000;
+/// Text that the sample is taken from, if not a single row is longer.
+const SAMPLE_BYTES: usize = 1 << 20;
 
-/// Text that the sample is taken from at most.
-const SAMPLE_BYTES: u64 = 1 << 20;
-
-/// Fields that the parser holds at a time: it needs 8 bytes for each beside its text.
-const BATCH_FIELDS: usize = 64 << 10;
+/// The longest record that is read, in bytes.
+pub(super) const RECORD_BYTES: usize = 64 << 20;
 
 /// What the sample showed of the sizes.
 #[derive(Clone, Debug)]
@@ -37,121 +32,270 @@ impl Sample {
     /// Memory of some columns of so much text; a quarter more than the sample says, for it is no more than a sample.
     pub fn decoded_bytes(&self, text_bytes: u64, columns: &[usize]) -> u64 {
         let rows = text_bytes as f64 / self.row_bytes.max(1.0);
-        let width: f64 = columns.iter().filter_map(|column| self.widths.get(*column)).sum();
+        let width: f64 = columns.iter().map(|column| self.widths.get(*column).copied().unwrap_or(PATH_WIDTH)).sum();
         (rows * width * 1.25) as u64 + 1024
     }
-
-    /// Memory of the reader itself: file and text buffers, the decompressor, and the fields of one batch.
-    pub fn scratch_bytes(&self, columns: usize) -> u64 {
-        let batch = batch_rows(columns) as f64 * (columns as f64 * 8.0 + self.row_bytes);
-        3 * files::READ_BYTES as u64 + (batch * 1.25) as u64
-    }
 }
 
-/// Rows of a batch: fewer where there are many columns.
-pub(super) fn batch_rows(columns: usize) -> usize {
-    (BATCH_FIELDS / columns.max(1)).clamp(64, 8192)
+/// Bytes of a path in a column of paths.
+const PATH_WIDTH: f64 = 64.0;
+
+/// How a file is laid out.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// Where its first row starts, behind the header.
+    pub first: u64,
+    /// The names of its columns.
+    pub names: Vec<String>,
 }
 
-/// Schema and sizes of a file.
-pub(super) fn take(path: &Path, options: &CsvOptions) -> Result<(Schema, Sample)> {
-    let mut text = Vec::new();
-    let limited = files::open(path)?.take(SAMPLE_BYTES).read_to_end(&mut text);
-    let read = limited.map_err(|error| Error::io(path, "cannot read", error))? as u64;
-    if read == SAMPLE_BYTES {
-        // The last row may have been cut.
-        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
-        text.truncate(end);
-    } else {
-        let mut quotes = Quotes::new(options.delimiter);
-        quotes.pass(&text);
-        if let Some(line) = quotes.open() {
-            return Err(Error::new(ErrorKind::Data, format!("{}, {}", path.display(), never_closed(line))));
+/// The start of a file's text.
+struct Start {
+    text: Vec<u8>,
+    /// Behind byte-order mark and lines that are passed over.
+    from: usize,
+    at_end: bool,
+}
+
+impl Start {
+    /// Reads the start of a file, so much of it that there are some whole records if there are any.
+    fn read(file: &SourceFile, options: &CsvOptions, bytes: usize) -> Result<Start> {
+        let mut source = file.text()?;
+        let mut start = Start { text: Vec::new(), from: 0, at_end: false };
+        let mut wanted = bytes;
+        loop {
+            let more = wanted.saturating_sub(start.text.len()) as u64;
+            let read = source.by_ref().take(more).read_to_end(&mut start.text);
+            let read = read.map_err(|error| Error::io(&file.path, "cannot read", error))? as u64;
+            start.at_end = read < more;
+            let place = start.skip(options.skip_rows);
+            if let Some(from) = place {
+                start.from = from;
+                let whole = !matches!(next(&start.text, from, &options.dialect(), start.at_end), Next::More);
+                if whole || start.at_end {
+                    return Ok(start);
+                }
+            } else if start.at_end {
+                start.from = start.text.len();
+                return Ok(start);
+            }
+            if start.text.len() > RECORD_BYTES {
+                return Err(too_long(file, start.from as u64, None)?);
+            }
+            wanted = start.text.len() * 4;
         }
     }
-    let infer = |rows| format(options)?.infer_schema(Cursor::new(&text), Some(rows)).map_err(|e| no_csv(path, &e));
-    let names = infer(0)?.0;
-    check_header(path, &names)?;
-    let (found, rows) = infer(SAMPLE_ROWS)?;
-    for (name, _) in &options.dtypes {
-        if found.field_with_name(name).is_err() {
-            return Err(unknown_column(name, &found));
+
+    /// Where the text starts behind a byte-order mark and some lines.
+    fn skip(&self, lines: usize) -> Option<usize> {
+        let mut at = if self.text.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        for _ in 0..lines {
+            at += memchr::memchr(b'\n', &self.text[at..])? + 1;
         }
+        Some(at)
     }
-    let fields = found.fields().iter().map(|field| {
-        let declared = options.dtypes.iter().rev().find(|(name, _)| name == field.name());
-        let data_type = match (declared, field.data_type()) {
-            (Some((_, declared)), _) => declared.clone(),
-            // Nothing but nulls was seen.
-            (None, DataType::Null) => DataType::Utf8,
-            (None, seen) => seen.clone(),
+
+    fn next(&self, from: usize, options: &CsvOptions) -> Next<'_> {
+        next(&self.text, from, &options.dialect(), self.at_end)
+    }
+
+    /// The names of the columns and where rows begin.
+    fn layout(&self, file: &SourceFile, options: &CsvOptions) -> Result<Layout> {
+        let record = match self.next(self.from, options) {
+            Next::Record(record) => record,
+            Next::Open(at) => return Err(never_closed(file, at as u64)?),
+            Next::More | Next::End if !options.column_names.is_empty() => {
+                return Ok(Layout { first: self.text.len() as u64, names: options.column_names.clone() });
+            }
+            Next::More | Next::End => {
+                let what = if options.has_header { "header row" } else { "rows" };
+                return Err(Error::new(ErrorKind::Data, format!("{} has no {what}", file.path.display())));
+            }
         };
-        Field::new(field.name(), data_type, true)
-    });
-    let schema = Schema::new(fields.collect::<Vec<Field>>());
-    let sample = measure(&text, rows, &schema, options)?;
-    Ok((schema, sample))
-}
-
-/// The columns of a file in its own order.
-pub(super) fn header(path: &Path, options: &CsvOptions) -> Result<Schema> {
-    let mut reader = files::open(path)?;
-    let start = reader.fill_buf().map_err(|error| Error::io(path, "cannot read", error))?;
-    // Mostly the header is in the first buffer; a longer one is read through the parser.
-    let names = if start.contains(&b'\n') && !start.contains(&b'"') {
-        format(options)?.infer_schema(Cursor::new(start), Some(0))
-    } else {
-        format(options)?.infer_schema(reader, Some(0))
-    };
-    let names = names.map_err(|error| no_csv(path, &error))?.0;
-    check_header(path, &names)?;
-    Ok(names)
-}
-
-fn check_header(path: &Path, names: &Schema) -> Result<()> {
-    let path = path.display();
-    if names.fields().is_empty() {
-        return Err(Error::new(ErrorKind::Data, format!("{path} has no header row")));
+        let first = if options.has_header { record.next } else { self.from };
+        let names = self.names(file, options, &record)?;
+        Ok(Layout { first: first as u64, names })
     }
-    let mut seen = HashSet::new();
-    match names.fields().iter().find(|field| !seen.insert(field.name())) {
-        Some(twice) => {
-            Err(Error::new(ErrorKind::Data, format!("{path}, line 1: two columns are called `{}`", twice.name())))
+
+    fn names(&self, file: &SourceFile, options: &CsvOptions, record: &Record<'_>) -> Result<Vec<String>> {
+        let path = file.path.display();
+        if !options.column_names.is_empty() {
+            let (given, there) = (options.column_names.len(), record.raw.len());
+            if given != there {
+                let text = format!("{path} has {there} columns, and {given} names are given for them");
+                return Err(Error::new(ErrorKind::Data, text));
+            }
+            return Ok(options.column_names.clone());
         }
-        None => Ok(()),
+        if !options.has_header {
+            return Ok((1..=record.raw.len()).map(|column| format!("column_{column}")).collect());
+        }
+        let mut names = Vec::with_capacity(record.raw.len());
+        for field in record.fields(options.quote) {
+            match String::from_utf8(field.into_owned()) {
+                Ok(name) => names.push(name),
+                Err(error) if options.lossy => names.push(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                Err(_) => {
+                    let line = line_of(file, record.start as u64)?;
+                    let text = format!("{path}, line {line}: the names of the columns are not UTF-8");
+                    return Err(Error::new(ErrorKind::Data, text));
+                }
+            }
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+            let line = line_of(file, record.start as u64)?;
+            let text = format!("{path}, line {line}: two columns are called `{twice}`");
+            return Err(Error::new(ErrorKind::Data, text));
+        }
+        Ok(names)
     }
 }
 
-fn no_csv(path: &Path, error: &ArrowError) -> Error {
-    let text = error.to_string();
-    let text = text.strip_prefix("Csv error: ").unwrap_or(&text);
-    Error::new(ErrorKind::Data, format!("{}: {text}", path.display()))
+/// How a file is laid out.
+pub(super) fn layout(file: &SourceFile, options: &CsvOptions) -> Result<Layout> {
+    Start::read(file, options, 16 << 10)?.layout(file, options)
 }
 
-/// Widths of the columns in the sample. Values that do not fit their types are no trouble yet: their column counts as
-/// text.
-fn measure(text: &[u8], rows: usize, schema: &Schema, options: &CsvOptions) -> Result<Sample> {
-    let as_text = super::unnamed_types(schema.fields().iter().map(|field| field.name().clone()), &DataType::Utf8);
-    let mut decoder = ReaderBuilder::new(as_text.into())
-        .with_format(format(options)?.with_null_regex(null_regex(options)?))
-        .with_batch_size(rows.max(1))
-        .build_decoder();
-    let mut at = 0;
-    while let Ok(used) = decoder.decode(&text[at..]) {
-        at += used;
-        if used == 0 || decoder.capacity() == 0 {
-            break;
+/// The error of a quote that was opened at a place.
+pub(super) fn never_closed(file: &SourceFile, opened: u64) -> Result<Error> {
+    let line = line_of(file, opened)?;
+    let text = format!("{}, line {line}: a quote is opened and never closed", file.path.display());
+    Ok(Error::new(ErrorKind::Data, text))
+}
+
+/// The error of a record that starts at a place and has no end; it may be for a quote that was opened at another.
+pub(super) fn too_long(file: &SourceFile, start: u64, opened: Option<u64>) -> Result<Error> {
+    let line = line_of(file, start)?;
+    let most = crate::error::human_bytes(RECORD_BYTES as u64);
+    let mut text = format!("{}, line {line}: a row of more than {most}", file.path.display());
+    if let Some(opened) = opened {
+        let line = line_of(file, opened)?;
+        text.push_str(&format!("; a quote that is opened in line {line} may never be closed"));
+    }
+    Ok(Error::new(ErrorKind::Data, text))
+}
+
+/// Names and types of the columns of a file, and sizes.
+pub(super) fn take(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, DataType)>, Sample)> {
+    let start = Start::read(file, options, SAMPLE_BYTES)?;
+    let layout = start.layout(file, options)?;
+    let mut seen: Vec<Seen> = layout.names.iter().map(|_| Seen::default()).collect();
+    let nulls: Vec<_> = layout.names.iter().map(|name| options.parser(name, DataType::Utf8)).collect();
+    let mut at = layout.first as usize;
+    let mut rows = 0;
+    while rows < options.sample_rows.max(1) {
+        let record = match start.next(at, options) {
+            Next::Record(record) => record,
+            Next::Open(at) => return Err(never_closed(file, at as u64)?),
+            Next::More | Next::End => break,
+        };
+        for ((field, seen), nulls) in record.fields(options.quote).zip(&mut seen).zip(&nulls) {
+            seen.bytes += field.len();
+            let null = field.is_empty() || nulls.markers.contain(&field);
+            if !null && rows < options.sample_rows {
+                seen.add(&field);
+            }
+        }
+        rows += 1;
+        at = record.next;
+    }
+    let text = (at - (layout.first as usize).min(at)).max(1) as f64;
+    let rows = rows.max(1) as f64;
+    let mut widths = Vec::with_capacity(seen.len());
+    let mut columns = Vec::with_capacity(seen.len());
+    for (name, seen) in layout.names.into_iter().zip(seen) {
+        let data_type = options.declared(&name).unwrap_or_else(|| seen.data_type());
+        widths.push(match data_type.primitive_width() {
+            Some(width) => width as f64 + 0.125,
+            None => seen.bytes as f64 / rows + 4.125,
+        });
+        columns.push((name, seen.data_type()));
+    }
+    Ok((columns, Sample { row_bytes: text / rows, widths }))
+}
+
+/// What the fields of a column look like.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    bytes: usize,
+    integers: bool,
+    floats: bool,
+    booleans: bool,
+    dates: bool,
+    instants: bool,
+    zoned: bool,
+    texts: bool,
+}
+
+impl Seen {
+    fn add(&mut self, field: &[u8]) {
+        let field = field.trim_ascii();
+        if let Some(value) = number::any_integer(field) {
+            // What does not fit keeps its digits.
+            *(if i64::try_from(value).is_ok() { &mut self.integers } else { &mut self.texts }) = true;
+        } else if field.iter().all(u8::is_ascii_digit) {
+            self.texts = true;
+        } else if number::any_float(field).is_some() {
+            self.floats = true;
+        } else if super::fields::boolean(field).is_some() {
+            self.booleans = true;
+        } else if instant::date(field).is_some() {
+            self.dates = true;
+        } else if instant::timestamp(field, 1_000_000).is_some() {
+            self.instants = true;
+        } else if field.len() > 19 && instant::timestamp(&field[..19], 1).is_some() {
+            // The time of the day is behind a point or before a zone.
+            let known = instant::any_timestamp(field, TimeUnit::Microsecond, None).is_some();
+            *(if known { &mut self.zoned } else { &mut self.texts }) = true;
+        } else {
+            self.texts = true;
         }
     }
-    let batch: Option<RecordBatch> = decoder.flush().ok().flatten();
-    let rows = batch.as_ref().map_or(1, |batch| batch.num_rows().max(1)) as f64;
-    let widths = schema.fields().iter().enumerate().map(|(column, field)| match field.data_type().primitive_width() {
-        Some(width) => width as f64 + 0.125,
-        None => {
-            let seen = batch.as_ref().map(|batch| batch.column(column).to_data());
-            let bytes = seen.and_then(|data| data.get_slice_memory_size().ok()).unwrap_or(0);
-            bytes as f64 / rows + 4.0
+
+    fn data_type(&self) -> DataType {
+        let numbers = self.integers || self.floats;
+        let days = self.dates || self.instants;
+        match (numbers, self.booleans, days, self.zoned, self.texts) {
+            (true, false, false, false, false) if self.floats => DataType::Float64,
+            (true, false, false, false, false) => DataType::Int64,
+            (false, true, false, false, false) => DataType::Boolean,
+            (false, false, true, false, false) if self.instants => DataType::Timestamp(TimeUnit::Microsecond, None),
+            (false, false, true, false, false) => DataType::Date32,
+            (false, false, false, true, false) => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+            _ => DataType::Utf8,
         }
-    });
-    Ok(Sample { row_bytes: at.max(1) as f64 / rows, widths: widths.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_fields() {
+        let micros = || DataType::Timestamp(TimeUnit::Microsecond, None);
+        for (fields, expected) in [
+            (&["1", "-20", "007"][..], DataType::Int64),
+            (&["1", "2.5"], DataType::Float64),
+            (&["1", "NaN"], DataType::Float64),
+            (&["1e5"], DataType::Float64),
+            (&["9223372036854775808"], DataType::Utf8),
+            (&["99999999999999999999999999999999999999999999"], DataType::Utf8),
+            (&["1", "x"], DataType::Utf8),
+            (&["true", "False"], DataType::Boolean),
+            (&["true", "1"], DataType::Utf8),
+            (&["2024-01-01"], DataType::Date32),
+            (&["2024-01-01", "2024-01-01 10:00:00"], micros()),
+            (&["2024-01-01T10:00:00.123456"], micros()),
+            (&["2024-01-01T10:00:00Z"], DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))),
+            (&["2024-01-01T10:00:00Z", "2024-01-01"], DataType::Utf8),
+            (&["2024-13-01"], DataType::Utf8),
+            (&[], DataType::Utf8),
+        ] {
+            let mut seen = Seen::default();
+            fields.iter().for_each(|field| seen.add(field.as_bytes()));
+            assert_eq!(seen.data_type(), expected, "{fields:?}");
+        }
+    }
 }

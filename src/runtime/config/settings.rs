@@ -46,15 +46,46 @@ pub enum Scheduler {
     Synchronous,
 }
 
-/// Which passes over the graph are made.
+/// Which passes over plans and graphs are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Optimize {
-    /// Remove tasks that no output needs.
-    pub cull: bool,
-    /// Merge equal layers.
-    pub share: bool,
-    /// Join one-to-one chains of tasks into one.
-    pub fuse: bool,
+    /// By their places in [`Optimize::PASSES`].
+    on: [bool; Optimize::PASSES.len()],
+}
+
+impl Optimize {
+    /// The keys of the passes: first those over plans of tables, in their order, then those over graphs.
+    pub const PASSES: [&'static str; 10] = [
+        "optimize.merge",
+        "optimize.simplify",
+        "optimize.rescan",
+        "optimize.predicates",
+        "optimize.columns",
+        "optimize.limits",
+        "optimize.pipeline",
+        "optimize.share",
+        "optimize.cull",
+        "optimize.fuse",
+    ];
+
+    /// Every pass, or none.
+    pub fn all(on: bool) -> Optimize {
+        Optimize { on: [on; Optimize::PASSES.len()] }
+    }
+
+    /// Whether a pass is made; one that is not known is.
+    pub fn is_on(&self, pass: &str) -> bool {
+        Optimize::PASSES.iter().position(|known| known.ends_with(pass)).is_none_or(|at| self.on[at])
+    }
+
+    /// As each pass is told.
+    fn read(mut is_on: impl FnMut(&'static str) -> Result<bool>) -> Result<Optimize> {
+        let mut optimize = Optimize::all(true);
+        for (on, pass) in optimize.on.iter_mut().zip(Optimize::PASSES) {
+            *on = is_on(pass)?;
+        }
+        Ok(optimize)
+    }
 }
 
 /// What every run reads anew, from the layers of that moment.
@@ -83,11 +114,7 @@ impl PerRun {
     fn read(read: &Read<'_>) -> Result<PerRun> {
         Ok(PerRun {
             timeout: read.unless("timeout", "none", |text| duration::parse(text).ok())?,
-            optimize: Optimize {
-                cull: read.value("optimize.cull", keys::flag)?,
-                share: read.value("optimize.share", keys::flag)?,
-                fuse: read.value("optimize.fuse", keys::flag)?,
-            },
+            optimize: Optimize::read(|key| read.value(key, keys::flag))?,
         })
     }
 }
@@ -95,7 +122,7 @@ impl PerRun {
 impl Settings {
     /// What tells runtimes from each other: without what every run reads anew.
     pub(in crate::runtime) fn shape(&self) -> Settings {
-        let optimize = Optimize { cull: true, share: true, fuse: true };
+        let optimize = Optimize::all(true);
         Settings { timeout: None, optimize, ..self.clone() }
     }
 
@@ -220,9 +247,9 @@ mod tests {
             call.set("scheduler", "Synchronous");
             call.set("progress", true);
             call.duration("timeout", Duration::from_millis(1500));
-            call.set("optimize.cull", "off");
-            call.set("optimize.share", false);
-            call.set("optimize.fuse", 0);
+            for (pass, off) in Optimize::PASSES.iter().zip(["off", "false", "0"].into_iter().cycle()) {
+                call.set(pass, off);
+            }
             call.set("spill.open-files", 9);
             call.set("observe.tasks", "yes");
         });
@@ -234,7 +261,7 @@ mod tests {
             scheduler: Scheduler::Synchronous,
             progress: true,
             timeout: Some(Duration::from_millis(1500)),
-            optimize: Optimize { cull: false, share: false, fuse: false },
+            optimize: Optimize::all(false),
             open_files: 9,
             observe_tasks: true,
         };
@@ -245,7 +272,7 @@ mod tests {
     fn the_defaults() {
         let settings = settings(|_| {}).unwrap();
         assert_eq!((settings.threads, settings.memory_limit_bytes, settings.timeout), (None, None, None));
-        assert_eq!(settings.optimize, Optimize { cull: true, share: true, fuse: true });
+        assert_eq!(settings.optimize, Optimize::all(true));
         assert_eq!(settings.scheduler, Scheduler::Threads);
     }
 

@@ -1,14 +1,9 @@
-//! chunkwise as a contender in a benchmark of several engines: one case per process, one line of JSON on stdout.
-//!
-//! ```text
-//! contender --family sched --case chain_1e5 --data DIR --tmp DIR --threads 2
-//! ```
+//! Graphs of tasks that do next to nothing: the time of the scheduler itself.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chunkwise::prelude::*;
-use chunkwise::runtime::observe::{Observer, RunEvent};
 
 /// The random graph of the other engines: node `i` reads 2 to 4 of the 1000 nodes before it.
 fn dag(nodes: u32) -> Vec<Delayed<u64>> {
@@ -30,7 +25,7 @@ fn dag(nodes: u32) -> Vec<Delayed<u64>> {
 const MASK: u64 = 0x7FFF_FFFF;
 
 /// The value of a case, and how many tasks it has. Building the graph is part of the time.
-fn sched(case: &str) -> Result<(u64, u64)> {
+pub fn run(case: &str) -> Result<(u64, u64)> {
     let (name, size) = case.split_once('_').unwrap_or((case, "0"));
     let size = size.parse::<f64>().unwrap_or(0.0) as u32;
     match name {
@@ -75,63 +70,4 @@ fn sched(case: &str) -> Result<(u64, u64)> {
         }
         _ => Err(Error::new(ErrorKind::Plan, format!("no such case: {case}"))),
     }
-}
-
-/// An observer that does nothing with what it is told.
-struct Idle;
-
-impl Observer for Idle {
-    fn observe(&self, _: &RunEvent<'_>) {}
-}
-
-fn peak_resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
-fn main() -> Result<()> {
-    let mut options = std::collections::HashMap::new();
-    let mut words = std::env::args().skip(1);
-    while let (Some(key), Some(value)) = (words.next(), words.next()) {
-        options.insert(key, value);
-    }
-    let text = |key: &str| options.get(key).cloned().unwrap_or_default();
-    let case = text("--case");
-    let threads = if case == "sleep8" { 4 } else { text("--threads").parse().unwrap_or(2) };
-    let repeat: u32 = text("--repeat").parse().unwrap_or(1);
-    let fuse = text("--fuse") == "true";
-    let mut builder = Runtime::builder().threads(threads).set("optimize.fuse", fuse);
-    if text("--observer") == "idle" {
-        builder = builder.observer(Idle);
-    }
-    let runtime = builder.build()?;
-    if text("--family") != "sched" {
-        println!(r#"{{"error": "no such case: {case}"}}"#);
-        return Ok(());
-    }
-    let mut seconds = Vec::new();
-    let mut value = (0, 1);
-    // Threads are started before the clock, as those of the others are.
-    runtime.run(|| delayed(|| 1).compute())?;
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-    for _ in 0..repeat {
-        let start = Instant::now();
-        value = runtime.run(|| sched(&case))?;
-        seconds.push(start.elapsed().as_secs_f64());
-    }
-    let mut sorted = seconds.clone();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let median = sorted[sorted.len() / 2];
-    let record = serde_json::json!({
-        "peer": "chunkwise",
-        "case": case,
-        "seconds": seconds,
-        "peak_rss": peak_resident(),
-        "check": { "scalars": { "value": value.0 } },
-        "note": { "tasks": value.1, "us_per_task": median * 1e6 / value.1 as f64, "fused": fuse },
-    });
-    println!("{record}");
-    Ok(())
 }

@@ -1,0 +1,156 @@
+//! Group-bys and reductions: the tasks of a pipeline fill tables, one task puts them together.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::super::kernels::{self, Batches};
+use super::super::plan::Grouping;
+use super::pipeline::Pipeline;
+use super::{Lowering, Made, meta};
+use crate::error::{Error, Result};
+use crate::expr::{Expr, Program};
+use crate::external::group::{AggregateCall, Aggregation, Columns, GroupTables};
+use crate::external::{Exchange as State, Load};
+use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
+use crate::plan::RegionLowering;
+use crate::store::{Budget, chunk};
+
+/// Bytes that a task is admitted with for its groups, until they are counted.
+const GROUPS_NEED: u64 = 256 << 10;
+
+impl Lowering {
+    pub(super) fn aggregate(
+        &self,
+        at: usize,
+        grouping: &Grouping,
+        lowering: &mut RegionLowering<'_, '_>,
+    ) -> Result<Made> {
+        let node = &self.plan.nodes[at];
+        let (pipeline, _) = self.front(at, lowering)?;
+        let input = pipeline.output().clone();
+        let (tasks, inputs) = (pipeline.tasks, pipeline.inputs());
+        let tenant = GroupExchange::new(grouping, pipeline, &input, node.schema.clone())?;
+        let layer_meta = meta(node, node.verb);
+        let parts: LayerRef<Batches> =
+            lowering.gated(node.member, |draft| exchange(draft, layer_meta, tasks, inputs, 1, tenant))?;
+        Ok(Made::each(parts.layer(), 1))
+    }
+}
+
+/// A group-by.
+struct GroupExchange {
+    pipeline: Pipeline,
+    /// Keys, then what aggregates are taken of, then their conditions.
+    program: Program,
+    keys: usize,
+    values: usize,
+    aggregation: Arc<Aggregation>,
+    /// Of keys and aggregates.
+    inner: SchemaRef,
+    /// From those to the outputs.
+    outputs: Program,
+    schema: SchemaRef,
+    need: u64,
+}
+
+/// The tables of a run, and what was made of them.
+struct Groups {
+    tables: Result<GroupTables>,
+    result: State<(), Batches>,
+}
+
+impl GroupExchange {
+    fn new(grouping: &Grouping, pipeline: Pipeline, input: &Schema, schema: SchemaRef) -> Result<GroupExchange> {
+        let mut values: Vec<Expr> = Vec::new();
+        let mut filters: Vec<Expr> = Vec::new();
+        let place = |list: &mut Vec<Expr>, expr: &Expr| {
+            list.iter().position(|known| known == expr).unwrap_or_else(|| {
+                list.push(expr.clone());
+                list.len() - 1
+            })
+        };
+        let mut calls = Vec::with_capacity(grouping.aggregates.len());
+        for aggregate in &grouping.aggregates {
+            let mut args = Vec::with_capacity(aggregate.args.len());
+            for arg in &aggregate.args {
+                args.push((place(&mut values, arg), arg.data_type(input)?));
+            }
+            let filter = aggregate.filter.as_ref().map(|filter| place(&mut filters, filter));
+            let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
+            let (data_type, label) = (whole.data_type(input)?, whole.to_string());
+            calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, label });
+        }
+        let key_types = grouping.keys.iter().map(|key| key.data_type(input)).collect::<Result<Vec<_>>>()?;
+        let aggregation = Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?);
+        let inner = Arc::new(grouping.inner_schema(input)?);
+        let keys = grouping.keys.iter().map(|key| Expr::Column(key.output_name()));
+        let outputs: Vec<Expr> = keys.chain(grouping.outputs.iter().cloned()).collect();
+        let outputs = Program::new(&outputs, &inner)?;
+        let (bytes, need) = pipeline.most();
+        // The columns of a batch or two are as large as a part of the morsel.
+        let need = need + bytes.min(8 << 20) + GROUPS_NEED;
+        let (key_count, value_count) = (grouping.keys.len(), values.len());
+        let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values).chain(filters).collect();
+        let program = Program::new(&all, input)?;
+        let (keys, values) = (key_count, value_count);
+        Ok(GroupExchange { pipeline, program, keys, values, aggregation, inner, outputs, schema, need })
+    }
+}
+
+impl Exchange for GroupExchange {
+    type State = Groups;
+
+    fn open(&self, _: u32, budget: &Budget) -> Groups {
+        let tables = GroupTables::new(self.aggregation.clone(), budget);
+        Groups { tables, result: State::open("group_by", 0, budget) }
+    }
+
+    fn append_need(&self) -> u64 {
+        self.need
+    }
+
+    fn append(&self, context: &TaskContext<'_>, state: &Groups, producer: u32, inputs: &mut Inputs<'_>) -> Result<()> {
+        let tables = state.tables.as_ref().map_err(Error::clone)?;
+        let mut worker = tables.begin(producer, context.budget())?;
+        self.pipeline.run(context, producer, inputs, &mut |batch| {
+            let arrays = self.program.evaluate(&batch)?;
+            let filters = arrays[self.keys + self.values..].iter().map(kernels::condition);
+            let filters = filters.collect::<Result<Vec<_>>>()?;
+            worker.add(&Columns {
+                keys: &arrays[..self.keys],
+                values: &arrays[self.keys..self.keys + self.values],
+                filters: &filters,
+                rows: batch.num_rows(),
+            })?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        worker.finish()
+    }
+
+    fn seal(&self, _: &TaskContext<'_>, state: &Groups) -> Result<Vec<u64>> {
+        let tables = state.tables.as_ref().map_err(Error::clone)?;
+        let mut count = 0;
+        state.result.seal(0, |_| {
+            let (arrays, _) = tables.finish()?;
+            let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
+            count = rows as u64;
+            let inner = kernels::batch_of(&self.inner, arrays, rows)?;
+            let outputs = self.outputs.evaluate(&inner)?;
+            let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
+            let bytes = batch.get_array_memory_size() as u64;
+            Ok((vec![kernels::conform(batch, &self.schema)?], Load { rows: 0, bytes }))
+        })?;
+        Ok(vec![count])
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        chunk::plain::<Batches>()
+    }
+
+    fn part(&self, _: &TaskContext<'_>, state: &Groups, _: u32, _: &mut Inputs<'_>) -> Result<Chunk> {
+        Ok(Chunk::new(Batches::clone(&*state.result.sealed()?)))
+    }
+}

@@ -1,0 +1,317 @@
+//! Tables to files: tasks encode their morsels side by side, one task puts all in place.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::super::kernels;
+use super::super::plan::{Layout, WriteOp, Written};
+use super::pipeline::Pipeline;
+use super::{Lowering, Made, meta};
+use crate::error::{Error, ErrorKind, Result};
+use crate::formats::write::{Encoder, Keyed, Ordered, Staging, keyed};
+use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
+use crate::plan::RegionLowering;
+use crate::store::{Budget, Reservation, chunk};
+
+/// Bytes that a task is admitted with for what it encodes.
+const ENCODE_NEED: u64 = 12 << 20;
+
+impl Lowering {
+    pub(super) fn write(&self, at: usize, op: &WriteOp, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
+        let node = &self.plan.nodes[at];
+        let (pipeline, bounds) = self.front(at, lowering)?;
+        let (tasks, inputs, (bytes, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
+        let schema = self.plan.nodes[node.inputs[0]].schema.clone();
+        let (encoder, keys) = op.encoder(&schema)?;
+        let need = need + bytes.clamp(1 << 20, ENCODE_NEED) + 2 * bytes.min(ENCODE_NEED);
+        let tenant = WriteExchange {
+            pipeline,
+            op: op.clone(),
+            encoder,
+            schema,
+            keys,
+            bounds,
+            tasks,
+            need: need.min(self.limit_bytes / 2),
+            limit_bytes: self.limit_bytes,
+        };
+        let layer_meta = meta(node, node.verb);
+        let parts: LayerRef<Written> =
+            lowering.gated(node.member, |draft| exchange(draft, layer_meta, tasks, inputs, 1, tenant))?;
+        Ok(Made::each(parts.layer(), 1))
+    }
+}
+
+/// A table on its way into files.
+struct WriteExchange {
+    pipeline: Pipeline,
+    op: WriteOp,
+    encoder: Encoder,
+    schema: SchemaRef,
+    /// The columns that stand in the names of directories.
+    keys: Vec<usize>,
+    /// Which morsels are of which partition.
+    bounds: Arc<[u32]>,
+    tasks: u32,
+    need: u64,
+    limit_bytes: u64,
+}
+
+/// What is written in a run. When it is dropped before all is in place, nothing of it is left.
+struct Files {
+    budget: Budget,
+    open: OnceLock<Result<Open>>,
+    written: Mutex<Option<Written>>,
+}
+
+struct Open {
+    layout: OpenLayout,
+    // Last, so that files are closed before their directory goes.
+    staging: Mutex<Option<Staging>>,
+}
+
+enum OpenLayout {
+    /// One file.
+    Single(Box<Ordered>),
+    /// A file for each partition, made when its first morsel comes and ended with its last.
+    Partitions {
+        files: Mutex<BTreeMap<u32, (Arc<Ordered>, u32)>>,
+        done: Mutex<Vec<(PathBuf, keyed::Counts)>>,
+        first: u32,
+    },
+    /// A file for each value of the keys.
+    Keys(Mutex<KeyQueue>, Box<Mutex<Option<Keyed>>>),
+}
+
+/// Morsels that wait for earlier ones.
+struct KeyQueue {
+    next: u32,
+    waiting: BTreeMap<u32, Vec<RecordBatch>>,
+    held: Reservation,
+}
+
+impl WriteExchange {
+    fn open<'a>(&self, state: &'a Files) -> Result<&'a Open> {
+        let open = state.open.get_or_init(|| {
+            let single = self.op.layout == Layout::Single;
+            let extension = self.encoder.format().extension();
+            let staging = Staging::begin(&self.op.target, !single, extension, self.op.if_exists)?;
+            let path = staging.path().to_path_buf();
+            let durable = self.op.durable;
+            let first = if single { 0 } else { next_part(&path) };
+            let layout = match &self.op.layout {
+                Layout::Single => {
+                    OpenLayout::Single(Box::new(Ordered::new(self.encoder.clone(), path, durable, &state.budget)))
+                }
+                Layout::Partitions => {
+                    let (files, done) = (Mutex::default(), Mutex::default());
+                    OpenLayout::Partitions { files, done, first }
+                }
+                Layout::Keys(_) => {
+                    let (encoder, schema) = (self.encoder.clone(), self.schema.clone());
+                    let keyed = Keyed::new(encoder, path, schema, self.keys.clone(), first, durable, self.limit_bytes);
+                    let held = state.budget.force_reserve("write", keyed.most_waiting());
+                    let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), held };
+                    OpenLayout::Keys(Mutex::new(queue), Box::new(Mutex::new(Some(keyed))))
+                }
+            };
+            Ok(Open { layout, staging: Mutex::new(Some(staging)) })
+        });
+        open.as_ref().map_err(Error::clone)
+    }
+
+    /// The partition of a morsel, and which of its morsels it is.
+    fn place(&self, morsel: u32) -> (u32, u32, u32) {
+        let partition = self.bounds.partition_point(|bound| *bound <= morsel).saturating_sub(1);
+        let (start, end) = (self.bounds[partition], self.bounds.get(partition + 1).copied().unwrap_or(self.tasks));
+        (partition as u32, morsel - start, end - start)
+    }
+
+    /// The file of a partition.
+    fn path(&self, open: &Open, number: u32) -> Result<PathBuf> {
+        let staging = lock(&open.staging);
+        let staging = staging.as_ref().ok_or_else(|| Error::internal("files are written after all is in place"))?;
+        Ok(staging.path().join(keyed::file_name(number, self.encoder.format().extension())))
+    }
+}
+
+impl Exchange for WriteExchange {
+    type State = Files;
+
+    fn open(&self, _: u32, budget: &Budget) -> Files {
+        Files { budget: budget.clone(), open: OnceLock::new(), written: Mutex::default() }
+    }
+
+    fn append_need(&self) -> u64 {
+        self.need
+    }
+
+    fn append(&self, context: &TaskContext<'_>, state: &Files, morsel: u32, inputs: &mut Inputs<'_>) -> Result<()> {
+        let open = self.open(state)?;
+        if let OpenLayout::Keys(queue, keyed) = &open.layout {
+            let mut rows: Vec<RecordBatch> = Vec::new();
+            self.pipeline.run(context, morsel, inputs, &mut |batch| {
+                kernels::keep(&mut rows, kernels::conform(batch, &self.schema)?)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            return deliver(queue, keyed, morsel, rows);
+        }
+        let mut part = self.encoder.begin();
+        self.pipeline.run(context, morsel, inputs, &mut |batch| {
+            part.add(kernels::conform(batch, &self.schema)?)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let items = part.finish()?;
+        match &open.layout {
+            OpenLayout::Single(file) => file.deliver(morsel, items),
+            OpenLayout::Keys(..) => Err(Error::internal("a layout changed")),
+            OpenLayout::Partitions { files, done, first } => {
+                let (partition, number, count) = self.place(morsel);
+                let file = {
+                    let mut files = lock(files);
+                    match files.get(&partition) {
+                        Some((file, _)) => file.clone(),
+                        None => {
+                            let path = self.path(open, first + partition)?;
+                            let file = Ordered::new(self.encoder.clone(), path, self.op.durable, &state.budget);
+                            let file = Arc::new(file);
+                            files.insert(partition, (file.clone(), 0));
+                            file
+                        }
+                    }
+                };
+                file.deliver(number, items)?;
+                let mut files = lock(files);
+                if let Some((_, came)) = files.get_mut(&partition) {
+                    *came += 1;
+                    if *came == count {
+                        files.remove(&partition);
+                        drop(files);
+                        let written = file.finish(count, false)?;
+                        lock(done).extend(written);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn seal(&self, context: &TaskContext<'_>, state: &Files) -> Result<Vec<u64>> {
+        let open = self.open(state)?;
+        let mut files: Vec<(PathBuf, keyed::Counts)> = match &open.layout {
+            OpenLayout::Single(file) => file.finish(self.tasks, true)?.into_iter().collect(),
+            OpenLayout::Partitions { done, first, .. } => {
+                let mut done = std::mem::take(&mut *lock(done));
+                if done.is_empty() && *first == 0 {
+                    // A table without rows still has columns, where no file has them yet.
+                    let empty =
+                        Ordered::new(self.encoder.clone(), self.path(open, *first)?, self.op.durable, &state.budget);
+                    done.extend(empty.finish(0, true)?);
+                }
+                done
+            }
+            OpenLayout::Keys(_, keyed) => {
+                let keyed = lock(keyed).take().ok_or_else(|| Error::internal("files are ended twice"))?;
+                keyed.finish(&|| context.check_cancelled())?
+            }
+        };
+        context.check_cancelled()?;
+        let staging = lock(&open.staging).take().ok_or_else(|| Error::internal("files are put in place twice"))?;
+        let temporary = staging.path().to_path_buf();
+        staging.commit(self.op.durable)?;
+        for (path, _) in &mut files {
+            *path = match path.strip_prefix(&temporary) {
+                Ok(inner) if !inner.as_os_str().is_empty() => self.op.target.join(inner),
+                _ => self.op.target.clone(),
+            };
+        }
+        files.sort_by(|a, b| crate::formats::files::natural(&a.0.to_string_lossy(), &b.0.to_string_lossy()));
+        let rows = files.iter().map(|(_, counts)| counts.rows).sum();
+        let bytes = files.iter().map(|(_, counts)| counts.bytes).sum();
+        let files = files.into_iter().map(|(path, _)| path).collect();
+        *lock(&state.written) = Some(Written { files, rows, bytes });
+        Ok(vec![rows])
+    }
+
+    fn kind(&self) -> &'static dyn Kind {
+        chunk::plain::<Written>()
+    }
+
+    fn part(&self, _: &TaskContext<'_>, state: &Files, _: u32, _: &mut Inputs<'_>) -> Result<Chunk> {
+        let written = lock(&state.written).take();
+        Ok(Chunk::new(written.ok_or_else(|| Error::internal("nothing is told of what was written"))?))
+    }
+}
+
+/// Takes in the rows of a morsel, and writes all that are next; while another task writes, it is left to that one.
+fn deliver(queue: &Mutex<KeyQueue>, keyed: &Mutex<Option<Keyed>>, morsel: u32, rows: Vec<RecordBatch>) -> Result<()> {
+    let bytes = |rows: &[RecordBatch]| rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+    {
+        let mut queue = lock(queue);
+        queue.held.force_grow(bytes(&rows));
+        queue.waiting.insert(morsel, rows);
+    }
+    loop {
+        let Ok(mut keyed) = keyed.try_lock() else { return Ok(()) };
+        loop {
+            let rows = {
+                let mut queue = lock(queue);
+                let next = queue.next;
+                let Some(rows) = queue.waiting.remove(&next) else { break };
+                queue.next += 1;
+                queue.held.shrink(bytes(&rows));
+                rows
+            };
+            let keyed = keyed.as_mut().ok_or_else(|| Error::internal("rows come after the end"))?;
+            rows.iter().try_for_each(|batch| keyed.add(batch))?;
+        }
+        drop(keyed);
+        let queue = lock(queue);
+        if !queue.waiting.contains_key(&queue.next) {
+            return Ok(());
+        }
+    }
+}
+
+/// The first number that no file of a data set has.
+fn next_part(directory: &std::path::Path) -> u32 {
+    let mut next = 0;
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|of| of.is_dir()) {
+                open.push(entry.path());
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let number = name.split('.').nth(1).and_then(|number| number.parse::<u32>().ok());
+            next = next.max(number.map_or(0, |number| number.saturating_add(1)));
+        }
+    }
+    next
+}
+
+impl WriteOp {
+    /// How files are encoded, and which columns stand in the names of directories.
+    pub(in crate::dataframe) fn encoder(&self, schema: &SchemaRef) -> Result<(Encoder, Vec<usize>)> {
+        let Layout::Keys(names) = &self.layout else { return Ok((Encoder::new(&self.format, schema)?, Vec::new())) };
+        let place = |name: &String| schema.index_of(name).map_err(|_| crate::expr::unknown_column(name, schema));
+        let keys = names.iter().map(place).collect::<Result<Vec<usize>>>()?;
+        if keys.is_empty() || keys.len() == schema.fields().len() {
+            let text = "partition_by takes some of the columns, and leaves at least one for the files";
+            return Err(Error::new(ErrorKind::Plan, text));
+        }
+        let others: Vec<usize> = (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect();
+        let left = super::super::plan::project(schema, &others);
+        Ok((Encoder::new(&self.format, &left)?, keys))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,214 @@
+//! All tables of a request as one list of nodes, to be rewritten.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use super::super::plan::{Op, Step};
+use crate::error::{Error, Result};
+use crate::origin::Origin;
+use crate::plan::{Member, Read};
+
+/// All tables of a request. Nodes stand behind those they read.
+#[derive(Clone, Debug, Default)]
+pub(in crate::dataframe) struct Plan {
+    pub nodes: Vec<Node>,
+    /// The nodes whose tables are wanted.
+    pub roots: Vec<usize>,
+    /// The memory limit of the run.
+    pub limit_bytes: u64,
+}
+
+/// An operation and what it reads.
+#[derive(Clone, Debug)]
+pub(in crate::dataframe) struct Node {
+    pub op: Op,
+    /// The tables, then one of a single value for each parameter.
+    pub inputs: Vec<usize>,
+    pub parameters: Vec<u64>,
+    pub schema: SchemaRef,
+    pub partitions: u32,
+    /// About how many bytes each column of a partition takes; of the schema before any pass.
+    pub bytes: Arc<[u64]>,
+    pub origin: Origin,
+    pub verb: &'static str,
+    /// Which member of the region it comes from.
+    pub member: u32,
+    /// For what stands outside: which input of the member it is.
+    pub outside: Option<u32>,
+    /// What its sources wait for.
+    pub gate: Option<u32>,
+}
+
+impl Node {
+    /// The tables it reads, without parameters.
+    pub fn tables(&self) -> &[usize] {
+        &self.inputs[..self.inputs.len() - self.parameters.len()]
+    }
+
+    /// Another node of the same step.
+    pub fn beside(&self, op: Op, inputs: Vec<usize>, schema: SchemaRef) -> Node {
+        Node { op, inputs, schema, parameters: Vec::new(), outside: None, ..self.clone() }
+    }
+}
+
+impl Plan {
+    /// The plan of the members of a region; gives the node of each member too.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where a member is no table.
+    pub fn new(members: &[Member<'_>]) -> Result<(Plan, Vec<usize>)> {
+        let mut plan = Plan::default();
+        let mut places = Vec::with_capacity(members.len());
+        for (number, member) in members.iter().enumerate() {
+            let step: &Step = member.node.downcast_ref().ok_or_else(|| Error::internal("a table that is none"))?;
+            let mut inputs = Vec::with_capacity(member.reads.len());
+            for (read, frame) in member.reads.iter().zip(&step.inputs) {
+                inputs.push(match read {
+                    Read::Member(of) => places[*of as usize],
+                    Read::Outside(input) => {
+                        plan.nodes.push(Node {
+                            op: Op::Outside,
+                            inputs: Vec::new(),
+                            parameters: Vec::new(),
+                            schema: frame.schema.clone(),
+                            partitions: frame.partitions,
+                            bytes: frame.bytes.clone(),
+                            origin: step.origin,
+                            verb: step.verb,
+                            member: number as u32,
+                            outside: Some(*input),
+                            gate: member.gate,
+                        });
+                        plan.nodes.len() - 1
+                    }
+                });
+            }
+            if let (Op::Outside, [input]) = (&step.op, &inputs[..]) {
+                // The step is only a name for what stands outside.
+                places.push(*input);
+            } else {
+                plan.nodes.push(Node {
+                    op: step.op.clone(),
+                    inputs,
+                    parameters: step.parameters.clone(),
+                    schema: step.schema.clone(),
+                    partitions: step.partitions,
+                    bytes: step.bytes.clone(),
+                    origin: step.origin,
+                    verb: step.verb,
+                    member: number as u32,
+                    outside: None,
+                    gate: member.gate,
+                });
+                places.push(plan.nodes.len() - 1);
+            }
+        }
+        let roots = members.iter().zip(&places).filter(|(member, _)| member.is_root);
+        plan.roots = roots.map(|(_, place)| *place).collect();
+        Ok((plan, places))
+    }
+
+    /// How many read each node; a root is read once more.
+    pub fn readers(&self) -> Vec<u32> {
+        let mut readers = vec![0; self.nodes.len()];
+        self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.roots).for_each(|read| readers[*read] += 1);
+        readers
+    }
+
+    /// Makes all who read one node read another.
+    pub fn redirect(&mut self, changes: &HashMap<usize, usize>) {
+        let find = |mut at: usize| {
+            while let Some(next) = changes.get(&at) {
+                at = *next;
+            }
+            at
+        };
+        let inputs = self.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+        inputs.chain(&mut self.roots).for_each(|read| *read = find(*read));
+    }
+
+    /// Drops what no root needs, and brings nodes behind those they read.
+    pub fn sort(&mut self) {
+        const OPEN: usize = usize::MAX;
+        let mut place = vec![None; self.nodes.len()];
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut stack: Vec<usize> = self.roots.iter().rev().copied().collect();
+        while let Some(at) = stack.pop() {
+            match place[at] {
+                None => {
+                    place[at] = Some(OPEN);
+                    stack.push(at);
+                    stack.extend(self.nodes[at].inputs.iter().rev().filter(|input| place[**input].is_none()));
+                }
+                Some(OPEN) => {
+                    place[at] = Some(order.len());
+                    order.push(at);
+                }
+                Some(_) => {}
+            }
+        }
+        let moved = |at: &mut usize| *at = place[*at].unwrap_or(OPEN);
+        let mut nodes: Vec<Option<Node>> = std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
+        self.nodes = order.iter().filter_map(|at| nodes[*at].take()).collect();
+        self.nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(moved);
+        self.roots.iter_mut().for_each(moved);
+    }
+
+    /// Whether it is sound: nodes stand behind what they read, expressions fit, and roots have the columns they had.
+    pub fn check(&self, roots: &[SchemaRef]) -> Result<()> {
+        for (at, node) in self.nodes.iter().enumerate() {
+            if node.inputs.iter().any(|input| *input >= at) {
+                return Err(Error::internal(format!("`{}` stands before what it reads", node.op.label())));
+            }
+            let Some(input) = node.tables().first().map(|input| &self.nodes[*input].schema) else { continue };
+            let exprs: Vec<_> = match &node.op {
+                Op::Filter(condition) => vec![condition],
+                Op::Select(exprs) => exprs.iter().collect(),
+                Op::Aggregate(grouping) => {
+                    let args = grouping.aggregates.iter().flat_map(|of| of.args.iter().chain(&of.filter));
+                    grouping.keys.iter().chain(args).collect()
+                }
+                Op::Top { by, .. } => by.iter().map(|key| &key.of).collect(),
+                Op::Scan(_)
+                | Op::Outside
+                | Op::CountRows
+                | Op::Slice { .. }
+                | Op::Concat
+                | Op::Gather
+                | Op::Partition(_)
+                | Op::Map(_)
+                | Op::Write(_) => Vec::new(),
+            };
+            for expr in exprs {
+                expr.data_type(input)?;
+            }
+        }
+        for (root, schema) in self.roots.iter().zip(roots) {
+            if self.nodes[*root].schema.fields() != schema.fields() {
+                return Err(Error::internal(format!("`{}` has other columns", self.nodes[*root].op.label())));
+            }
+        }
+        Ok(())
+    }
+
+    /// As text: each root as a tree, what is read by several once and then by its number.
+    pub fn text(&self) -> String {
+        let readers = self.readers();
+        let mut text = String::new();
+        let mut shown = vec![false; self.nodes.len()];
+        let mut open: Vec<(usize, usize)> = self.roots.iter().rev().map(|root| (*root, 0)).collect();
+        while let Some((at, depth)) = open.pop() {
+            let node = &self.nodes[at];
+            let number = if readers[at] > 1 { format!("#{at} ") } else { String::new() };
+            let line = if shown[at] { format!("#{at} again") } else { format!("{number}{}", node.op.label()) };
+            text += &format!("{}{line}\n", "  ".repeat(depth));
+            if !shown[at] {
+                open.extend(node.inputs.iter().rev().map(|input| (*input, depth + 1)));
+            }
+            shown[at] = true;
+        }
+        text
+    }
+}

@@ -1,0 +1,106 @@
+//! Equal work is done once: nodes of equal operations over equal inputs become one, and aggregates of the same groups are taken
+//! together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::plan::{Grouping, Op};
+use super::arena::{Node, Plan};
+use crate::error::Result;
+use crate::expr::{Aggregate, Expr, aggregate_column};
+
+pub(super) fn run(plan: &mut Plan) -> Result<()> {
+    equal(plan);
+    plan.sort();
+    aggregates(plan)
+}
+
+/// Aggregates of the same groups of the same table become one, of which each takes its columns.
+fn aggregates(plan: &mut Plan) -> Result<()> {
+    let mut alike: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (at, node) in plan.nodes.iter().enumerate() {
+        let Op::Aggregate(grouping) = &node.op else { continue };
+        let keys = texts(&grouping.keys);
+        let key = format!("{:?} {keys} {} {:?}", node.inputs, grouping.keep_nulls, node.gate);
+        let place = *places.entry(key.clone()).or_insert_with(|| {
+            alike.push((key, Vec::new()));
+            alike.len() - 1
+        });
+        alike[place].1.push(at);
+    }
+    for (_, members) in alike.into_iter().filter(|(_, members)| members.len() > 1) {
+        take_together(plan, &members)?;
+    }
+    Ok(())
+}
+
+fn take_together(plan: &mut Plan, members: &[usize]) -> Result<()> {
+    let mut all: Vec<Aggregate> = Vec::new();
+    let mut parts: Vec<(usize, Grouping, Vec<usize>)> = Vec::with_capacity(members.len());
+    for at in members {
+        let Op::Aggregate(grouping) = &plan.nodes[*at].op else { continue };
+        let places = grouping.aggregates.iter().map(|aggregate| {
+            all.iter().position(|known| known == aggregate).unwrap_or_else(|| {
+                all.push(aggregate.clone());
+                all.len() - 1
+            })
+        });
+        let places = places.collect();
+        parts.push((*at, grouping.clone(), places));
+    }
+    let Some((first, grouping, _)) = parts.first() else { return Ok(()) };
+    let outputs = (0..all.len()).map(|at| Expr::Column(aggregate_column(at))).collect();
+    let together = Grouping { keys: grouping.keys.clone(), aggregates: all, outputs, keep_nulls: grouping.keep_nulls };
+    let input = plan.nodes[*first].inputs.clone();
+    let schema = Arc::new(together.inner_schema(&plan.nodes[input[0]].schema)?);
+    let node = plan.nodes[*first].beside(Op::Aggregate(together), input, schema);
+    plan.nodes.push(node);
+    let together = plan.nodes.len() - 1;
+    for (at, grouping, places) in parts {
+        let moved = |name: &str| {
+            let own = (0..places.len()).find(|own| *aggregate_column(*own) == *name)?;
+            Some(Expr::Column(aggregate_column(places[own])))
+        };
+        let keys = grouping.keys.iter().map(|key| Expr::Column(key.output_name()));
+        let outputs = grouping.outputs.iter().map(|output| output.substitute(&moved));
+        plan.nodes[at].op = Op::Select(keys.chain(outputs).collect());
+        plan.nodes[at].inputs = vec![together];
+    }
+    Ok(())
+}
+
+fn equal(plan: &mut Plan) {
+    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut places: Vec<usize> = Vec::with_capacity(plan.nodes.len());
+    for at in 0..plan.nodes.len() {
+        let node = &mut plan.nodes[at];
+        node.inputs.iter_mut().for_each(|input| *input = places[*input]);
+        places.push(match key(node) {
+            Some(key) => *known.entry(key).or_insert(at),
+            None => at,
+        });
+    }
+    plan.roots.iter_mut().for_each(|root| *root = places[*root]);
+}
+
+/// A text that is equal for nodes that are; none where that is not known.
+fn key(node: &Node) -> Option<String> {
+    let op = match &node.op {
+        Op::Scan(scan) => {
+            let key = scan.source.key()?;
+            format!("scan {key} {:?} {}", scan.columns, texts(&scan.predicates))
+        }
+        Op::Outside | Op::Map(_) | Op::Write(_) => return None,
+        Op::Aggregate(grouping) => {
+            // The label names no outputs.
+            format!("{} {} {}", node.op.label(), texts(&grouping.outputs), grouping.keep_nulls)
+        }
+        op => op.label(),
+    };
+    Some(format!("{op} of {:?} with {:?} at {:?}", node.inputs, node.parameters, node.gate))
+}
+
+fn texts(exprs: &[crate::expr::Expr]) -> String {
+    exprs.iter().map(|expr| format!("{expr}; ")).collect()
+}

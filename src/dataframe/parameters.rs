@@ -1,0 +1,92 @@
+//! Aggregates among rows: `col("v") - col("v").mean()` reads a value that has to be computed first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::Schema;
+
+use super::plan::{Frame, Grouping, Op};
+use crate::error::Result;
+use crate::expr::{Expr, Parameter, aggregate_column, split_aggregates};
+use crate::origin::Origin;
+
+/// Parameters by their numbers, each with the table of one value that gives it.
+pub(super) type Parameters = Vec<(u64, Frame)>;
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A parameter that no other one is, for the only value of a table of one column and one row.
+pub(super) fn parameter(frame: &Frame, label: Arc<str>) -> Parameter {
+    let data_type = frame.schema.fields().first().map(|field| field.data_type().clone());
+    let data_type = data_type.unwrap_or(arrow::datatypes::DataType::Null);
+    Parameter { id: NEXT.fetch_add(1, Ordering::Relaxed), label, data_type }
+}
+
+/// Expressions without aggregates: each aggregate is a parameter, the value of a table of its own over the same rows.
+///
+/// # Errors
+/// Of kind `Plan`, where an aggregate does not fit.
+pub(super) fn without_aggregates(
+    exprs: Vec<Expr>,
+    frame: &Frame,
+    verb: &'static str,
+    origin: Origin,
+) -> Result<(Vec<Expr>, Parameters)> {
+    if !exprs.iter().any(Expr::has_aggregate) {
+        return Ok((exprs, Vec::new()));
+    }
+    let split = split_aggregates(&exprs);
+    let mut parameters = Vec::with_capacity(split.aggregates.len());
+    let mut made = Vec::with_capacity(split.aggregates.len());
+    // One table of all of them: the rows are gone through once.
+    let all: Vec<Expr> = split
+        .aggregates
+        .iter()
+        .enumerate()
+        .map(|(at, aggregate)| Expr::Aggregate(Arc::new(aggregate.clone())).alias(&aggregate_column(at)))
+        .collect();
+    let grouping = Grouping::new(Vec::new(), &all, false)?;
+    let values = Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)?;
+    for (at, aggregate) in split.aggregates.iter().enumerate() {
+        let column = Expr::Column(aggregate_column(at));
+        let single = Frame::new(Op::Select(vec![column]), &[&values], verb, origin)?;
+        let label = Expr::Aggregate(Arc::new(aggregate.clone())).to_string();
+        let parameter = parameter(&single, label.into());
+        parameters.push((parameter.id, single));
+        made.push(parameter);
+    }
+    let replace = |name: &str| {
+        let at = (0..made.len()).find(|at| *aggregate_column(*at) == *name)?;
+        Some(Expr::Parameter(made[at].clone()))
+    };
+    let exprs = exprs.iter().zip(&split.outputs).map(|(expr, output)| {
+        let replaced = output.substitute(&replace);
+        let name = expr.output_name();
+        if replaced.output_name() == name { replaced } else { replaced.alias(&name) }
+    });
+    Ok((exprs.collect(), parameters))
+}
+
+/// Whether each expression is one value for all rows: every column in it stands in an aggregate.
+pub(super) fn all_reduce(exprs: &[Expr]) -> bool {
+    !exprs.is_empty()
+        && exprs.iter().all(|expr| {
+            expr.has_aggregate() && {
+                let split = split_aggregates(std::slice::from_ref(expr));
+                let known = |name: &Arc<str>| (0..split.aggregates.len()).any(|at| *aggregate_column(at) == **name);
+                split.outputs.iter().flat_map(Expr::columns).all(|name| known(&name))
+            }
+        })
+}
+
+/// Selectors replaced by the columns they stand for.
+///
+/// # Errors
+/// Of kind `Plan`, where one names a column that is not there.
+pub(super) fn expanded(exprs: impl IntoIterator<Item = Expr>, schema: &Schema) -> Result<Vec<Expr>> {
+    let mut all = Vec::new();
+    for expr in exprs {
+        all.extend(expr.expand(schema)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,171 @@
+//! What is made of the rows of a group.
+
+use std::sync::Arc;
+
+use super::{Expr, UserAggregate};
+
+/// An aggregate in an expression.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Aggregate {
+    /// What is made of the values.
+    pub function: AggregateFunction,
+    /// Of what: one expression over the rows, two for a correlation, none for the number of rows.
+    pub args: Vec<Expr>,
+    /// Only of the rows for which this is true.
+    pub filter: Option<Expr>,
+}
+
+/// What is made of all values of a group. Nulls are skipped unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    /// Number of values that are not null.
+    Count,
+    /// Number of rows.
+    Size,
+    /// Sum; 0 where there is no value. Of integers exact in 64 bits, an error beyond.
+    Sum,
+    /// Product; 1 where there is no value.
+    Product,
+    /// Arithmetic mean; null where there is no value.
+    Mean,
+    /// The least value; NaN only where there is no other.
+    Min,
+    /// The greatest value; NaN only where there is no other.
+    Max,
+    /// Variance, divided by n less this number; null where that is not positive.
+    Var(u32),
+    /// The square root of the variance.
+    Std(u32),
+    /// Standard error of the mean, with this number less in the divisor of the variance.
+    Sem(u32),
+    /// Skewness, without correction for bias.
+    Skew,
+    /// Excess kurtosis, without correction for bias.
+    Kurtosis,
+    /// Whether any is true; false where there is no value.
+    Any,
+    /// Whether all are true; true where there is no value.
+    All,
+    /// The first value in the order of the rows.
+    First,
+    /// The last value in the order of the rows.
+    Last,
+    /// Number of distinct values.
+    NUnique,
+    /// Pearson's correlation of two expressions over the rows where both have a value.
+    Correlation,
+    /// Covariance of two expressions over the rows where both have a value, divided by n less this number.
+    Covariance(u32),
+    /// An aggregate of the user's own.
+    User(UserAggregate),
+}
+
+macro_rules! aggregates {
+    ($($(#[$doc:meta])+ $name:ident $function:expr;)+) => {
+        impl Expr {$(
+            $(#[$doc])+
+            #[must_use]
+            pub fn $name(self) -> Expr {
+                self.aggregate($function)
+            }
+        )+}
+    };
+}
+
+aggregates! {
+    /// Number of values of the group that are not null.
+    count AggregateFunction::Count;
+    /// Sum over the group; 0 where it has no values.
+    sum AggregateFunction::Sum;
+    /// Product over the group; 1 where it has no values.
+    product AggregateFunction::Product;
+    /// Mean over the group; null where it has no values.
+    mean AggregateFunction::Mean;
+    /// The least value of the group; NaN only where there is no other, null where there are none.
+    min AggregateFunction::Min;
+    /// The greatest value of the group; NaN only where there is no other, null where there are none.
+    max AggregateFunction::Max;
+    /// Standard deviation, divided by n - 1; null of fewer than two values.
+    std AggregateFunction::Std(1);
+    /// Variance, divided by n - 1; null of fewer than two values.
+    var AggregateFunction::Var(1);
+    /// Standard error of the mean, divided by n - 1.
+    sem AggregateFunction::Sem(1);
+    /// Skewness, without correction for bias.
+    skew AggregateFunction::Skew;
+    /// Excess kurtosis, without correction for bias.
+    kurtosis AggregateFunction::Kurtosis;
+    /// Whether any value is true; false where there is none.
+    any AggregateFunction::Any;
+    /// Whether all values are true; true where there is none.
+    all AggregateFunction::All;
+    /// The first value that is not null, in the order of the rows.
+    first AggregateFunction::First;
+    /// The last value that is not null, in the order of the rows.
+    last AggregateFunction::Last;
+    /// Number of distinct values that are not null.
+    nunique AggregateFunction::NUnique;
+}
+
+impl Expr {
+    pub(super) fn aggregate(self, function: AggregateFunction) -> Expr {
+        Expr::Aggregate(Arc::new(Aggregate { function, args: vec![self], filter: None }))
+    }
+
+    /// Standard deviation, divided by n less `ddof`.
+    #[must_use]
+    pub fn std_with(self, ddof: u32) -> Expr {
+        self.aggregate(AggregateFunction::Std(ddof))
+    }
+
+    /// Variance, divided by n less `ddof`.
+    #[must_use]
+    pub fn var_with(self, ddof: u32) -> Expr {
+        self.aggregate(AggregateFunction::Var(ddof))
+    }
+
+    /// The aggregates in it of those rows alone for which a condition is true.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let late = col("delay").mean().filter_by(col("delay").gt(0));
+    /// assert_eq!(late.to_string(), "mean(delay where delay > 0)");
+    /// ```
+    #[must_use]
+    pub fn filter_by(self, condition: impl Into<Expr>) -> Expr {
+        if !self.has_aggregate() {
+            return self.invalid("`filter_by` takes the rows of an aggregate, and there is none");
+        }
+        let condition = condition.into();
+        self.rebuild(|expr| match &expr {
+            Expr::Aggregate(aggregate) => {
+                let filter = match &aggregate.filter {
+                    Some(filter) => filter.clone() & condition.clone(),
+                    None => condition.clone(),
+                };
+                Expr::Aggregate(Arc::new(Aggregate { filter: Some(filter), ..Aggregate::clone(aggregate) }))
+            }
+            _ => expr,
+        })
+    }
+}
+
+/// Number of rows of the group.
+pub fn size() -> Expr {
+    Expr::Aggregate(Arc::new(Aggregate { function: AggregateFunction::Size, args: Vec::new(), filter: None }))
+}
+
+/// Pearson's correlation of two expressions over the rows where both have a value.
+pub fn corr(left: impl Into<Expr>, right: impl Into<Expr>) -> Expr {
+    of_two(AggregateFunction::Correlation, left.into(), right.into())
+}
+
+/// Covariance of two expressions over the rows where both have a value, divided by n - 1.
+pub fn cov(left: impl Into<Expr>, right: impl Into<Expr>) -> Expr {
+    of_two(AggregateFunction::Covariance(1), left.into(), right.into())
+}
+
+fn of_two(function: AggregateFunction, left: Expr, right: Expr) -> Expr {
+    Expr::Aggregate(Arc::new(Aggregate { function, args: vec![left, right], filter: None }))
+}

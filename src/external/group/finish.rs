@@ -1,0 +1,235 @@
+//! From states to the values of aggregates.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, PrimitiveArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
+
+use super::intern::failed;
+use super::state::{AggregateCall, State, StateSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::AggregateFunction;
+
+/// How an aggregate is made of states.
+#[derive(Debug)]
+pub(crate) struct Output {
+    call: AggregateCall,
+    /// The states it reads, by their places.
+    states: Vec<usize>,
+}
+
+/// The states of all groups.
+pub(super) struct Finished<'a> {
+    pub specs: &'a [StateSpec],
+    pub states: &'a mut [State],
+    pub count: usize,
+}
+
+impl Output {
+    pub fn new(call: &AggregateCall, states: Vec<usize>) -> Output {
+        Output { call: call.clone(), states }
+    }
+
+    /// The value of each group.
+    pub fn finish(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
+        use AggregateFunction as F;
+        let (count, to) = (all.count, &self.call.data_type);
+        let ints = |values: Vec<i64>| -> ArrayRef { Arc::new(Int64Array::from(values)) };
+        let array: ArrayRef = match &self.call.function {
+            F::Size => ints((0..count).map(|group| self.size(all, 0, group) as i64).collect()),
+            F::Count => ints((0..count).map(|group| self.valid(all, 0, group) as i64).collect()),
+            F::Sum => match self.state(all, 0) {
+                State::IntSums(sums) => {
+                    sums.0.resize(count, 0);
+                    let sums = sums.0.clone();
+                    self.exact(&sums)?
+                }
+                _ => Arc::new((0..count).map(|group| Some(self.float_sum(all, group))).collect::<Float64Array>()),
+            },
+            F::Mean => self.mean(all)?,
+            F::Product => {
+                let exact = self.is_exact();
+                match self.state(all, 0) {
+                    State::Products(products) if exact => {
+                        let products = products.exact(count);
+                        self.exact(&products.ok_or_else(|| self.too_large(""))?)?
+                    }
+                    State::Products(products) => Arc::new(Float64Array::from(products.floats(count).to_vec())),
+                    _ => return Err(mismatch()),
+                }
+            }
+            F::Min | F::Max => match self.state(all, 0) {
+                State::Extremes(extremes) => extremes.finish(count)?,
+                _ => return Err(mismatch()),
+            },
+            F::First | F::Last => match self.state(all, 0) {
+                State::Ends(ends) => ends.finish(count)?,
+                _ => return Err(mismatch()),
+            },
+            F::Any | F::All => match self.state(all, 0) {
+                State::Logic(logic) => Arc::new(logic.finish(count, self.call.function == F::All)),
+                _ => return Err(mismatch()),
+            },
+            F::NUnique => match self.state(all, 0) {
+                State::Distinct(distinct) => ints(distinct.counts(count).iter().map(|n| *n as i64).collect()),
+                _ => return Err(mismatch()),
+            },
+            F::Var(ddof) => self.floats(all, |m| variance(m, *ddof)),
+            F::Std(ddof) => self.floats(all, |m| variance(m, *ddof).map(f64::sqrt)),
+            F::Sem(ddof) => self.floats(all, |m| variance(m, *ddof).map(|var| (var / m.n).sqrt())),
+            F::Skew => self.floats(all, skew),
+            F::Kurtosis => self.floats(all, kurtosis),
+            F::Correlation => self.floats(all, |m| {
+                // Of one row, or of values that are all alike, there is none.
+                (m.n > 1.0).then(|| m.xy / (m.xx.sqrt() * m.yy.sqrt()))
+            }),
+            F::User(_) => match self.state(all, 0) {
+                State::User(groups) => groups.finish(count, to)?,
+                _ => return Err(mismatch()),
+            },
+            F::Covariance(ddof) => self.floats(all, |m| {
+                let divisor = m.n - f64::from(*ddof);
+                (divisor > 0.0).then(|| m.xy / divisor)
+            }),
+        };
+        if array.data_type() == to { Ok(array) } else { cast(&array, to).map_err(failed) }
+    }
+
+    fn state<'a>(&self, all: &'a mut Finished<'_>, at: usize) -> &'a mut State {
+        &mut all.states[self.states[at]]
+    }
+
+    fn is_exact(&self) -> bool {
+        self.call.args.first().is_none_or(|(_, of)| of.is_integer() || *of == DataType::Boolean)
+    }
+
+    /// Rows of a group, by the state at a place.
+    fn size(&self, all: &Finished<'_>, at: usize, group: usize) -> u64 {
+        match &all.states[self.states[at]] {
+            State::Sizes(sizes) => sizes.0.get(group).copied().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Rows with a value, by the state of sizes at a place and that of nulls behind it.
+    fn valid(&self, all: &Finished<'_>, at: usize, group: usize) -> u64 {
+        let nulls = match &all.states[self.states[at + 1]] {
+            State::Nulls(nulls) => nulls.0.get(group).copied().unwrap_or(0),
+            _ => 0,
+        };
+        self.size(all, at, group) - nulls
+    }
+
+    fn float_sum(&self, all: &Finished<'_>, group: usize) -> f64 {
+        let (at, arg) = (self.states[0], self.call.args.first().map_or(0, |(place, _)| *place));
+        let column = all.specs[at].args.iter().position(|known| *known == arg).unwrap_or(0);
+        match &all.states[at] {
+            State::FloatSums(sums) => sums.sum(group, column),
+            _ => 0.0,
+        }
+    }
+
+    fn mean(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
+        let count = all.count;
+        let sums = match self.state(all, 0) {
+            State::IntSums(sums) => {
+                sums.0.resize(count, 0);
+                Some(sums.0.clone())
+            }
+            _ => None,
+        };
+        let scale = match self.call.args.first() {
+            Some((
+                _,
+                DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale),
+            )) => 10f64.powi(i32::from(*scale)),
+            _ => 1.0,
+        };
+        let means = (0..count).map(|group| {
+            let sum = sums.as_ref().map_or_else(|| self.float_sum(all, group), |sums| sums[group] as f64 / scale);
+            let rows = self.valid(all, 1, group);
+            (rows > 0).then(|| sum / rows as f64)
+        });
+        Ok(Arc::new(means.collect::<Float64Array>()))
+    }
+
+    /// Exact sums as the type of the result.
+    fn exact(&self, sums: &[i128]) -> Result<ArrayRef> {
+        Ok(match &self.call.data_type {
+            DataType::UInt64 => {
+                let words = sums.iter().map(|sum| u64::try_from(*sum).map_err(|_| self.too_large(&sum.to_string())));
+                Arc::new(PrimitiveArray::<UInt64Type>::from(words.collect::<Result<Vec<u64>>>()?))
+            }
+            DataType::Decimal128(precision, scale) => {
+                let sums = PrimitiveArray::<Decimal128Type>::from(sums.to_vec());
+                let sums = sums.with_precision_and_scale(*precision, *scale).map_err(failed)?;
+                sums.validate_decimal_precision(*precision).map_err(|_| self.too_large(""))?;
+                Arc::new(sums)
+            }
+            _ => {
+                let words = sums.iter().map(|sum| i64::try_from(*sum).map_err(|_| self.too_large(&sum.to_string())));
+                Arc::new(Int64Array::from(words.collect::<Result<Vec<i64>>>()?))
+            }
+        })
+    }
+
+    fn too_large(&self, value: &str) -> Error {
+        let is = if value.is_empty() { "the result".to_string() } else { value.to_string() };
+        let text = format!("`{}` overflows: {is} is no {}", self.call.label, self.call.data_type);
+        Error::new(ErrorKind::Data, format!("{text}; cast the column to Float64 for an approximate result"))
+    }
+
+    fn floats(&self, all: &mut Finished<'_>, of: impl Fn(&Parts) -> Option<f64>) -> ArrayRef {
+        if let State::IntMoments(moments) = self.state(all, 0) {
+            moments.finish();
+        }
+        let state = &all.states[self.states[0]];
+        let parts = |group: usize| match state {
+            State::IntMoments(moments) => {
+                let m = moments.moments(group);
+                Parts { n: m.n, xx: m.xx, yy: m.yy, xy: m.xy, m3: 0.0, m4: 0.0 }
+            }
+            State::CoMoments(moments) => {
+                let m = moments.moments(group);
+                Parts { n: m.n, xx: m.xx, yy: m.yy, xy: m.xy, m3: 0.0, m4: 0.0 }
+            }
+            State::Moments(moments) => {
+                let m = moments.moment(group);
+                Parts { n: m.n, xx: m.m2, yy: 0.0, xy: 0.0, m3: m.m3, m4: m.m4 }
+            }
+            _ => Parts::default(),
+        };
+        Arc::new((0..all.count).map(|group| of(&parts(group))).collect::<Float64Array>())
+    }
+}
+
+/// Number of rows and sums of products of deviations.
+#[derive(Default)]
+struct Parts {
+    n: f64,
+    xx: f64,
+    yy: f64,
+    xy: f64,
+    m3: f64,
+    m4: f64,
+}
+
+fn variance(parts: &Parts, ddof: u32) -> Option<f64> {
+    let divisor = parts.n - f64::from(ddof);
+    (divisor > 0.0).then(|| parts.xx / divisor)
+}
+
+/// Without correction for bias, as SciPy has it by default; none of values that are all alike.
+fn skew(parts: &Parts) -> Option<f64> {
+    (parts.n > 0.0).then(|| parts.n.sqrt() * parts.m3 / parts.xx.powf(1.5))
+}
+
+/// Excess kurtosis without correction for bias, as SciPy has it by default.
+fn kurtosis(parts: &Parts) -> Option<f64> {
+    (parts.n > 0.0).then(|| parts.n * parts.m4 / (parts.xx * parts.xx) - 3.0)
+}
+
+fn mismatch() -> Error {
+    Error::internal("an aggregate reads a state of another kind")
+}

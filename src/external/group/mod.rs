@@ -1,0 +1,110 @@
+//! Aggregation by key: tables of groups with running values, filled batch by batch, put together, read in the order of the
+//! keys.
+//!
+//! What is kept of a group is a list of *states*, each of which several aggregates may read: a mean is a sum and a number
+//! of rows. States whose result does not depend on the order of the rows (numbers, sums of integers, extremes, distinct
+//! values) are kept for a worker as long as the run lasts. States that do (sums of floats, first and last) are kept for one
+//! morsel, and the morsels' are merged in the order of the morsels: so bits do not depend on threads.
+
+mod bytes;
+mod distinct;
+mod extremes;
+mod finish;
+mod intern;
+mod keys;
+mod moments;
+mod state;
+mod sums;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
+
+pub use state::AggregateCall;
+pub use table::GroupTables;
+
+use crate::error::Result;
+use state::{State, StateSpec};
+
+/// The group of a row that is in none.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Which keys there are, and what is made of each group.
+#[derive(Debug)]
+pub struct Aggregation {
+    keys: Vec<DataType>,
+    keep_nulls: bool,
+    states: Vec<StateSpec>,
+    outputs: Vec<finish::Output>,
+}
+
+/// The arrays of a batch that an aggregation reads.
+pub struct Columns<'a> {
+    /// The keys.
+    pub keys: &'a [ArrayRef],
+    /// What aggregates are taken of.
+    pub values: &'a [ArrayRef],
+    /// Conditions of aggregates, without nulls.
+    pub filters: &'a [arrow::array::BooleanArray],
+    /// Number of rows.
+    pub rows: usize,
+}
+
+impl Aggregation {
+    /// Groups of keys of these types (a null among them is a value, or drops its row), and what is made of each.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where keys cannot be compared or an aggregate does not take its values.
+    pub fn new(keys: Vec<DataType>, keep_nulls: bool, calls: &[AggregateCall]) -> Result<Aggregation> {
+        keys::KeyTable::new(&keys, keep_nulls)?;
+        let (states, outputs) = state::plan(calls)?;
+        states.iter().try_for_each(|spec| State::new(spec).map(drop))?;
+        Ok(Aggregation { keys, keep_nulls, states, outputs })
+    }
+}
+
+/// The rows of a batch and their groups.
+pub(crate) struct Rows<'a> {
+    /// The group of each row; of nothing all rows are in the first.
+    pub groups: Option<&'a [u32]>,
+    /// Number of rows.
+    pub len: usize,
+    /// Number of groups so far.
+    pub count: usize,
+}
+
+impl Rows<'_> {
+    /// Calls with row and group of each row that is in a group and has a value.
+    #[inline]
+    pub fn each_valid(&self, nulls: Option<&NullBuffer>, mut each: impl FnMut(usize, usize)) {
+        let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+        match (self.groups, nulls) {
+            (None, None) => (0..self.len).for_each(|row| each(row, 0)),
+            (None, Some(nulls)) => nulls.valid_indices().for_each(|row| each(row, 0)),
+            (Some(groups), None) => {
+                for (row, group) in groups.iter().enumerate() {
+                    if *group != NONE {
+                        each(row, *group as usize);
+                    }
+                }
+            }
+            (Some(groups), Some(nulls)) => {
+                for row in nulls.valid_indices() {
+                    if groups[row] != NONE {
+                        each(row, groups[row] as usize);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Spreads a word over all bits: the upper ones tell entries of a table apart, the lower ones choose the place.
+#[inline]
+pub(crate) fn mix(word: u64) -> u64 {
+    let product = u128::from(word ^ 0x2545_f491_4f6c_dd1d).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    (product >> 64) as u64 ^ product as u64
+}

@@ -1,0 +1,307 @@
+//! The tables of one aggregation in one run: one for each worker, and what was put together of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
+
+use super::finish::Finished;
+use super::intern::failed;
+use super::keys::KeyTable;
+use super::state::State;
+use super::{Aggregation, Columns, NONE, Rows};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Budget, Reservation};
+
+/// The state of an aggregation in one run. Morsels are aggregated side by side, each by a worker of its own; at the end all is put
+/// together.
+pub struct GroupTables {
+    aggregation: Arc<Aggregation>,
+    /// Tables that nobody fills at the moment.
+    idle: Mutex<Vec<Table>>,
+    merged: Mutex<Merged>,
+}
+
+/// One table: groups, and the states that do not depend on the order of rows.
+struct Table {
+    keys: KeyTable,
+    /// By place; nothing where the order matters.
+    free: Vec<Option<State>>,
+    /// The group of each group among the merged ones, as far as they are told of.
+    map: Vec<u32>,
+    groups: Vec<u32>,
+    /// What it holds, as far as it was counted.
+    held: Reservation,
+}
+
+/// What morsels in their order were put together to.
+struct Merged {
+    keys: KeyTable,
+    ordered: Vec<Option<State>>,
+    /// The next morsel to be added.
+    next: u32,
+    /// Morsels that came early.
+    waiting: BTreeMap<u32, Partial>,
+    rows: u64,
+    held: Reservation,
+}
+
+/// The states of one morsel that depend on the order of the rows.
+struct Partial {
+    states: Vec<Option<State>>,
+    map: Vec<u32>,
+}
+
+/// Aggregates the batches of one morsel.
+pub struct Worker<'a> {
+    tables: &'a GroupTables,
+    table: Table,
+    ordered: Vec<Option<State>>,
+    morsel: u32,
+    rows: u64,
+}
+
+impl GroupTables {
+    /// Empty tables, which hold what they grow to under the name `group_by`.
+    ///
+    /// # Errors
+    /// As [`Aggregation::new`].
+    pub fn new(aggregation: Arc<Aggregation>, budget: &Budget) -> Result<GroupTables> {
+        let merged = Merged {
+            keys: aggregation.table()?,
+            ordered: aggregation.states(true)?,
+            next: 0,
+            waiting: BTreeMap::new(),
+            rows: 0,
+            held: budget.force_reserve("group_by", 0),
+        };
+        Ok(GroupTables { aggregation, idle: Mutex::new(Vec::new()), merged: Mutex::new(merged) })
+    }
+
+    /// Begins a morsel. Each is to be begun and finished once.
+    ///
+    /// # Errors
+    /// As [`Aggregation::new`].
+    pub fn begin(&self, morsel: u32, budget: &Budget) -> Result<Worker<'_>> {
+        let idle = lock(&self.idle).pop();
+        let table = match idle {
+            Some(table) => table,
+            None => Table {
+                keys: self.aggregation.table()?,
+                free: self.aggregation.states(false)?,
+                map: Vec::new(),
+                groups: Vec::new(),
+                held: budget.force_reserve("group_by", 0),
+            },
+        };
+        Ok(Worker { tables: self, table, ordered: self.aggregation.states(true)?, morsel, rows: 0 })
+    }
+
+    /// All groups in ascending order of their keys: the keys, then the aggregates; and how many rows of the input they stand for.
+    ///
+    /// # Errors
+    /// Of kind `Data`, where a sum is too large; of kind `OutOfMemory`, where all groups together are.
+    pub fn finish(&self) -> Result<(Vec<ArrayRef>, u64)> {
+        let tables = std::mem::take(&mut *lock(&self.idle));
+        let mut merged = lock(&self.merged);
+        let Merged { keys, ordered, waiting, rows, held, .. } = &mut *merged;
+        if !waiting.is_empty() {
+            return Err(Error::internal("a group_by is finished before all its morsels are"));
+        }
+        let mut free = self.aggregation.states(false)?;
+        let mut left = tables.into_iter().map(Some).collect::<Vec<_>>();
+        let mut first = true;
+        for table in &mut left {
+            let Some(Table { keys: own, free: states, mut map, held: own_held, .. }) = table.take() else { continue };
+            if first && self.aggregation.is_order_free() {
+                // Nothing was merged yet: the first table is what others are added to.
+                (*keys, free) = (own, states);
+                *held = own_held;
+            } else {
+                extend(keys, &own, &mut map)?;
+                let count = keys.len();
+                for (state, other) in free.iter_mut().zip(states) {
+                    if let (Some(state), Some(other)) = (state, other) {
+                        state.merge(other, &map, count)?;
+                    }
+                }
+                drop(own_held);
+                let bytes = bytes(keys, &free) + bytes(keys, ordered);
+                grow(held, bytes as u64)?;
+            }
+            first = false;
+        }
+        let count = keys.len();
+        let mut states = Vec::with_capacity(free.len());
+        for (free, ordered) in free.into_iter().zip(ordered.iter_mut()) {
+            let state = free.or_else(|| ordered.take());
+            states.push(state.ok_or_else(|| Error::internal("a group_by is finished twice"))?);
+        }
+        let all: Vec<u32> = (0..count as u32).collect();
+        let mut arrays = keys.keys(&all)?;
+        let key_count = arrays.len();
+        let mut finished = Finished { specs: &self.aggregation.states, states: &mut states, count };
+        for output in &self.aggregation.outputs {
+            arrays.push(output.finish(&mut finished)?);
+        }
+        if key_count > 0 && count > 1 {
+            let order = ascending(&arrays[..key_count])?;
+            for array in &mut arrays {
+                *array = take(array, &order, None).map_err(failed)?;
+            }
+        }
+        Ok((arrays, *rows))
+    }
+}
+
+/// The order of rows by their columns, nulls last.
+fn ascending(columns: &[ArrayRef]) -> Result<UInt32Array> {
+    let options = Some(SortOptions { descending: false, nulls_first: false });
+    let columns: Vec<SortColumn> =
+        columns.iter().map(|values| SortColumn { values: values.clone(), options }).collect();
+    lexsort_to_indices(&columns, None).map_err(failed)
+}
+
+impl Aggregation {
+    fn table(&self) -> Result<KeyTable> {
+        KeyTable::new(&self.keys, self.keep_nulls)
+    }
+
+    /// Empty states, of those that depend on the order of rows or of the others.
+    fn states(&self, ordered: bool) -> Result<Vec<Option<State>>> {
+        let state = |spec: &super::state::StateSpec| {
+            if spec.kind.is_ordered() == ordered { State::new(spec).map(Some) } else { Ok(None) }
+        };
+        self.states.iter().map(state).collect()
+    }
+
+    fn is_order_free(&self) -> bool {
+        self.states.iter().all(|spec| !spec.kind.is_ordered())
+    }
+}
+
+impl Worker<'_> {
+    /// Adds the rows of a batch.
+    ///
+    /// # Errors
+    /// Where its columns are not what was announced, or a user's aggregate fails.
+    pub fn add(&mut self, columns: &Columns<'_>) -> Result<()> {
+        let Table { keys, free, groups, .. } = &mut self.table;
+        let by_key = !columns.keys.is_empty();
+        if by_key {
+            keys.groups(columns.keys, groups)?;
+            self.rows += groups.iter().map(|group| u64::from(*group != NONE)).sum::<u64>();
+        } else {
+            self.rows += columns.rows as u64;
+        }
+        let count = keys.len();
+        let aggregation = &self.tables.aggregation;
+        // The groups as each condition sees them: rows for which it is not true are in none.
+        let filtered: Vec<Vec<u32>> = columns.filters.iter().map(|filter| masked(filter, by_key, groups)).collect();
+        for (spec, (free, ordered)) in aggregation.states.iter().zip(free.iter_mut().zip(&mut self.ordered)) {
+            let own: Option<&[u32]> = match spec.filter {
+                Some(filter) => Some(&filtered[filter]),
+                None => by_key.then_some(&groups[..]),
+            };
+            let rows = Rows { groups: own, len: columns.rows, count };
+            if let Some(state) = free.as_mut().or(ordered.as_mut()) {
+                state.update(spec, &rows, columns)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the morsel.
+    ///
+    /// # Errors
+    /// Of kind `OutOfMemory`, where the budget has no room for the groups, naming limit and setting.
+    pub fn finish(mut self) -> Result<()> {
+        let tables = self.tables;
+        let order_free = tables.aggregation.is_order_free();
+        let held = bytes(&self.table.keys, &self.table.free) + 4 * self.table.map.capacity();
+        grow(&mut self.table.held, held as u64)?;
+        {
+            let mut merged = lock(&tables.merged);
+            merged.rows += self.rows;
+            if !order_free {
+                extend(&mut merged.keys, &self.table.keys, &mut self.table.map)?;
+                let partial = Partial { states: self.ordered, map: self.table.map.clone() };
+                merged.waiting.insert(self.morsel, partial);
+                merged.advance()?;
+                let waiting: usize = merged.waiting.values().map(Partial::bytes).sum();
+                let bytes = bytes(&merged.keys, &merged.ordered) + waiting;
+                grow(&mut merged.held, bytes as u64)?;
+            }
+        }
+        lock(&tables.idle).push(self.table);
+        Ok(())
+    }
+}
+
+impl Merged {
+    /// Adds all morsels that are next.
+    fn advance(&mut self) -> Result<()> {
+        while let Some(partial) = self.waiting.remove(&self.next) {
+            let count = self.keys.len();
+            for (state, other) in self.ordered.iter_mut().zip(partial.states) {
+                if let (Some(state), Some(other)) = (state, other) {
+                    state.merge(other, &partial.map, count)?;
+                }
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Partial {
+    fn bytes(&self) -> usize {
+        self.states.iter().flatten().map(State::bytes).sum::<usize>() + 4 * self.map.capacity()
+    }
+}
+
+/// Tells a table of the groups of another one that are new since the last time.
+fn extend(keys: &mut KeyTable, other: &KeyTable, map: &mut Vec<u32>) -> Result<()> {
+    let new: Vec<u32> = (map.len() as u32..other.len() as u32).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let arrays = other.keys(&new)?;
+    if arrays.is_empty() {
+        // The one group of all rows.
+        map.push(0);
+        return Ok(());
+    }
+    let mut groups = Vec::new();
+    keys.groups(&arrays, &mut groups)?;
+    map.append(&mut groups);
+    Ok(())
+}
+
+fn masked(filter: &BooleanArray, by_key: bool, groups: &[u32]) -> Vec<u32> {
+    let group = |row: usize| if by_key { groups[row] } else { 0 };
+    let values = filter.values();
+    (0..filter.len()).map(|row| if values.value(row) { group(row) } else { NONE }).collect()
+}
+
+fn bytes(keys: &KeyTable, states: &[Option<State>]) -> usize {
+    keys.bytes() + states.iter().flatten().map(State::bytes).sum::<usize>()
+}
+
+/// Brings a reservation to what is held.
+fn grow(held: &mut Reservation, bytes: u64) -> Result<()> {
+    let now = held.bytes();
+    if bytes <= now {
+        held.shrink(now - bytes);
+        return Ok(());
+    }
+    held.try_grow(bytes - now).map_err(|refused| {
+        let text = format!("{}: the groups do not fit; raise memory_limit", refused.message());
+        Error::new(ErrorKind::OutOfMemory, text)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

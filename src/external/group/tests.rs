@@ -1,0 +1,1 @@
+//! Aggregation against a naive one.

@@ -1,0 +1,190 @@
+//! How CSV files are written, and what is known of them beforehand.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+use super::fields::{Markers, Parser};
+use super::mask::Dialect;
+use super::rows::Irregular;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How the files are written, and what is known of them beforehand.
+///
+/// Text is UTF-8; a byte-order mark at the start is passed over. Lines end in `\n` or `\r\n`; blank lines are passed over, also where
+/// there is one column. Numbers may have spaces around them and leading zeros; declare text for columns in which zeros count. `NaN` is a number, an empty
+/// field is null, `""` is an empty text and null in other columns. Fields in quotes are as others: `"12"` is a number where the column is of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// Between two fields.
+    pub delimiter: u8,
+    /// Around fields with delimiters, newlines and quotes in them, which are doubled. A quote inside a field that does not start
+    /// with one is a letter.
+    pub quote: Option<u8>,
+    /// Whether the first row has the names of the columns. Without, they are called `column_1` and so on.
+    pub has_header: bool,
+    /// Names for the columns of all files, by their places, in place of those in the files.
+    pub column_names: Vec<String>,
+    /// Fields that are null. An empty field is one only if it is among them.
+    pub null_values: Vec<String>,
+    /// Fields that are null in one column, in place of those for all.
+    pub column_null_values: Vec<(String, Vec<String>)>,
+    /// Types that are not taken from the sample.
+    pub dtypes: Vec<(String, DataType)>,
+    /// Columns of points in time, in microseconds; those with a format as well.
+    pub parse_dates: Vec<String>,
+    /// How the dates and times of a column are written, in the form of `strftime`.
+    pub date_formats: Vec<(String, String)>,
+    /// Lines that begin with this are no rows.
+    pub comment: Option<u8>,
+    /// Lines at the start of each file that are passed over.
+    pub skip_rows: usize,
+    /// Rows of the first file that the types are taken from.
+    pub sample_rows: usize,
+    /// The name of a column with the path of the file.
+    pub include_path: Option<String>,
+    /// What is done with rows with fewer fields than the header.
+    pub short_rows: ShortRows,
+    /// What is done with rows with a wrong number of fields.
+    pub bad_rows: BadRows,
+    /// Whether bytes that are no UTF-8 are replaced by `�`. Otherwise they are an error, in columns that are read.
+    pub lossy: bool,
+    /// Bytes of text that one task reads; by default a share of all files.
+    pub block_bytes: Option<u64>,
+    /// Bytes of text of a partition, 128 MiB by default. A file has one at least.
+    pub partition_bytes: Option<u64>,
+}
+
+/// What is done with rows with fewer fields than the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShortRows {
+    /// They are bad.
+    #[default]
+    Bad,
+    /// The fields that are missing are null.
+    Null,
+}
+
+/// What is done with rows with a wrong number of fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadRows {
+    /// They are an error.
+    #[default]
+    Error,
+    /// They are left out and counted.
+    Skip,
+}
+
+impl Default for CsvOptions {
+    fn default() -> CsvOptions {
+        CsvOptions {
+            delimiter: b',',
+            quote: Some(b'"'),
+            has_header: true,
+            column_names: Vec::new(),
+            null_values: vec![String::new()],
+            column_null_values: Vec::new(),
+            dtypes: Vec::new(),
+            parse_dates: Vec::new(),
+            date_formats: Vec::new(),
+            comment: None,
+            skip_rows: 0,
+            sample_rows: 1000,
+            include_path: None,
+            short_rows: ShortRows::Bad,
+            bad_rows: BadRows::Error,
+            lossy: false,
+            block_bytes: None,
+            partition_bytes: None,
+        }
+    }
+}
+
+impl CsvOptions {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// Of kind `Plan`.
+    pub(super) fn check(&self) -> Result<()> {
+        let signs = [("delimiter", Some(self.delimiter)), ("quote", self.quote), ("comment", self.comment)];
+        for (at, (name, sign)) in signs.iter().enumerate() {
+            let Some(sign) = sign else { continue };
+            if !sign.is_ascii() || matches!(sign, b'\n' | b'\r' | 0) {
+                let text = format!("{:?} cannot be the {name} of a CSV file", char::from(*sign));
+                return Err(Error::new(ErrorKind::Plan, text));
+            }
+            if let Some((other, _)) = signs[..at].iter().find(|(_, other)| *other == Some(*sign)) {
+                let text = format!("{:?} cannot be both {other} and {name} of a CSV file", char::from(*sign));
+                return Err(Error::new(ErrorKind::Plan, text));
+            }
+        }
+        if self.block_bytes == Some(0) || self.partition_bytes == Some(0) {
+            return Err(Error::new(ErrorKind::Plan, "a block and a partition have one byte at least"));
+        }
+        for (name, format) in &self.date_formats {
+            if chrono::format::StrftimeItems::new(format).any(|item| item == chrono::format::Item::Error) {
+                let text = format!("column `{name}`: {format:?} is no format of dates");
+                return Err(Error::new(ErrorKind::Plan, text));
+            }
+        }
+        for (name, data_type) in &self.dtypes {
+            Parser::check(name, data_type)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        Dialect { delimiter: self.delimiter, quote: self.quote, comment: self.comment }
+    }
+
+    /// The type of a column, if it is told.
+    pub(super) fn declared(&self, name: &str) -> Option<DataType> {
+        let declared = self.dtypes.iter().rev().find(|(known, _)| known == name).map(|(_, declared)| declared.clone());
+        declared.or_else(|| {
+            let date = self.parse_dates.iter().any(|known| known == name) || self.format(name).is_some();
+            date.then_some(DataType::Timestamp(TimeUnit::Microsecond, None))
+        })
+    }
+
+    fn format(&self, name: &str) -> Option<&str> {
+        self.date_formats.iter().rev().find(|(known, _)| known == name).map(|(_, format)| format.as_str())
+    }
+
+    /// Columns that have to be there.
+    pub(super) fn named_columns(&self) -> impl Iterator<Item = &String> {
+        let types = self.dtypes.iter().map(|(name, _)| name).chain(&self.parse_dates);
+        let nulls = self.column_null_values.iter().map(|(name, _)| name);
+        types.chain(self.date_formats.iter().map(|(name, _)| name)).chain(nulls)
+    }
+
+    /// The texts that are null in a column.
+    fn nulls(&self, name: &str) -> &[String] {
+        let own = self.column_null_values.iter().rev().find(|(known, _)| known == name);
+        own.map_or(&self.null_values, |(_, nulls)| nulls)
+    }
+
+    /// What makes a column of fields.
+    pub(super) fn parser(&self, name: &str, data_type: DataType) -> Parser {
+        let nulls = self.nulls(name);
+        Parser {
+            data_type,
+            empty_is_null: nulls.iter().any(String::is_empty),
+            markers: Markers::new(nulls),
+            format: self.format(name).map(str::to_string),
+            quote: self.quote,
+            lossy: self.lossy,
+        }
+    }
+
+    pub(super) fn short(&self) -> Irregular {
+        match self.short_rows {
+            ShortRows::Null => Irregular::Padded,
+            ShortRows::Bad => self.long(),
+        }
+    }
+
+    pub(super) fn long(&self) -> Irregular {
+        match self.bad_rows {
+            BadRows::Error => Irregular::Refused,
+            BadRows::Skip => Irregular::Skipped,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Files of a data set: a file, a pattern or a directory, and the columns that lie in directory names such as `year=2024`.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Int64Array, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+
+use super::files::{SourceFile, find, natural};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a directory is called that holds the rows whose key is null.
+pub const NULL_KEY: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Directories below each other that are looked into; deeper ones are taken for a circle of links.
+const MAX_DEPTH: usize = 64;
+
+/// A file of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFile {
+    /// The file.
+    pub file: SourceFile,
+    /// The keys that its directories name, outermost first, with their values; null where the directory says so.
+    pub keys: Vec<(String, Option<String>)>,
+}
+
+/// The files of a data set, in natural order.
+///
+/// A path is a file, a pattern (see [`find`]) or a directory. A directory is looked through with all that lies below it, for names that
+/// end in one of `extensions`, without those that begin with `_` or `.`. The keys are those of the directories below
+/// the given one, or from the first part of a pattern on that is not plain.
+///
+/// # Errors
+/// Of kind `Io`, where there is no file or a directory cannot be read.
+pub fn data_files(path: &str, extensions: &[&str]) -> Result<Vec<DataFile>> {
+    let root = Path::new(path);
+    let is_directory = std::fs::metadata(root).is_ok_and(|meta| meta.is_dir());
+    let (files, above) = if is_directory {
+        (below(root, extensions)?, root.components().count())
+    } else {
+        let plain = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?']);
+        (find(path)?, root.components().take_while(plain).count())
+    };
+    Ok(files
+        .into_iter()
+        .map(|file| {
+            let directories = file.path.parent().into_iter().flat_map(Path::components).skip(above);
+            let keys = directories.filter_map(|part| key_of(part.as_os_str().to_str()?)).collect();
+            DataFile { file, keys }
+        })
+        .collect())
+}
+
+/// The files below a directory, in natural order.
+fn below(root: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>> {
+    let mut files = Vec::new();
+    let mut open: Vec<(PathBuf, usize)> = vec![(root.to_path_buf(), 0)];
+    while let Some((directory, depth)) = open.pop() {
+        if depth > MAX_DEPTH {
+            let text = format!("{} has directories {depth} deep; is there a circle of links?", root.display());
+            return Err(Error::new(ErrorKind::Io, text));
+        }
+        let listed = |error| Error::io(&directory, "cannot list", error);
+        for entry in std::fs::read_dir(&directory).map_err(listed)? {
+            let entry = entry.map_err(listed)?;
+            if entry.file_name().to_string_lossy().starts_with(['.', '_']) {
+                continue;
+            }
+            let path = entry.path();
+            let meta = match std::fs::metadata(&path) {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io(&path, "cannot open", error)),
+            };
+            if meta.is_dir() {
+                open.push((path, depth + 1));
+            } else if path.extension().is_some_and(|found| extensions.iter().any(|one| found.eq_ignore_ascii_case(one)))
+            {
+                files.push(SourceFile { path, bytes: meta.len(), modified: meta.modified().ok() });
+            }
+        }
+    }
+    if files.is_empty() {
+        let names: Vec<String> = extensions.iter().map(|one| format!("`.{one}`")).collect();
+        let text = format!("no file in {} ends in {}", root.display(), names.join(" or "));
+        return Err(Error::new(ErrorKind::Io, text));
+    }
+    files.sort_by(|a, b| natural(&a.path.to_string_lossy(), &b.path.to_string_lossy()));
+    Ok(files)
+}
+
+/// The key that a directory names, if it names one.
+fn key_of(directory: &str) -> Option<(String, Option<String>)> {
+    let (key, value) = directory.split_once('=')?;
+    let value = if value == NULL_KEY { None } else { Some(decode(value)) };
+    (!key.is_empty()).then(|| (decode(key), value))
+}
+
+/// A text in which `%20` and the like stand for bytes.
+fn decode(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_string();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                // Two digits of base 16 are one byte.
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_string())
+}
+
+/// A column of keys: one value per file.
+#[derive(Clone, Debug)]
+pub struct KeyColumn {
+    /// Its name.
+    pub name: String,
+    /// Its value in each file.
+    pub values: ArrayRef,
+}
+
+/// The columns that the directories of all files name, in the order in which they are met. A file without a key has null there. Values are
+/// integers or dates where all of them are, else text; `types` declares others.
+///
+/// # Errors
+/// Of kind `Data`, where a value is not of the declared type, naming the file.
+pub fn key_columns(files: &[DataFile], types: &[(String, DataType)]) -> Result<Vec<KeyColumn>> {
+    let mut names: Vec<&str> = Vec::new();
+    for file in files {
+        for (key, _) in &file.keys {
+            if !names.contains(&key.as_str()) {
+                names.push(key);
+            }
+        }
+    }
+    let column = |name: &str| -> Result<KeyColumn> {
+        let value = |file: &DataFile| file.keys.iter().rev().find(|(key, _)| key == name).and_then(|(_, v)| v.clone());
+        let texts: Vec<Option<String>> = files.iter().map(value).collect();
+        let declared = types.iter().find(|(of, _)| of == name);
+        let values = match declared {
+            None => typed(&texts),
+            Some((_, to)) => {
+                let text: ArrayRef = Arc::new(StringArray::from(texts.clone()));
+                let cast = cast_with_options(&text, to, &CastOptions::default())
+                    .map_err(|error| Error::with_source(ErrorKind::Plan, format!("key `{name}` as {to}"), error))?;
+                if let Some(at) = (0..texts.len()).find(|at| texts[*at].is_some() && cast.is_null(*at)) {
+                    let (path, found) = (files[at].file.path.display(), texts[at].as_deref().unwrap_or_default());
+                    let text = format!("{path}: key `{name}`: `{found}` is not a {to}");
+                    return Err(Error::new(ErrorKind::Data, text));
+                }
+                cast
+            }
+        };
+        Ok(KeyColumn { name: name.to_string(), values })
+    };
+    names.into_iter().map(column).collect()
+}
+
+/// Texts as integers or dates, where all of them are.
+fn typed(texts: &[Option<String>]) -> ArrayRef {
+    let known = || texts.iter().flatten();
+    let is_integer = |text: &String| text.parse::<i64>().is_ok() && !text.starts_with('+');
+    if known().next().is_some() && known().all(is_integer) {
+        return Arc::new(texts.iter().map(|text| text.as_ref()?.parse().ok()).collect::<Int64Array>());
+    }
+    let day = |text: &String| {
+        let date = (text.len() == 10).then(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok())??;
+        i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
+    };
+    if known().next().is_some() && known().all(|text| day(text).is_some()) {
+        return Arc::new(texts.iter().map(|text| day(text.as_ref()?)).collect::<Date32Array>());
+    }
+    Arc::new(StringArray::from(texts.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyed(keys: &[(&str, Option<&str>)]) -> DataFile {
+        let keys = keys.iter().map(|(key, value)| (key.to_string(), value.map(str::to_string))).collect();
+        DataFile { file: SourceFile { path: "f".into(), bytes: 0, modified: None }, keys }
+    }
+
+    #[test]
+    fn files_of_a_directory_with_their_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "year=2024/m=10/b.parquet",
+            "year=2024/m=9/a.parquet",
+            "year=2024/m=9/_SUCCESS",
+            "year=2024/_tmp/c.parquet",
+            "year=2023/m=1%2F2/.x.parquet",
+            "year=2023/m=1%2F2/p.PARQUET",
+            "year=__HIVE_DEFAULT_PARTITION__/m=1/q.parquet",
+            "year=2024/notes.txt",
+        ] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let root = dir.path().to_str().unwrap();
+        let files = data_files(root, &["parquet"]).unwrap();
+        let keys: Vec<String> = files.iter().map(|file| format!("{:?}", file.keys)).collect();
+        assert_eq!(
+            keys,
+            [
+                r#"[("year", Some("2023")), ("m", Some("1/2"))]"#,
+                r#"[("year", Some("2024")), ("m", Some("9"))]"#,
+                r#"[("year", Some("2024")), ("m", Some("10"))]"#,
+                r#"[("year", None), ("m", Some("1"))]"#,
+            ]
+        );
+        let by_pattern = data_files(&format!("{root}/year=2024/m=*/*.parquet"), &["parquet"]).unwrap();
+        assert_eq!(by_pattern.len(), 2);
+        assert_eq!(by_pattern[0].keys, [("m".to_string(), Some("9".to_string()))]);
+        let error = data_files(root, &["csv"]).unwrap_err();
+        assert_eq!(error.message(), format!("no file in {root} ends in `.csv`"));
+        assert_eq!(data_files(&format!("{root}/none"), &["csv"]).unwrap_err().kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn keys_have_types() {
+        let files = [
+            keyed(&[("n", Some("12")), ("d", Some("2024-02-29")), ("t", Some("a"))]),
+            keyed(&[("n", None), ("d", Some("1969-12-31")), ("t", Some("7"))]),
+            keyed(&[("n", Some("-3"))]),
+        ];
+        let columns = key_columns(&files, &[]).unwrap();
+        let shown: Vec<String> =
+            columns.iter().map(|column| format!("{} {}", column.name, column.values.data_type())).collect();
+        assert_eq!(shown, ["n Int64", "d Date32", "t Utf8"]);
+        assert!(columns[0].values.is_null(1) && columns[1].values.is_null(2));
+        let declared = |to| key_columns(&files, &[("t".to_string(), to)]);
+        assert_eq!(declared(DataType::LargeUtf8).unwrap()[2].values.data_type(), &DataType::LargeUtf8);
+        assert_eq!(declared(DataType::Int8).unwrap_err().message(), "f: key `t`: `a` is not a Int8");
+    }
+}

@@ -1,0 +1,11 @@
+//! Arrow IPC: files of record batches as a source of tables, and what writes them.
+
+mod file;
+mod source;
+mod write;
+
+pub use source::{IpcOptions, IpcSource};
+pub use write::{IpcCompression, IpcFileWriter};
+
+#[cfg(test)]
+mod tests;

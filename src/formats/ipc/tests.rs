@@ -1,0 +1,197 @@
+//! Files are written and read back, whole and in part, sound and damaged.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::*;
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type, Schema};
+use arrow::ipc::writer::StreamWriter;
+
+use super::{IpcCompression, IpcFileWriter, IpcOptions, IpcSource};
+use crate::error::{ErrorKind, Result};
+use crate::expr::col;
+use crate::formats::scan::{ReadContext, ScanRequest, TableSource};
+
+fn open(path: &Path) -> Result<Arc<IpcSource>> {
+    IpcSource::open(&[path.to_str().unwrap()], IpcOptions::default()).map(Arc::new)
+}
+
+fn table(source: &Arc<IpcSource>, request: &ScanRequest) -> Result<(RecordBatch, u64)> {
+    let bytes = AtomicU64::new(0);
+    let count = |more| _ = bytes.fetch_add(more, Ordering::Relaxed);
+    let context = ReadContext { check: &|| Ok(()), count: &count };
+    let scan = source.clone().scan(request)?;
+    let mut found = Vec::new();
+    for morsel in 0..scan.morsels().len() {
+        scan.read(morsel, &context, &mut |batch| {
+            found.push(batch);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    let schema = source.schema().project(&request.columns).unwrap();
+    let whole = concat_batches(&Arc::new(schema), &found).unwrap();
+    Ok((whole, bytes.load(Ordering::Relaxed)))
+}
+
+fn everything(source: &IpcSource) -> ScanRequest {
+    ScanRequest { columns: (0..source.schema().fields().len()).collect(), ..ScanRequest::default() }
+}
+
+fn sample(rows: usize) -> RecordBatch {
+    let text: Vec<Option<String>> = (0..rows).map(|row| (row % 6 > 0).then(|| "zü".repeat(row % 20))).collect();
+    let dictionary: DictionaryArray<Int8Type> = (0..rows).map(|row| Some(["a", "b"][row % 2])).collect();
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>(
+        (0..rows).map(|row| (row % 3 > 0).then(|| (0..row as i32 % 5).map(Some).collect::<Vec<_>>())),
+    );
+    let n = Int64Array::from_iter((0..rows).map(|row| (row % 7 > 0).then_some(row as i64)));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(n.clone())),
+        ("null", Arc::new(NullArray::new(rows))),
+        ("text", Arc::new(StringArray::from(text.clone()))),
+        ("view", Arc::new(StringViewArray::from_iter(text.clone()))),
+        ("coded", Arc::new(dictionary)),
+        ("list", Arc::new(list)),
+        ("struct", Arc::new(StructArray::try_from(vec![("x", Arc::new(n) as ArrayRef)]).unwrap())),
+        ("views", Arc::new(BinaryViewArray::from_iter(text.iter().map(|t| t.as_ref().map(|t| t.as_bytes()))))),
+        ("bool", Arc::new(BooleanArray::from_iter((0..rows).map(|row| Some(row % 3 == 0))))),
+        ("decimal", cast(&Int64Array::from_iter_values(0..rows as i64), &DataType::Decimal256(50, 2)).unwrap()),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn write(path: &Path, batches: &[RecordBatch], compression: IpcCompression) {
+    let mut writer = IpcFileWriter::create(path, batches[0].schema(), compression).unwrap();
+    batches.iter().for_each(|batch| writer.append(batch).unwrap());
+    let (written, _) = writer.finish().unwrap();
+    assert_eq!(written.bytes, std::fs::metadata(path).unwrap().len());
+}
+
+#[test]
+fn batches_and_columns_are_read_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.arrow");
+    let whole = sample(1000);
+    let batches = [whole.slice(0, 300), whole.slice(300, 500), whole.slice(800, 200)];
+    let mut kinds = vec![IpcCompression::None, IpcCompression::Lz4];
+    if cfg!(feature = "zstd") {
+        kinds.push(IpcCompression::Zstd);
+    }
+    for compression in kinds {
+        write(&path, &batches, compression);
+        let source = open(&path).unwrap();
+        assert_eq!((source.rows(), source.partitions()), (Some(1000), 1));
+        let (found, all_bytes) = table(&source, &everything(&source)).unwrap();
+        assert_eq!(found.columns(), whole.columns());
+        for column in 0..whole.num_columns() {
+            let one = ScanRequest { columns: vec![column], predicates: vec![col("n").ge(250)], dictionaries: vec![] };
+            let (found, bytes) = table(&source, &one).unwrap();
+            let n = whole.column(0).as_primitive::<Int64Type>();
+            let mask = BooleanArray::from_iter(n.iter().map(|n| Some(n.is_some_and(|n| n >= 250))));
+            let wanted = arrow::compute::filter(whole.column(column), &mask).unwrap();
+            assert_eq!(found.column(0), &wanted, "{column}");
+            assert!(bytes < all_bytes / 2, "{column}: {bytes} of {all_bytes}");
+        }
+        let (found, bytes) = table(&source, &ScanRequest::default()).unwrap();
+        assert_eq!((found.num_rows(), bytes), (1000, 0));
+    }
+}
+
+#[test]
+fn streams_and_growing_dictionaries_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.arrows");
+    let whole = sample(40_000);
+    let mut writer = StreamWriter::try_new(std::fs::File::create(&path).unwrap(), &whole.schema()).unwrap();
+    writer.write(&whole.slice(0, 25_000)).unwrap();
+    writer.write(&whole.slice(25_000, 15_000)).unwrap();
+    writer.finish().unwrap();
+    let source = open(&path).unwrap();
+    assert_eq!(source.rows(), None);
+    assert_eq!(table(&source, &everything(&source)).unwrap().0.columns(), whole.columns());
+
+    let path = dir.path().join("delta.arrow");
+    let keys = |keys: &[i8]| Int8Array::from(keys.to_vec());
+    let values = |texts: &[&str]| Arc::new(StringArray::from(texts.to_vec()));
+    let one: ArrayRef = Arc::new(DictionaryArray::new(keys(&[0, 1]), values(&["a", "b"])));
+    let more: ArrayRef = Arc::new(DictionaryArray::new(keys(&[2, 0]), values(&["a", "b", "c"])));
+    let batch = |array: &ArrayRef| RecordBatch::try_from_iter_with_nullable([("t", array.clone(), true)]).unwrap();
+    write(&path, &[batch(&one), batch(&more)], IpcCompression::None);
+    let source = open(&path).unwrap();
+    let (found, _) = table(&source, &everything(&source)).unwrap();
+    let found = cast(found.column(0), &DataType::Utf8).unwrap();
+    assert_eq!(found.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "b", "c", "a"]);
+}
+
+#[test]
+fn files_of_a_directory_are_one_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let column =
+        |name: &'static str, array: ArrayRef| RecordBatch::try_from_iter_with_nullable([(name, array, true)]).unwrap();
+    write(&dir.path().join("f-10.feather"), &[column("a", Arc::new(Int32Array::from(vec![3])))], IpcCompression::None);
+    write(&dir.path().join("f-9.feather"), &[column("b", Arc::new(Int32Array::from(vec![4])))], IpcCompression::None);
+    let source = open(dir.path()).unwrap();
+    let (found, _) = table(&source, &everything(&source)).unwrap();
+    assert_eq!(found.column(0).as_primitive::<Int32Type>(), &Int32Array::from(vec![Some(4), None]));
+    write(&dir.path().join("f-11.feather"), &[column("a", Arc::new(Int64Array::from(vec![5])))], IpcCompression::None);
+    assert_eq!(open(dir.path()).unwrap_err().kind(), ErrorKind::Data);
+    let options = IpcOptions { widen: true, ..IpcOptions::default() };
+    let source = Arc::new(IpcSource::open(&[dir.path().to_str().unwrap()], options).unwrap());
+    let (found, _) = table(&source, &ScanRequest { columns: vec![1], ..ScanRequest::default() }).unwrap();
+    assert_eq!(found.column(0).as_primitive::<Int64Type>(), &Int64Array::from(vec![None, Some(3), Some(5)]));
+}
+
+#[test]
+fn text_may_come_as_a_dictionary_and_other_schemas_are_refused() {
+    let schema = Arc::new(Schema::new(vec![arrow::datatypes::Field::new("t", DataType::Utf8, true)]));
+    let mut writer = IpcFileWriter::new(Vec::new(), "memory", schema, IpcCompression::None).unwrap();
+    let coded: DictionaryArray<Int32Type> = [Some("a"), None].into_iter().collect();
+    writer
+        .append(&RecordBatch::try_from_iter_with_nullable([("t", Arc::new(coded) as ArrayRef, true)]).unwrap())
+        .unwrap();
+    let other: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let error = writer.append(&RecordBatch::try_from_iter([("t", other)]).unwrap()).unwrap_err();
+    assert_eq!(error.message(), "column `t` is Int32 in a batch, and Utf8 in the file");
+    assert_eq!(writer.finish().unwrap().0.rows, 2);
+}
+
+/// Reads a file, which may be damaged: what comes out is an error that names it, or rows.
+fn attempt(path: &Path) {
+    let result = open(path).and_then(|source| table(&source, &everything(&source)));
+    if let Err(error) = result {
+        assert!(error.to_string().contains("x.arrow"), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Data | ErrorKind::Io), "{error:?}");
+    }
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.arrow");
+    for compression in [IpcCompression::None, IpcCompression::Lz4] {
+        let whole = sample(20);
+        write(&path, &[whole.slice(0, 12), whole.slice(12, 8)], compression);
+        let sound = std::fs::read(&path).unwrap();
+        for length in (0..sound.len()).step_by(7) {
+            replace(&path, &sound[..length]);
+            attempt(&path);
+        }
+        for at in (0..sound.len()).step_by(5) {
+            let mut broken = sound.clone();
+            broken[at] ^= 1 << (at % 8);
+            broken[(at * 31 + 7) % sound.len()] ^= 0xff;
+            replace(&path, &broken);
+            attempt(&path);
+        }
+    }
+    std::fs::write(&path, "no Arrow").unwrap();
+    assert!(open(&path).unwrap_err().message().ends_with("it does not begin as an Arrow IPC file or stream"));
+}
+
+/// A new file: one that is emptied first waits for the disk.
+fn replace(path: &Path, content: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, content).unwrap();
+}

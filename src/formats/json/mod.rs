@@ -1,0 +1,226 @@
+//! Lines of JSON: one object per line, cut into blocks at newlines.
+//!
+//! A newline in a text is written as `\n` in JSON, so a newline byte always ends a record, and what is before a block does not
+//! matter. Arrow's decoder makes columns of the text.
+
+mod scan;
+
+use std::io::{Cursor, Read as _};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::json::reader::infer_json_schema;
+use arrow::json::writer::{LineDelimited, WriterBuilder};
+
+use super::blocks::Blocks;
+use super::files::{self, SourceFile};
+use super::lines::line_of;
+use super::scan::{Scan, ScanRequest, TableSource};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::unknown_column;
+
+/// What is known of lines of JSON beforehand.
+///
+/// Objects may have keys in any order; one that is missing is null, as is `null`; keys that are not in the schema are passed over.
+/// Blank lines are passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonOptions {
+    /// Types that are not taken from the sample, also of columns that are not in it. Texts are read as dates and times where these are
+    /// declared.
+    pub dtypes: Vec<(String, DataType)>,
+    /// Rows of the first file that names and types are taken from.
+    pub sample_rows: usize,
+    /// Bytes of text that one task reads; by default a share of all files.
+    pub block_bytes: Option<u64>,
+    /// Bytes of text of a partition, 128 MiB by default. A file has one at least.
+    pub partition_bytes: Option<u64>,
+}
+
+impl Default for JsonOptions {
+    fn default() -> JsonOptions {
+        JsonOptions { dtypes: Vec::new(), sample_rows: 1000, block_bytes: None, partition_bytes: None }
+    }
+}
+
+/// Files of lines of JSON, of one schema.
+#[derive(Debug)]
+pub struct JsonSource {
+    files: Vec<SourceFile>,
+    options: JsonOptions,
+    schema: SchemaRef,
+    blocks: Blocks,
+    /// Text per row.
+    row_bytes: f64,
+    /// Memory per row and column.
+    widths: Vec<f64>,
+}
+
+/// Text that the sample is taken from, if not a single line is longer.
+const SAMPLE_BYTES: u64 = 1 << 20;
+
+impl JsonSource {
+    /// Finds the files of a pattern and takes the schema from the first of them.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where no file matches or the first cannot be read; of kind `Data`, where it has no objects; of kind `Plan`, where an
+    /// option is wrong.
+    pub fn open(pattern: &str, options: JsonOptions) -> Result<JsonSource> {
+        JsonSource::of_files(files::find(pattern)?, options)
+    }
+
+    /// Takes the schema from the first of some files.
+    ///
+    /// # Errors
+    /// As [`JsonSource::open`].
+    pub fn of_files(files: Vec<SourceFile>, options: JsonOptions) -> Result<JsonSource> {
+        if options.block_bytes == Some(0) || options.partition_bytes == Some(0) {
+            return Err(Error::new(ErrorKind::Plan, "a block and a partition have one byte at least"));
+        }
+        let first = files.first().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
+        let text = sample(first)?;
+        let found = infer(first, &text, options.sample_rows)?;
+        let mut fields: Vec<FieldRef> = found.fields().iter().map(known).collect();
+        for (name, data_type) in &options.dtypes {
+            let declared = Arc::new(Field::new(name, data_type.clone(), true));
+            match fields.iter_mut().find(|field| field.name() == name) {
+                Some(field) => *field = declared,
+                None => fields.push(declared),
+            }
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let rows = memchr::memchr_iter(b'\n', &text).count().max(1) as f64;
+        let row_bytes = text.len().max(1) as f64 / rows;
+        let columns = schema.fields().len().max(1) as f64;
+        // A column without a width of its own has its share of the text.
+        let share = row_bytes / columns + 4.0;
+        let width = |field: &FieldRef| field.data_type().primitive_width().map_or(share, |width| width as f64 + 0.125);
+        let widths = schema.fields().iter().map(width).collect();
+        let blocks = Blocks::cut(&files, options.block_bytes, options.partition_bytes)?;
+        Ok(JsonSource { files, options, schema, blocks, row_bytes, widths })
+    }
+
+    /// The files, in natural order.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// The places of columns by their names.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, naming a column that is not there.
+    pub fn places(&self, names: &[&str]) -> Result<Vec<usize>> {
+        let place = |name: &&str| self.schema.index_of(name).map_err(|_| unknown_column(name, &self.schema));
+        names.iter().map(place).collect()
+    }
+
+    /// About how many bytes some columns of so much text take in memory.
+    fn decoded_bytes(&self, text: u64, columns: &[usize]) -> u64 {
+        let width: f64 = columns.iter().filter_map(|column| self.widths.get(*column)).sum();
+        (text as f64 / self.row_bytes * width * 1.25) as u64 + 1024
+    }
+}
+
+impl TableSource for JsonSource {
+    fn label(&self) -> String {
+        format!("read_json of {}", files::count(&self.files))
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn key(&self) -> Option<String> {
+        Some(format!("json {:?} {:?} {:?}", self.files, self.options, self.schema))
+    }
+
+    fn partitions(&self) -> u32 {
+        self.blocks.partitions
+    }
+
+    fn rows(&self) -> Option<u64> {
+        None
+    }
+
+    fn column_bytes(&self) -> Vec<u64> {
+        let text = self.files.iter().map(SourceFile::text_bytes).sum();
+        (0..self.schema.fields().len()).map(|column| self.decoded_bytes(text, &[column])).collect()
+    }
+
+    fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {
+        Ok(Arc::new(scan::JsonScan::new(self, request)?))
+    }
+}
+
+/// Whole lines at the start of a file, one at least if there is one.
+fn sample(file: &SourceFile) -> Result<Vec<u8>> {
+    let mut source = file.text()?;
+    let mut text = Vec::new();
+    let mut wanted = SAMPLE_BYTES;
+    loop {
+        let more = wanted - text.len() as u64;
+        let read = source.by_ref().take(more).read_to_end(&mut text);
+        let read = read.map_err(|error| Error::io(&file.path, "cannot read", error))? as u64;
+        let at_end = read < more;
+        if !at_end {
+            match memchr::memrchr(b'\n', &text) {
+                Some(last) => text.truncate(last + 1),
+                None if wanted > scan::LINE_BYTES => return Err(scan::too_long(file, 0)?),
+                None => {
+                    wanted *= 4;
+                    continue;
+                }
+            }
+        }
+        return Ok(text);
+    }
+}
+
+fn infer(file: &SourceFile, text: &[u8], rows: usize) -> Result<Schema> {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    let error = match infer_json_schema(Cursor::new(text), Some(rows.max(1))) {
+        Ok((schema, _)) if schema.fields().is_empty() => {
+            return Err(Error::new(ErrorKind::Data, format!("{} has no objects", file.path.display())));
+        }
+        Ok((schema, _)) => return Ok(schema),
+        Err(error) => error,
+    };
+    // Which line it is.
+    let mut place = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if !line.trim_ascii().is_empty()
+            && let Err(error) = infer_json_schema(Cursor::new(line), None)
+        {
+            let line = line_of(file, place)?;
+            let text = format!("{}, line {line}: {}", file.path.display(), scan::plain(&error));
+            return Err(Error::new(ErrorKind::Data, text));
+        }
+        place += line.len() as u64;
+    }
+    Err(Error::new(ErrorKind::Data, format!("{}: {}", file.path.display(), scan::plain(&error))))
+}
+
+/// A field of which nothing but nulls was seen, at any depth, is taken for text.
+fn known(field: &FieldRef) -> FieldRef {
+    // Types are as deep as the text, whose depth the library bounds.
+    let data_type = match field.data_type() {
+        DataType::Null => DataType::Utf8,
+        DataType::List(inner) => DataType::List(known(inner)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(known).collect::<Fields>()),
+        other => other.clone(),
+    };
+    Arc::new(Field::new(field.name(), data_type, true))
+}
+
+/// Adds the rows of a batch as lines of JSON; nulls are written as `null`.
+///
+/// # Errors
+/// Of kind `Plan`, where a column is of a type that JSON cannot hold.
+pub fn encode_lines(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
+    let written = writer.write(batch).and_then(|()| writer.finish());
+    written.map_err(|error| Error::with_source(ErrorKind::Plan, "writing JSON", error))
+}
+
+#[cfg(test)]
+mod tests;

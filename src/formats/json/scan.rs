@@ -1,0 +1,243 @@
+//! Reading blocks of lines.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::ReaderBuilder;
+use arrow::json::reader::Decoder;
+
+use super::JsonSource;
+use crate::error::{Error, ErrorKind, Result, human_bytes};
+use crate::formats::blocks::Block;
+use crate::formats::files::SourceFile;
+use crate::formats::lines::{line_of, shown};
+use crate::formats::narrow::{Conditions, projected};
+use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
+use crate::formats::window::{Feed, Window};
+
+/// Text that is read at a time.
+const STEP: usize = 256 << 10;
+
+/// Text of the rows of a batch, about.
+const BATCH_BYTES: f64 = 1048576.0;
+
+/// The longest line that is read, in bytes.
+pub(super) const LINE_BYTES: u64 = 64 << 20;
+
+/// Lines of JSON as one plan reads them.
+pub(super) struct JsonScan {
+    source: Arc<JsonSource>,
+    /// The columns that come out.
+    columns: Vec<usize>,
+    /// Those and the ones that conditions need.
+    read: Vec<usize>,
+    schema: SchemaRef,
+    conditions: Option<Conditions>,
+    morsels: Vec<Morsel>,
+}
+
+impl JsonScan {
+    pub fn new(source: Arc<JsonSource>, request: &ScanRequest) -> Result<JsonScan> {
+        let conditions = Conditions::new(&request.predicates, &source.schema)?;
+        let needed = conditions.as_ref().map_or(&[][..], Conditions::columns);
+        let mut read: Vec<usize> = request.columns.iter().chain(needed).copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        if read.is_empty() {
+            // Rows are counted by any column.
+            read.push(0);
+        }
+        let schema = projected(&source.schema, &read);
+        let morsels = source.blocks.blocks.iter().map(|block| {
+            let text =
+                block.end.map_or_else(|| source.files[block.file as usize].text_bytes(), |end| end - block.start);
+            Morsel {
+                partition: block.partition,
+                rows: None,
+                bytes: source.decoded_bytes(text, &request.columns),
+                // The decoder keeps numbers and texts of a batch with an index of them.
+                need: STEP as u64 + 4 * BATCH_BYTES as u64,
+            }
+        });
+        let morsels = morsels.collect();
+        Ok(JsonScan { columns: request.columns.clone(), read, schema, conditions, morsels, source })
+    }
+
+    fn decoder(&self, rows: usize) -> Result<Decoder> {
+        decoder(self.schema.clone(), rows)
+    }
+
+    /// The columns and rows that come out of what was read; nothing if no row does.
+    fn narrow(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
+        if let Some(conditions) = &self.conditions {
+            return conditions.narrow(&batch, &self.read, &self.columns);
+        }
+        if self.read == self.columns {
+            return Ok(Some(batch));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let none = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+        none.map(Some).map_err(|error| Error::internal(format!("a batch without columns: {error}")))
+    }
+
+    fn read_block(&self, block: &Block, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
+        let file = &self.source.files[block.file as usize];
+        let before = u64::from(block.start > 0);
+        let end = block.end.unwrap_or(u64::MAX);
+        let mut feed = match block.end {
+            Some(_) => Feed::File(file.open()?, file.bytes),
+            None => Feed::Stream(file.text()?),
+        };
+        if block.end.is_none() {
+            context.count(file.bytes);
+        }
+        let mut window = Window::new(Vec::new(), block.start - before);
+        let mut fill = |window: &mut Window| -> Result<()> {
+            let read = window.fill(&mut feed, STEP).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof if block.end.is_some() => file.changed(),
+                _ => Error::io(&file.path, "cannot read", error),
+            })?;
+            if block.end.is_some() {
+                context.count(read as u64);
+            }
+            Ok(())
+        };
+        fill(&mut window)?;
+        if before == 0 && window.text().starts_with(b"\xEF\xBB\xBF") {
+            window.consume(3);
+        }
+        // The line that is open belongs to the block before.
+        let mut open = before == 1;
+        while open {
+            match memchr::memchr(b'\n', window.text()) {
+                Some(at) => {
+                    window.consume(at + 1);
+                    open = false;
+                }
+                None if window.at_end() || window.offset() >= end => return Ok(()),
+                None => {
+                    window.consume(window.text().len());
+                    fill(&mut window)?;
+                }
+            }
+        }
+        let rows = ((BATCH_BYTES / self.source.row_bytes) as usize).clamp(64, BATCH_ROWS);
+        let mut decoder = self.decoder(rows)?;
+        let mut done = window.offset() >= end;
+        let mut batch_start = window.offset();
+        while !done {
+            context.check()?;
+            let text = window.text();
+            // The last line of the block ends with the first newline at or behind its last byte.
+            let last = usize::try_from((end - 1).saturating_sub(window.offset())).unwrap_or(usize::MAX);
+            let newline = text.get(last..).and_then(|rest| memchr::memchr(b'\n', rest));
+            let cut = newline.map_or(text.len(), |at| last + at + 1);
+            let used = decoder.decode(&text[..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
+            if used == cut && newline.is_none() && !window.at_end() {
+                if window.offset() + used as u64 - batch_start > LINE_BYTES && decoder.is_empty() {
+                    return Err(too_long(file, batch_start)?);
+                }
+                window.consume(used);
+                fill(&mut window)?;
+                continue;
+            }
+            done = used == cut;
+            window.consume(used);
+            let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
+            batch_start = window.offset();
+            if let Some(batch) = batch
+                && let Some(batch) = self.narrow(batch)?
+                && emit(batch)? == ControlFlow::Break(())
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of a file with its line and column: its lines are read again one by one from the start of the batch on.
+    fn failed(&self, file: &SourceFile, from: u64, error: &ArrowError) -> Error {
+        match self.find(file, from) {
+            Ok(Some(found)) => found,
+            Ok(None) => Error::new(ErrorKind::Data, format!("{}: {}", file.path.display(), plain(error))),
+            Err(other) => other,
+        }
+    }
+
+    fn find(&self, file: &SourceFile, from: u64) -> Result<Option<Error>> {
+        let failed = |error| Error::io(&file.path, "cannot read", error);
+        let mut text = BufReader::new(file.text()?);
+        std::io::copy(&mut text.by_ref().take(from), &mut std::io::sink()).map_err(failed)?;
+        let (mut place, mut line) = (from, Vec::new());
+        loop {
+            line.clear();
+            let read = text.read_until(b'\n', &mut line).map_err(failed)? as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            let Err(error) = one(self.schema.clone(), &line) else {
+                place += read;
+                continue;
+            };
+            let number = line_of(file, place)?;
+            let path = file.path.display();
+            let value: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
+            for field in self.schema.fields() {
+                let Some(value) = value.as_ref().and_then(|value| value.get(field.name())) else { continue };
+                if one(Arc::new(Schema::new(vec![field.clone()])), &line).is_err() {
+                    let (name, value) = (field.name(), shown(value.to_string().as_bytes()));
+                    let mut text =
+                        format!("{path}, line {number}, column `{name}`: `{value}` is not a {}", field.data_type());
+                    if !self.source.options.dtypes.iter().any(|(declared, _)| declared == name) {
+                        let rows = self.source.options.sample_rows;
+                        text.push_str(&format!(
+                            "; the type was taken from the first {rows} rows: declare another with dtype(\"{name}\", …)"
+                        ));
+                    }
+                    return Ok(Some(Error::new(ErrorKind::Data, text)));
+                }
+            }
+            return Ok(Some(Error::new(ErrorKind::Data, format!("{path}, line {number}: {}", plain(&error)))));
+        }
+    }
+}
+
+impl Scan for JsonScan {
+    fn morsels(&self) -> &[Morsel] {
+        &self.morsels
+    }
+
+    fn read(&self, morsel: usize, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
+        let block = self.source.blocks.blocks.get(morsel);
+        self.read_block(block.ok_or_else(|| Error::internal("a morsel that is not there"))?, context, emit)
+    }
+}
+
+fn decoder(schema: SchemaRef, rows: usize) -> Result<Decoder> {
+    let builder = ReaderBuilder::new(schema).with_batch_size(rows).with_coerce_primitive(true);
+    builder.build_decoder().map_err(|error| Error::with_source(ErrorKind::Plan, "reading JSON", error))
+}
+
+/// Reads a single line.
+fn one(schema: SchemaRef, line: &[u8]) -> Result<(), ArrowError> {
+    let builder = ReaderBuilder::new(schema).with_batch_size(2).with_coerce_primitive(true);
+    let mut decoder = builder.build_decoder()?;
+    decoder.decode(line)?;
+    decoder.flush().map(drop)
+}
+
+/// What the library says, without its own prefix.
+pub(super) fn plain(error: &ArrowError) -> String {
+    let text = error.to_string();
+    text.strip_prefix("Json error: ").unwrap_or(&text).to_string()
+}
+
+/// The error of a line without an end.
+pub(super) fn too_long(file: &SourceFile, start: u64) -> Result<Error> {
+    let (path, line, most) = (file.path.display(), line_of(file, start)?, human_bytes(LINE_BYTES));
+    Ok(Error::new(ErrorKind::Data, format!("{path}, line {line}: a line of more than {most}")))
+}

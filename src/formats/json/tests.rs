@@ -1,0 +1,174 @@
+//! Lines of JSON: blocks, types, projections, and what is said of files that are wrong.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Int64Type, TimeUnit};
+
+use super::*;
+use crate::expr::col;
+use crate::formats::narrow::projected;
+use crate::formats::scan::ReadContext;
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &[u8])]) -> Files {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        Files(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn open(&self, pattern: &str, options: JsonOptions) -> Result<Arc<JsonSource>> {
+        JsonSource::open(self.path(pattern).to_str().unwrap(), options).map(Arc::new)
+    }
+
+    fn read(&self, pattern: &str, options: JsonOptions) -> Result<RecordBatch> {
+        let source = self.open(pattern, options)?;
+        let columns = (0..source.schema.fields().len()).collect();
+        read(&source, ScanRequest { columns, ..ScanRequest::default() })
+    }
+
+    fn fails(&self, pattern: &str, options: JsonOptions) -> String {
+        let error = self.read(pattern, options).unwrap_err();
+        error.message().replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+fn read(source: &Arc<JsonSource>, request: ScanRequest) -> Result<RecordBatch> {
+    let scan = source.clone().scan(&request)?;
+    let mut batches = Vec::new();
+    for morsel in 0..scan.morsels().len() {
+        scan.read(morsel, &ReadContext::default(), &mut |batch| {
+            batches.push(batch);
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(concat_batches(&projected(&source.schema, &request.columns), &batches).unwrap())
+}
+
+#[test]
+fn types_and_what_is_missing() {
+    let text = b"\xEF\xBB\xBF{\"i\":1,\"f\":0.5,\"t\":\"x\",\"l\":[1,2],\"s\":{\"a\":1,\"n\":null},\"z\":null}\r\n\n\
+        {\"more\":1,\"t\":\"line\\nend\",\"f\":2,\"i\":null}\n{\"s\":{\"a\":3}}";
+    let files = Files::new(&[("f.jsonl", text)]);
+    let options = JsonOptions { sample_rows: 1, ..JsonOptions::default() };
+    let source = files.open("f.jsonl", options.clone()).unwrap();
+    let fields: Vec<String> =
+        source.schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+    assert!(fields.contains(&"i Int64".to_string()) && fields.contains(&"z Utf8".to_string()), "{fields:?}");
+    let batch = files.read("f.jsonl", options.clone()).unwrap();
+    assert_eq!(batch.num_rows(), 3);
+    let column = |name: &str| batch.column_by_name(name).unwrap().clone();
+    assert_eq!(column("t").as_string::<i32>().value(1), "line\nend");
+    assert_eq!(column("f").as_primitive::<arrow::datatypes::Float64Type>().value(1), 2.0);
+    let inner = column("s").as_struct().column_by_name("a").unwrap().clone();
+    assert_eq!(inner.as_primitive::<Int64Type>().value(2), 3);
+    assert_eq!((column("i").null_count(), column("l").null_count(), column("z").null_count()), (2, 2, 3));
+    let mut out = Vec::new();
+    encode_lines(&batch, &mut out).unwrap();
+    std::fs::write(files.path("g.ndjson"), &out).unwrap();
+    assert_eq!(files.read("g.ndjson", options).unwrap(), batch);
+    // Declared types, also of columns that are not in the sample.
+    let files =
+        Files::new(&[("f.json", b"{\"d\":\"2024-02-29\",\"n\":1}\n{\"d\":null,\"t\":\"2024-01-01T00:00:01\"}\n")]);
+    let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let dtypes = vec![("d".into(), DataType::Date32), ("n".into(), DataType::Utf8), ("t".into(), time)];
+    let options = JsonOptions { dtypes, sample_rows: 1, ..JsonOptions::default() };
+    let batch = files.read("f.json", options).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<arrow::datatypes::Date32Type>().value(0), 19782);
+    assert_eq!(batch.column(1).as_string::<i32>().value(0), "1");
+    assert_eq!(
+        batch.column(2).as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(1),
+        1_704_067_201_000_000
+    );
+}
+
+#[test]
+fn blocks_of_every_size_columns_and_conditions() {
+    let text = "{\"a\":1,\"b\":\"xé\"}\n\n{\"b\":\"y\\\"\",\"a\":2}\r\n{}\n{\"a\":3,\"b\":\"\"}";
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    let whole = files.read("f.jsonl", JsonOptions::default()).unwrap();
+    assert_eq!(whole.num_rows(), 4);
+    for block in 1..=text.len() as u64 + 3 {
+        let options = JsonOptions { block_bytes: Some(block), ..JsonOptions::default() };
+        assert_eq!(files.read("f.jsonl", options.clone()).unwrap(), whole, "{block}");
+        let source = files.open("f.jsonl", options).unwrap();
+        let read = |columns: Vec<usize>, predicates| {
+            read(&source, ScanRequest { columns, predicates, ..ScanRequest::default() }).unwrap()
+        };
+        assert_eq!(read(vec![1], vec![]), whole.project(&[1]).unwrap());
+        assert_eq!(read(vec![], vec![]).num_rows(), 4);
+        assert_eq!(read(vec![1], vec![col("a").gt(1)]).column(0).as_string::<i32>().value(0), "y\"");
+        assert_eq!(read(vec![], vec![col("a").gt(1)]).num_rows(), 2);
+    }
+    assert_eq!(files.open("f.jsonl", JsonOptions::default()).unwrap().places(&["b"]).unwrap(), [1]);
+}
+
+#[test]
+fn many_rows_in_several_batches() {
+    let text: String = (0..50_000).map(|n| format!("{{\"n\":{n},\"t\":\"{}\"}}\n", "x".repeat(n % 50))).collect();
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    for block_bytes in [1000, 100_000, 1 << 30] {
+        let batch =
+            files.read("f.jsonl", JsonOptions { block_bytes: Some(block_bytes), ..JsonOptions::default() }).unwrap();
+        let numbers = batch.column(0).as_primitive::<Int64Type>();
+        assert!(numbers.values().iter().copied().eq(0..50_000), "{block_bytes}");
+    }
+}
+
+#[test]
+fn wrong_lines_are_told() {
+    let fails = |text: &[u8]| {
+        let mut told = Vec::new();
+        for block_bytes in [1, 10, 1000] {
+            let files = Files::new(&[("f.jsonl", text)]);
+            told.push(files.fails(
+                "f.jsonl",
+                JsonOptions { block_bytes: Some(block_bytes), sample_rows: 1, ..JsonOptions::default() },
+            ));
+        }
+        assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+        told.pop().unwrap()
+    };
+    assert_eq!(
+        fails(b"{\"a\":1,\"b\":2}\n\n{\"a\":5}\n{\"b\":3,\"a\":\"x\"}\n{\"a\":2}\n"),
+        "f.jsonl, line 4, column `a`: `\"x\"` is not a Int64; the type was taken from the first 1 rows: declare another with \
+         dtype(\"a\", …)"
+    );
+    let broken = fails(b"{\"a\":1}\n{\"a\":2\n{\"a\":3}\n");
+    assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
+    let broken = fails(b"{\"a\":1}\n[1]\n");
+    assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
+    let broken = fails(b"\n[{\"a\":1}]\n");
+    assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
+    let broken = fails(b"{\"a\":\"x\"}\n{\"a\":\"\xFF\"}\n");
+    assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
+    assert_eq!(fails(b""), "f.jsonl has no objects");
+    let broken = fails(b"{\"a\":1}\n{\"a\":2}\n{\"a\":");
+    assert!(broken.starts_with("f.jsonl, line 3: "), "{broken}");
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn compressed_files() {
+    use std::io::Write as _;
+    let text = "{\"a\":1,\"b\":[\"x\"]}\n".repeat(20_000);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let files =
+        Files::new(&[("f.json", text.as_bytes()), ("f.json.gz", &gzip), ("cut.json.gz", &gzip[..gzip.len() / 2])]);
+    let plain = files.read("f.json", JsonOptions::default()).unwrap();
+    assert_eq!(files.read("f.json.gz", JsonOptions::default()).unwrap(), plain);
+    let error = files.read("cut.json.gz", JsonOptions::default()).unwrap_err();
+    assert!(error.message().contains("cut.json.gz"), "{error}");
+}

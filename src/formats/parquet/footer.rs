@@ -1,0 +1,354 @@
+//! The footers of the files of a data set: read once, in parallel, and kept as far as they are small.
+
+use std::fs::{File, Metadata};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use arrow::datatypes::{Fields, Schema};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::Type as Physical;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FooterTail, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+};
+use parquet::file::reader::ChunkReader;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::SchemaDescPtr;
+
+use super::input::Input;
+use crate::error::{Error, ErrorKind, Result};
+use crate::formats::guard::guarded;
+use crate::formats::hive::DataFile;
+
+/// Threads that read footers, and files that are open at a time.
+const READERS: usize = 8;
+
+/// Bytes that are read of the end of a file to find its footer there.
+const TAIL_BYTES: u64 = 16 << 10;
+
+/// Length of what stands behind the footer: its length and the name of the format.
+const END_BYTES: usize = 8;
+
+/// Bytes of parsed footers that a source keeps; others are read again when their files are.
+pub(super) const KEPT_BYTES: usize = 32 << 20;
+
+/// What is known of a file.
+#[derive(Debug)]
+pub(super) struct Footer {
+    /// Size and time of change when it was read.
+    pub(super) bytes: u64,
+    pub(super) modified: Option<SystemTime>,
+    /// Which of the schemas it has.
+    pub(super) schema: usize,
+    pub(super) groups: Box<[Group]>,
+    /// The parsed footer, if it is kept.
+    pub(super) kept: Option<Arc<ParquetMetaData>>,
+}
+
+/// A row group.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) rows: u64,
+    pub(super) leaves: Box<[Leaf]>,
+}
+
+/// A column chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    /// About how much memory it takes, decoded.
+    pub(super) decoded: u64,
+    /// Its bytes in the file, and those of its pages decompressed.
+    pub(super) stored: u64,
+    pub(super) plain: u64,
+    /// Whether it has a dictionary.
+    pub(super) dictionary: bool,
+}
+
+/// A schema that files have.
+#[derive(Debug)]
+pub(super) struct FileSchema {
+    pub(super) parquet: SchemaDescPtr,
+    /// What tells it from others beside the columns: the Arrow schema that the writer left.
+    arrow: Option<String>,
+    pub(super) fields: Fields,
+    /// The leaves of each field.
+    pub(super) leaves: Vec<std::ops::Range<usize>>,
+    /// The file that has it first.
+    pub(super) first: usize,
+}
+
+/// The error of a file that cannot be read as Parquet.
+pub(super) fn damaged(path: &Path, error: impl Into<ParquetError>) -> Error {
+    let error = error.into();
+    let is_io = matches!(&error, ParquetError::External(source) if source.is::<std::io::Error>());
+    let kind = if is_io { ErrorKind::Io } else { ErrorKind::Data };
+    Error::with_source(kind, format_args!("cannot read {}", path.display()), error)
+}
+
+/// The error of a file that is encrypted.
+fn encrypted(path: &Path) -> Error {
+    let text = format!("{} is encrypted: reading encrypted Parquet files is not supported", path.display());
+    Error::new(ErrorKind::Unsupported, text)
+}
+
+/// The text of a footer, found at the end of a file.
+fn find(path: &Path, input: &Input, bytes: u64) -> Result<bytes::Bytes> {
+    let no_parquet = |what: String| {
+        Error::new(ErrorKind::Data, format!("{} is no Parquet file, or not all of it: {what}", path.display()))
+    };
+    // The name of the format stands at both ends.
+    if bytes < 4 + END_BYTES as u64 {
+        return Err(no_parquet(format!("it has {bytes} bytes")));
+    }
+    let tail_bytes = bytes.min(TAIL_BYTES) as usize;
+    let tail = input.get_bytes(bytes - tail_bytes as u64, tail_bytes).map_err(|error| damaged(path, error))?;
+    let (before, end) = tail.split_at(tail_bytes - END_BYTES);
+    if end.ends_with(b"PARE") {
+        return Err(encrypted(path));
+    }
+    let end = FooterTail::try_from(end).map_err(|_| no_parquet("it does not end as one".to_string()))?;
+    let length = end.metadata_length();
+    if length as u64 + (4 + END_BYTES as u64) > bytes {
+        return Err(no_parquet(format!("its footer has {length} bytes, and the file {bytes}")));
+    }
+    if length <= before.len() {
+        return Ok(tail.slice(before.len() - length..before.len()));
+    }
+    let at = bytes - (length + END_BYTES) as u64;
+    input.get_bytes(at, length).map_err(|error| damaged(path, error))
+}
+
+/// Opens a file.
+pub(super) fn open(path: &Path) -> Result<(Input, Metadata)> {
+    let file = File::open(path).map_err(|error| Error::io(path, "cannot open", error))?;
+    let meta = file.metadata().map_err(|error| Error::io(path, "cannot open", error))?;
+    Ok((Input::new(file, meta.len()), meta))
+}
+
+/// Reads the footer of a file, with the schema of `known` that it has, if it has one of them.
+fn read(path: &Path, known: &[Arc<FileSchema>]) -> Result<(Metadata, ParquetMetaData, Option<usize>)> {
+    let (input, meta) = open(path)?;
+    let text = find(path, &input, meta.len())?;
+    let schema = ParquetMetaDataReader::decode_schema(&text).map_err(|error| damaged(path, error))?;
+    let same = known.iter().position(|one| one.parquet.root_schema() == schema.root_schema());
+    let shared = same.map_or(schema, |same| known[same].parquet.clone());
+    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(true).with_schema(shared);
+    let parsed = ParquetMetaDataReader::decode_metadata_with_options(&text, Some(&options));
+    let parsed = parsed.map_err(|error| damaged(path, error))?;
+    check(path, &parsed, meta.len())?;
+    let arrow = arrow_text(&parsed);
+    let same = known.iter().position(|one| {
+        Arc::ptr_eq(&one.parquet, &parsed.file_metadata().schema_descr_ptr()) && one.arrow.as_deref() == arrow
+    });
+    Ok((meta, parsed, same))
+}
+
+/// Whether what the footer says can be, so that nothing that follows has to ask again.
+fn check(path: &Path, parsed: &ParquetMetaData, bytes: u64) -> Result<()> {
+    let wrong = |what: String| {
+        Err(Error::new(ErrorKind::Data, format!("cannot read {}: its footer is damaged: {what}", path.display())))
+    };
+    let mut rows = 0_u64;
+    for (index, group) in parsed.row_groups().iter().enumerate() {
+        let Ok(of_group) = u64::try_from(group.num_rows()) else {
+            return wrong(format!("row group {index} has {} rows", group.num_rows()));
+        };
+        rows = rows.saturating_add(of_group);
+        if group.num_columns() != parsed.file_metadata().schema_descr().num_columns() {
+            return wrong(format!("row group {index} has {} columns", group.num_columns()));
+        }
+        for chunk in group.columns() {
+            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+            let end = start.checked_add(chunk.compressed_size());
+            let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= bytes);
+            if start < 0
+                || chunk.compressed_size() < 0
+                || chunk.uncompressed_size() < 0
+                || chunk.num_values() < 0
+                || !inside
+            {
+                return wrong(format!("column `{}` of row group {index} lies outside the file", chunk.column_path()));
+            }
+            if chunk.file_path().is_some() {
+                return wrong(format!("column `{}` of row group {index} lies in another file", chunk.column_path()));
+            }
+        }
+    }
+    let told = parsed.file_metadata().num_rows();
+    if u64::try_from(told) != Ok(rows) {
+        return wrong(format!("it has {told} rows, and its row groups {rows}"));
+    }
+    Ok(())
+}
+
+/// The schema that a writer of Arrow left in the file.
+fn arrow_text(parsed: &ParquetMetaData) -> Option<&str> {
+    let pairs = parsed.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == parquet::arrow::ARROW_SCHEMA_META_KEY)?.value.as_deref()
+}
+
+/// The footers of all files and the schemas that they have.
+pub(super) fn read_all(files: &[DataFile]) -> Result<(Vec<Footer>, Vec<Arc<FileSchema>>)> {
+    let mut schemas: Vec<Arc<FileSchema>> = Vec::new();
+    let mut footers: Vec<Footer> = Vec::with_capacity(files.len());
+    let mut kept = 0;
+    let mut rest = files;
+    // The first file alone: what follows mostly has its schema, which is then shared.
+    let mut at_once = 1;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(at_once.min(rest.len()));
+        for (result, file) in in_parallel(now.len(), |index| {
+            let path = &now[index].file.path;
+            guarded(path, || read(path, &schemas))
+        })
+        .into_iter()
+        .zip(now)
+        {
+            let (meta, parsed, same) = result?;
+            let path = &file.file.path;
+            let schema = match same {
+                Some(same) => same,
+                None => place(path, &parsed, footers.len(), &mut schemas)?,
+            };
+            let groups = parsed.row_groups().iter().map(|group| Group {
+                rows: group.num_rows() as u64,
+                leaves: group.columns().iter().map(|chunk| leaf(chunk, group.num_rows() as u64)).collect(),
+            });
+            let groups = groups.collect();
+            kept += parsed.memory_size();
+            let keep = (kept <= KEPT_BYTES).then(|| Arc::new(parsed));
+            footers.push(Footer { bytes: meta.len(), modified: meta.modified().ok(), schema, groups, kept: keep });
+        }
+        rest = later;
+        at_once = 1024;
+    }
+    Ok((footers, schemas))
+}
+
+/// The number of the schema of a file that has none of those known when it was read.
+fn place(path: &Path, parsed: &ParquetMetaData, file: usize, schemas: &mut Vec<Arc<FileSchema>>) -> Result<usize> {
+    let parquet = parsed.file_metadata().schema_descr_ptr();
+    let arrow = arrow_text(parsed);
+    let same =
+        |one: &Arc<FileSchema>| one.parquet.root_schema() == parquet.root_schema() && one.arrow.as_deref() == arrow;
+    if let Some(known) = schemas.iter().position(same) {
+        return Ok(known);
+    }
+    let pairs = parsed.file_metadata().key_value_metadata();
+    let schema: Schema =
+        guarded(path, || parquet_to_arrow_schema(&parquet, pairs).map_err(|error| damaged(path, error)))?;
+    let mut leaves = vec![0..0; parquet.root_schema().get_fields().len()];
+    for leaf in 0..parquet.num_columns() {
+        let range = &mut leaves[parquet.get_column_root_idx(leaf)];
+        *range = if range.start == range.end { leaf..leaf + 1 } else { range.start..leaf + 1 };
+    }
+    if schema.fields().len() != leaves.len() {
+        let text = format!("cannot read {}: its Arrow schema has other columns than the file", path.display());
+        return Err(Error::new(ErrorKind::Data, text));
+    }
+    let fields = schema.fields().clone();
+    schemas.push(Arc::new(FileSchema { parquet, arrow: arrow.map(str::to_string), fields, leaves, first: file }));
+    Ok(schemas.len() - 1)
+}
+
+/// Reads the footer of a file again, which has to be as it was.
+pub(super) fn read_again(
+    path: &Path,
+    input: &Input,
+    footer: &Footer,
+    schema: &FileSchema,
+) -> Result<Arc<ParquetMetaData>> {
+    let text = find(path, input, footer.bytes)?;
+    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(true).with_schema(schema.parquet.clone());
+    let parsed = guarded(path, || {
+        let parsed = ParquetMetaDataReader::decode_metadata_with_options(&text, Some(&options));
+        parsed.map_err(|error| damaged(path, error))
+    })?;
+    check(path, &parsed, footer.bytes)?;
+    let same = parsed.num_row_groups() == footer.groups.len()
+        && parsed.row_groups().iter().zip(&footer.groups).all(|(one, other)| one.num_rows() as u64 == other.rows);
+    if same { Ok(Arc::new(parsed)) } else { Err(changed(path)) }
+}
+
+/// The error of a file that is not as it was when the plan was made.
+pub(super) fn changed(path: &Path) -> Error {
+    let text = format!("{} was changed after it was opened: open it again", path.display());
+    Error::new(ErrorKind::Io, text)
+}
+
+/// Whether a file is as it was when its footer was read.
+pub(super) fn check_unchanged(path: &Path, footer: &Footer, meta: &Metadata) -> Result<()> {
+    let same = meta.len() == footer.bytes && meta.modified().ok() == footer.modified;
+    if same { Ok(()) } else { Err(changed(path)) }
+}
+
+/// What is known of a column chunk.
+fn leaf(chunk: &ColumnChunkMetaData, rows: u64) -> Leaf {
+    let values = chunk.num_values() as u64;
+    let plain = chunk.uncompressed_size() as u64;
+    let bytes = match chunk.column_type() {
+        Physical::BOOLEAN => values.div_ceil(8),
+        Physical::INT32 | Physical::FLOAT => values * 4,
+        Physical::INT64 | Physical::DOUBLE | Physical::INT96 => values * 8,
+        Physical::FIXED_LEN_BYTE_ARRAY => {
+            let length = chunk.column_descr().type_length().max(0) as u64;
+            let is_decimal = chunk.column_descr().type_scale() > 0 || chunk.column_descr().type_precision() > 0;
+            values * if is_decimal { length.max(16) } else { length }
+        }
+        Physical::BYTE_ARRAY => {
+            let text = match chunk.unencoded_byte_array_data_bytes() {
+                Some(bytes) => bytes.max(0) as u64,
+                // Of a dictionary each value stands once only: a long value tells of the others.
+                None => {
+                    let longest = |statistics: &Statistics| {
+                        let lengths = [statistics.min_bytes_opt(), statistics.max_bytes_opt()];
+                        lengths.into_iter().flatten().map(<[u8]>::len).max()
+                    };
+                    plain.max(values * chunk.statistics().and_then(longest).unwrap_or(0) as u64)
+                }
+            };
+            text + 4 * values
+        }
+    };
+    let levels = chunk.column_descr().max_rep_level() > 0;
+    Leaf {
+        decoded: bytes + if levels { 4 * rows } else { 0 },
+        stored: chunk.compressed_size() as u64,
+        plain,
+        dictionary: chunk.dictionary_page_offset().is_some(),
+    }
+}
+
+/// What a function gives for each number below `count`, worked out by a few threads.
+pub(super) fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let readers = READERS.min(count);
+    if readers <= 1 {
+        return (0..count).map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut found: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let run = || {
+            let mut found = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return found;
+                }
+                found.push((index, work(index)));
+            }
+        };
+        let threads: Vec<_> = (1..readers).map(|_| scope.spawn(run)).collect();
+        let mut found = run();
+        for thread in threads {
+            match thread.join() {
+                Ok(more) => found.extend(more),
+                Err(payload) => std::panic::resume_unwind(payload),
+            }
+        }
+        found
+    });
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, value)| value).collect()
+}

@@ -1,0 +1,327 @@
+//! A data set of Parquet files.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+
+use super::footer::{FileSchema, Footer, read_all};
+use super::scan::ParquetScan;
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::unknown_column;
+use crate::formats::hive::{DataFile, KeyColumn, data_files, key_columns};
+use crate::formats::scan::{BATCH_ROWS, PARTITION_BYTES, Reread, Scan, ScanRequest, TableSource};
+use crate::formats::unify::unify;
+
+/// What files in a directory are called.
+const EXTENSIONS: [&str; 4] = ["parquet", "parq", "pqt", "pq"];
+
+/// How a data set is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParquetOptions {
+    /// The columns, in the order in which they are wanted; all where there is nothing.
+    pub columns: Option<Vec<String>>,
+    /// Whether directories such as `year=2024` make a column.
+    pub hive: bool,
+    /// Types of such columns, where they are not to be found out.
+    pub hive_types: Vec<(String, DataType)>,
+    /// Whether a column that has different types in different files has the smallest type that holds all.
+    pub widen: bool,
+    /// The name of a column with the paths of the files.
+    pub include_path: Option<String>,
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// Whether text may come as dictionaries where it lies so.
+    pub dictionaries: bool,
+    /// Bytes of a partition, decoded.
+    pub partition_bytes: u64,
+}
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        ParquetOptions {
+            columns: None,
+            hive: true,
+            hive_types: Vec::new(),
+            widen: false,
+            include_path: None,
+            batch_rows: BATCH_ROWS,
+            dictionaries: true,
+            partition_bytes: PARTITION_BYTES,
+        }
+    }
+}
+
+/// Parquet files as one table: those of a pattern or of a directory.
+///
+/// ```
+/// use std::sync::Arc;
+/// use chunkwise::formats::parquet::{ParquetOptions, ParquetSource};
+/// use chunkwise::formats::scan::TableSource;
+/// # use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+/// # let dir = tempfile::tempdir()?;
+/// # let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+/// # let batch = RecordBatch::try_from_iter([("n", numbers)])?;
+/// # std::fs::create_dir(dir.path().join("year=2024"))?;
+/// # let file = std::fs::File::create(dir.path().join("year=2024/a.parquet"))?;
+/// # let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None)?;
+/// # writer.write(&batch)?;
+/// # writer.close()?;
+/// # let path = dir.path().to_str().unwrap();
+///
+/// let source = ParquetSource::open(&[path], ParquetOptions::default())?;
+/// assert_eq!(source.rows(), Some(3));
+/// let names: Vec<&String> = source.schema().fields().iter().map(|field| field.name()).collect();
+/// assert_eq!(names, ["n", "year"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ParquetSource {
+    pub(super) files: Vec<DataFile>,
+    pub(super) footers: Vec<Footer>,
+    pub(super) schemas: Vec<Arc<FileSchema>>,
+    pub(super) keys: Vec<KeyColumn>,
+    pub(super) options: ParquetOptions,
+    schema: SchemaRef,
+    /// Where each column comes from.
+    pub(super) from: Vec<From>,
+    /// The rows of each partition, one after another.
+    pub(super) pieces: Vec<Piece>,
+    partitions: u32,
+    column_bytes: Vec<u64>,
+}
+
+/// Where a column of the source comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// A column of the files.
+    Files,
+    /// A key of the directories, by its number.
+    Key(usize),
+    /// The path of the file.
+    Path,
+}
+
+/// Rows of a row group, all of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) partition: u32,
+    pub(super) file: u32,
+    pub(super) group: u32,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl std::fmt::Debug for ParquetSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ParquetSource").field("label", &self.label()).field("schema", &self.schema).finish()
+    }
+}
+
+impl ParquetSource {
+    /// Opens files, patterns and directories, and reads the footers of all files.
+    ///
+    /// # Errors
+    /// Of kind `Io` or `Data`, where there is no file, or one cannot be read or does not fit the others; of kind `Plan`, where an option names
+    /// a column that is not there; of kind `Unsupported`, where a file is encrypted.
+    pub fn open(paths: &[impl AsRef<str>], options: ParquetOptions) -> Result<ParquetSource> {
+        let mut files = Vec::new();
+        for path in paths {
+            files.extend(data_files(path.as_ref(), &EXTENSIONS)?);
+        }
+        if files.is_empty() {
+            return Err(Error::new(ErrorKind::Plan, "no path is given: name a file, a pattern or a directory"));
+        }
+        if options.batch_rows == 0 || options.partition_bytes == 0 {
+            return Err(Error::new(
+                ErrorKind::Plan,
+                "batches and partitions need room: `batch_rows` and `partition_bytes` are at least 1",
+            ));
+        }
+        let (footers, schemas) = read_all(&files)?;
+        let keys = if options.hive { key_columns(&files, &options.hive_types)? } else { Vec::new() };
+        for file in &mut files {
+            file.keys = Vec::new();
+        }
+        let of_files = schemas.iter().map(|schema| (&schema.fields, files[schema.first].file.path.as_path()));
+        let (schema, from) = columns(unify(of_files, options.widen)?, &keys, &options)?;
+        let mut source = ParquetSource {
+            files,
+            footers,
+            schemas,
+            keys,
+            options,
+            schema,
+            from,
+            pieces: Vec::new(),
+            partitions: 0,
+            column_bytes: Vec::new(),
+        };
+        source.column_bytes = source.count_bytes();
+        source.cut();
+        Ok(source)
+    }
+
+    /// The column of a file that is a column of the source, if it has it.
+    pub(super) fn place(&self, column: usize, schema: usize) -> Option<usize> {
+        match self.from[column] {
+            From::Files => Some(self.schemas[schema].fields.find(self.schema.field(column).name())?.0),
+            From::Key(_) | From::Path => None,
+        }
+    }
+
+    /// For each schema, the place of each column.
+    pub(super) fn places(&self) -> Vec<Vec<Option<usize>>> {
+        let of = |schema| (0..self.from.len()).map(|column| self.place(column, schema)).collect();
+        (0..self.schemas.len()).map(of).collect()
+    }
+
+    /// The value of a column that is the same in a whole file: a key, a path, or null.
+    pub(super) fn constant(&self, column: usize, file: usize) -> ArrayRef {
+        match self.from[column] {
+            From::Key(key) => self.keys[key].values.slice(file, 1),
+            From::Path => Arc::new(StringArray::from(vec![self.files[file].file.path.to_string_lossy().as_ref()])),
+            From::Files => arrow::array::new_null_array(self.schema.field(column).data_type(), 1),
+        }
+    }
+
+    fn count_bytes(&self) -> Vec<u64> {
+        let places = self.places();
+        let mut bytes = vec![0_u64; self.from.len()];
+        for footer in &self.footers {
+            let leaves = &self.schemas[footer.schema].leaves;
+            for (column, place) in places[footer.schema].iter().enumerate() {
+                for group in &footer.groups {
+                    bytes[column] += match place {
+                        Some(place) => leaves[place.to_owned()].clone().map(|leaf| group.leaves[leaf].decoded).sum(),
+                        None => group.rows * 8,
+                    };
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Cuts the rows into partitions: runs of row groups up to their size; a larger row group is cut into several.
+    fn cut(&mut self) {
+        let most = self.options.partition_bytes;
+        let places = self.places();
+        let (mut partition, mut filled, mut any) = (0, 0, false);
+        for (file, footer) in self.footers.iter().enumerate() {
+            let leaves = &self.schemas[footer.schema].leaves;
+            let wanted: Vec<usize> =
+                places[footer.schema].iter().flatten().flat_map(|place| leaves[*place].clone()).collect();
+            for (index, group) in footer.groups.iter().enumerate() {
+                let bytes: u64 = wanted.iter().map(|leaf| group.leaves[*leaf].decoded).sum();
+                if filled > 0 && filled + bytes > most {
+                    (partition, filled) = (partition + 1, 0);
+                }
+                let parts = bytes.div_ceil(most).clamp(1, group.rows.max(1));
+                for part in 0..parts {
+                    if part > 0 {
+                        (partition, filled) = (partition + 1, 0);
+                    }
+                    let (start, end) = (even(group.rows, part, parts), even(group.rows, part + 1, parts));
+                    self.pieces.push(Piece { partition, file: file as u32, group: index as u32, start, end });
+                    any = true;
+                    // An empty row group takes no room, and does not begin a partition either.
+                    filled += (bytes / parts).max(u64::from(group.rows > 0));
+                }
+            }
+        }
+        self.partitions = if any { partition + 1 } else { 1 };
+    }
+}
+
+/// Where part `part` of `parts` begins, so that they differ by one at most.
+pub(super) fn even(rows: u64, part: u64, parts: u64) -> u64 {
+    // Below `rows`, as `part` is at most `parts`.
+    (u128::from(rows) * u128::from(part) / u128::from(parts)) as u64
+}
+
+/// The columns of the source: those of the files, then the keys and the path, and of these what is asked for.
+fn columns(files: Vec<FieldRef>, keys: &[KeyColumn], options: &ParquetOptions) -> Result<(SchemaRef, Vec<From>)> {
+    let mut fields: Vec<FieldRef> = files;
+    let mut from = vec![From::Files; fields.len()];
+    let key_fields = keys
+        .iter()
+        .enumerate()
+        .map(|(index, key)| (Field::new(&key.name, key.values.data_type().clone(), true), From::Key(index)));
+    let path = options.include_path.iter().map(|name| (Field::new(name, DataType::Utf8, true), From::Path));
+    for (field, origin) in key_fields.chain(path) {
+        // What the directory says stands above what the file says.
+        match fields.iter().position(|known| known.name() == field.name()) {
+            Some(place) if origin == From::Path => {
+                let text = format!(
+                    "there is a column `{}` already: give the column of paths another name",
+                    fields[place].name()
+                );
+                return Err(Error::new(ErrorKind::Plan, text));
+            }
+            Some(place) => (fields[place], from[place]) = (Arc::new(field), origin),
+            None => {
+                fields.push(Arc::new(field));
+                from.push(origin);
+            }
+        }
+    }
+    let Some(wanted) = &options.columns else { return Ok((Arc::new(Schema::new(fields)), from)) };
+    let all = Schema::new(fields);
+    let mut places: Vec<usize> = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let Some((place, _)) = all.column_with_name(name) else { return Err(unknown_column(name, &all)) };
+        if places.contains(&place) {
+            return Err(Error::new(ErrorKind::Plan, format!("column `{name}` is wanted twice")));
+        }
+        places.push(place);
+    }
+    let fields: Vec<FieldRef> = places.iter().map(|place| all.fields()[*place].clone()).collect();
+    Ok((Arc::new(Schema::new(fields)), places.iter().map(|place| from[*place]).collect()))
+}
+
+impl TableSource for ParquetSource {
+    fn label(&self) -> String {
+        match self.files.as_slice() {
+            [only] => format!("read_parquet of {}", only.file.path.display()),
+            files => format!("read_parquet of {} files", files.len()),
+        }
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn key(&self) -> Option<String> {
+        // Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
+        let hash = |begin: u64| {
+            let mut hasher = DefaultHasher::new();
+            begin.hash(&mut hasher);
+            for (file, footer) in self.files.iter().zip(&self.footers) {
+                (&file.file.path, footer.bytes, footer.modified).hash(&mut hasher);
+            }
+            format!("{:?}", self.options).hash(&mut hasher);
+            hasher.finish()
+        };
+        Some(format!("parquet {} {:016x}{:016x}", self.files.len(), hash(0), hash(1)))
+    }
+
+    fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    fn rows(&self) -> Option<u64> {
+        Some(self.footers.iter().flat_map(|footer| &footer.groups).map(|group| group.rows).sum())
+    }
+
+    fn column_bytes(&self) -> Vec<u64> {
+        self.column_bytes.clone()
+    }
+
+    fn reread(&self) -> Reread {
+        Reread::Decode
+    }
+
+    fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {
+        Ok(Arc::new(ParquetScan::plan(self, request)?))
+    }
+}

@@ -1,0 +1,366 @@
+//! One format of files: how batches are encoded and a file is written.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::error::{Error, Result};
+use crate::formats::csv::{self, CsvWriteOptions};
+use crate::formats::ipc::{IpcCompression, IpcFileWriter};
+use crate::formats::json;
+#[cfg(feature = "parquet")]
+use crate::formats::parquet::{EncodedRowGroup, ParquetEncoder, ParquetEncoding, ParquetFileWriter};
+
+/// A format, and how it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Format {
+    /// Parquet.
+    #[cfg(feature = "parquet")]
+    Parquet(ParquetEncoding),
+    /// Comma-separated values.
+    Csv(CsvWriteOptions),
+    /// One JSON object per line.
+    Json,
+    /// Arrow IPC.
+    Ipc(IpcCompression),
+}
+
+/// Rows that are fewer than this, and smaller than [`SMALL_BYTES`], are put together with others before they are encoded.
+pub const SMALL_ROWS: usize = 16 << 10;
+
+/// See [`SMALL_ROWS`].
+pub const SMALL_BYTES: usize = 2 << 20;
+
+/// Encodes batches of one schema.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    format: Format,
+    schema: SchemaRef,
+    #[cfg(feature = "parquet")]
+    parquet: Option<ParquetEncoder>,
+}
+
+/// A part of a file, in memory.
+pub enum Item {
+    /// Rows that are still to be encoded.
+    Rows(Vec<RecordBatch>),
+    /// A row group.
+    #[cfg(feature = "parquet")]
+    Group(EncodedRowGroup),
+    /// Text of so many rows.
+    Text(Vec<u8>, u64),
+}
+
+impl Item {
+    /// Memory it takes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Item::Rows(batches) => batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum(),
+            #[cfg(feature = "parquet")]
+            Item::Group(group) => group.bytes(),
+            Item::Text(text, _) => text.capacity() as u64,
+        }
+    }
+}
+
+impl Format {
+    /// The ending of file names.
+    pub fn extension(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => "parquet",
+            Format::Csv(_) => "csv",
+            Format::Json => "jsonl",
+            Format::Ipc(_) => "arrow",
+        }
+    }
+}
+
+impl Encoder {
+    /// For tables of a schema.
+    ///
+    /// # Errors
+    /// Of kind `Plan` or `Unsupported`, where the format cannot hold such tables or an option is wrong.
+    pub fn new(format: &Format, schema: &SchemaRef) -> Result<Encoder> {
+        if let Format::Csv(options) = format {
+            csv::encode_header(schema, options, &mut Vec::new())?;
+            if let Some(field) = schema.fields().iter().find(|field| field.data_type().is_nested()) {
+                let text = format!("column `{}` is a {}, which CSV cannot hold", field.name(), field.data_type());
+                return Err(Error::new(crate::error::ErrorKind::Plan, text));
+            }
+        }
+        Ok(Encoder {
+            #[cfg(feature = "parquet")]
+            parquet: match format {
+                Format::Parquet(encoding) => Some(ParquetEncoder::new(schema.clone(), encoding)?),
+                _ => None,
+            },
+            format: format.clone(),
+            schema: schema.clone(),
+        })
+    }
+
+    /// The schema of what is written.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The format.
+    pub fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// Encodes rows as they come.
+    pub fn begin(&self) -> Part<'_> {
+        Part {
+            encoder: self,
+            items: Vec::new(),
+            rows: Vec::new(),
+            row_count: 0,
+            row_bytes: 0,
+            #[cfg(feature = "parquet")]
+            group: None,
+        }
+    }
+
+    /// Makes a file.
+    ///
+    /// # Errors
+    /// Of kind `Io`.
+    pub fn create(&self, path: &Path) -> Result<FileWriter> {
+        let kind = match &self.format {
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => {
+                let encoder = self.parquet.as_ref().ok_or_else(|| Error::internal("Parquet without an encoder"))?;
+                WriterKind::Parquet(Box::new(ParquetFileWriter::create(path, encoder)?))
+            }
+            Format::Csv(_) | Format::Json => {
+                let file = File::create(path).map_err(|error| Error::io(path, "cannot create", error))?;
+                let mut writer = TextWriter { to: BufWriter::with_capacity(64 << 10, file), rows: 0, bytes: 0 };
+                if let Format::Csv(options) = &self.format
+                    && options.header
+                {
+                    let mut header = Vec::new();
+                    csv::encode_header(&self.schema, options, &mut header)?;
+                    writer.write(&header, 0).map_err(|error| Error::io(path, "cannot write", error))?;
+                }
+                WriterKind::Text(writer)
+            }
+            Format::Ipc(compression) => {
+                WriterKind::Ipc(Box::new(IpcFileWriter::create(path, self.schema.clone(), *compression)?))
+            }
+        };
+        Ok(FileWriter { kind, path: path.to_path_buf() })
+    }
+}
+
+/// Rows of one task on their way into a file. What is large enough is encoded at once; the rest is handed on as rows.
+pub struct Part<'a> {
+    encoder: &'a Encoder,
+    items: Vec<Item>,
+    rows: Vec<RecordBatch>,
+    row_count: usize,
+    row_bytes: usize,
+    #[cfg(feature = "parquet")]
+    group: Option<crate::formats::parquet::RowGroupEncoder>,
+}
+
+impl Part<'_> {
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// Of kind `Data`, where a value cannot be written.
+    pub fn add(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        match &self.encoder.format {
+            Format::Csv(options) => {
+                let (text, rows) = self.text();
+                csv::encode(&batch, options, text)?;
+                *rows += batch.num_rows() as u64;
+            }
+            Format::Json => {
+                let (text, rows) = self.text();
+                json::encode_lines(&batch, text)?;
+                *rows += batch.num_rows() as u64;
+            }
+            Format::Ipc(_) => {
+                self.row_count += batch.num_rows();
+                self.row_bytes += batch.get_array_memory_size();
+                self.rows.push(batch);
+                if self.row_bytes >= 4 * SMALL_BYTES {
+                    self.hand_on();
+                }
+            }
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => self.add_to_group(batch)?,
+        }
+        Ok(())
+    }
+
+    fn text(&mut self) -> (&mut Vec<u8>, &mut u64) {
+        if !matches!(self.items.last(), Some(Item::Text(text, _)) if text.len() < 4 * SMALL_BYTES) {
+            self.items.push(Item::Text(Vec::with_capacity(64 << 10), 0));
+        }
+        match self.items.last_mut() {
+            Some(Item::Text(text, rows)) => (text, rows),
+            _ => unreachable!("it was pushed above"),
+        }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn add_to_group(&mut self, batch: RecordBatch) -> Result<()> {
+        let mut left = Some(batch);
+        while let Some(batch) = left.take() {
+            let Some(group) = &mut self.group else {
+                // Few rows wait until it is known whether there are more.
+                self.row_count += batch.num_rows();
+                self.row_bytes += batch.get_array_memory_size();
+                self.rows.push(batch);
+                if self.row_count >= SMALL_ROWS || self.row_bytes >= SMALL_BYTES {
+                    let encoder = self.encoder.parquet.as_ref();
+                    let encoder = encoder.ok_or_else(|| Error::internal("Parquet without an encoder"))?;
+                    self.group = self.rows.first().map(|first| encoder.begin_with(first)).transpose()?;
+                    (self.row_count, self.row_bytes) = (0, 0);
+                    for batch in std::mem::take(&mut self.rows) {
+                        self.add_to_group(batch)?;
+                    }
+                }
+                return Ok(());
+            };
+            let room = group.rows_left().max(1);
+            group.write(&batch.slice(0, room.min(batch.num_rows())))?;
+            if group.is_full() {
+                self.end_group()?;
+            }
+            if room < batch.num_rows() {
+                left = Some(batch.slice(room, batch.num_rows() - room));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "parquet")]
+    fn end_group(&mut self) -> Result<()> {
+        if let Some(group) = self.group.take() {
+            self.items.push(Item::Group(group.finish()?));
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self) {
+        (self.row_count, self.row_bytes) = (0, 0);
+        if !self.rows.is_empty() {
+            self.items.push(Item::Rows(std::mem::take(&mut self.rows)));
+        }
+    }
+
+    /// Memory it takes.
+    pub fn bytes(&self) -> u64 {
+        let items: u64 = self.items.iter().map(Item::bytes).sum();
+        #[cfg(feature = "parquet")]
+        let group = self.group.as_ref().map_or(0, |group| group.memory() as u64);
+        #[cfg(not(feature = "parquet"))]
+        let group = 0;
+        items + self.row_bytes as u64 + group
+    }
+
+    /// What became of the rows, in their order.
+    ///
+    /// # Errors
+    /// Of kind `Data`, where they cannot be encoded.
+    pub fn finish(mut self) -> Result<Vec<Item>> {
+        #[cfg(feature = "parquet")]
+        self.end_group()?;
+        self.hand_on();
+        Ok(self.items)
+    }
+}
+
+/// A file that is being written.
+pub struct FileWriter {
+    kind: WriterKind,
+    path: PathBuf,
+}
+
+enum WriterKind {
+    #[cfg(feature = "parquet")]
+    Parquet(Box<ParquetFileWriter<File>>),
+    Text(TextWriter),
+    Ipc(Box<IpcFileWriter<File>>),
+}
+
+struct TextWriter {
+    to: BufWriter<File>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl TextWriter {
+    fn write(&mut self, text: &[u8], rows: u64) -> std::io::Result<()> {
+        self.to.write_all(text)?;
+        self.rows += rows;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+}
+
+/// Rows and bytes of a file that was written.
+pub type Counts = crate::formats::Written;
+
+impl FileWriter {
+    /// Writes what was encoded, or encodes rows and writes them.
+    ///
+    /// # Errors
+    /// Of kind `Io`; of kind `Data`, where rows cannot be encoded.
+    pub fn write(&mut self, encoder: &Encoder, item: Item) -> Result<()> {
+        match (&mut self.kind, item) {
+            #[cfg(feature = "parquet")]
+            (WriterKind::Parquet(writer), Item::Group(group)) => writer.append(group),
+            #[cfg(feature = "parquet")]
+            (WriterKind::Parquet(writer), Item::Rows(batches)) => {
+                let parquet = encoder.parquet.as_ref();
+                let parquet = parquet.ok_or_else(|| Error::internal("Parquet without an encoder"))?;
+                writer.append(parquet.encode(&batches)?)
+            }
+            (WriterKind::Text(writer), Item::Text(text, rows)) => {
+                writer.write(&text, rows).map_err(|error| Error::io(&self.path, "cannot write", error))
+            }
+            (WriterKind::Text(_), Item::Rows(batches)) => {
+                let mut part = encoder.begin();
+                batches.into_iter().try_for_each(|batch| part.add(batch))?;
+                for item in part.finish()? {
+                    self.write(encoder, item)?;
+                }
+                Ok(())
+            }
+            (WriterKind::Ipc(writer), Item::Rows(batches)) => batches.iter().try_for_each(|batch| writer.append(batch)),
+            _ => Err(Error::internal("a part of a file of another format")),
+        }
+    }
+
+    /// Ends the file; with `durable` it survives a loss of power.
+    ///
+    /// # Errors
+    /// Of kind `Io`.
+    pub fn finish(self, durable: bool) -> Result<Counts> {
+        let (counts, file) = match self.kind {
+            #[cfg(feature = "parquet")]
+            WriterKind::Parquet(writer) => (*writer).finish()?,
+            WriterKind::Ipc(writer) => (*writer).finish()?,
+            WriterKind::Text(writer) => {
+                let counts = Counts { rows: writer.rows, bytes: writer.bytes };
+                let file = writer.to.into_inner();
+                (counts, file.map_err(|error| Error::io(&self.path, "cannot write", error.into_error()))?)
+            }
+        };
+        if durable {
+            file.sync_all().map_err(|error| Error::io(&self.path, "cannot make durable", error))?;
+        }
+        Ok(counts)
+    }
+}

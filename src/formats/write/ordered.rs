@@ -1,0 +1,132 @@
+//! One file that tasks fill side by side: what they encoded is appended in their order.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+
+use super::format::{Counts, Encoder, FileWriter, Item, SMALL_BYTES, SMALL_ROWS};
+use crate::error::{Error, Result};
+use crate::store::{Budget, Reservation};
+
+/// A file with parts that come in any order.
+pub struct Ordered {
+    encoder: Encoder,
+    path: PathBuf,
+    durable: bool,
+    /// Parts that have come and wait for earlier ones; no part is taken in under the lock of the file.
+    waiting: Mutex<Waiting>,
+    file: Mutex<FileState>,
+}
+
+struct Waiting {
+    parts: BTreeMap<u32, Vec<Item>>,
+    held: Reservation,
+}
+
+struct FileState {
+    writer: Option<FileWriter>,
+    /// The next part to be written.
+    next: u32,
+    /// Rows that are few.
+    small: Vec<RecordBatch>,
+    small_rows: usize,
+    small_bytes: usize,
+}
+
+impl Ordered {
+    /// A file at a path, made when the first row comes.
+    pub fn new(encoder: Encoder, path: PathBuf, durable: bool, budget: &Budget) -> Ordered {
+        let held = budget.force_reserve("write", 0);
+        let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
+        let waiting = Mutex::new(Waiting { parts: BTreeMap::new(), held });
+        Ordered { encoder, path, durable, waiting, file: Mutex::new(file) }
+    }
+
+    /// Takes in a part, and writes all parts that are next. While another task writes, it is left to that one.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where the file cannot be written.
+    pub fn deliver(&self, number: u32, items: Vec<Item>) -> Result<()> {
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            // Without it the run could not go on: what waits is repaid as soon as the part before it comes.
+            waiting.held.force_grow(items.iter().map(Item::bytes).sum());
+            waiting.parts.insert(number, items);
+        }
+        loop {
+            let Ok(mut file) = self.file.try_lock() else { return Ok(()) };
+            while let Some(items) = self.next(file.next) {
+                file.next += 1;
+                for item in items {
+                    self.write(&mut file, item)?;
+                }
+            }
+            let next = file.next;
+            drop(file);
+            // What came between the last look and the unlocking is to be written by somebody.
+            if !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).parts.contains_key(&next) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn next(&self, number: u32) -> Option<Vec<Item>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = waiting.parts.remove(&number)?;
+        let bytes = items.iter().map(Item::bytes).sum();
+        waiting.held.shrink(bytes);
+        Some(items)
+    }
+
+    fn write(&self, file: &mut FileState, item: Item) -> Result<()> {
+        if let Item::Rows(batches) = item {
+            for batch in batches {
+                file.small_rows += batch.num_rows();
+                file.small_bytes += batch.get_array_memory_size();
+                file.small.push(batch);
+            }
+            if file.small_rows >= SMALL_ROWS || file.small_bytes >= SMALL_BYTES {
+                self.flush(file)?;
+            }
+            return Ok(());
+        }
+        self.flush(file)?;
+        self.writer(file)?.write(&self.encoder, item)
+    }
+
+    /// Writes the rows that are few.
+    fn flush(&self, file: &mut FileState) -> Result<()> {
+        (file.small_rows, file.small_bytes) = (0, 0);
+        let small = std::mem::take(&mut file.small);
+        if small.is_empty() {
+            return Ok(());
+        }
+        self.writer(file)?.write(&self.encoder, Item::Rows(small))
+    }
+
+    fn writer<'a>(&self, file: &'a mut FileState) -> Result<&'a mut FileWriter> {
+        if file.writer.is_none() {
+            file.writer = Some(self.encoder.create(&self.path)?);
+        }
+        file.writer.as_mut().ok_or_else(|| Error::internal("a file that was not made"))
+    }
+
+    /// Ends the file, once all of its `parts` have come. Without rows there is no file, unless it is `wanted` all the same.
+    ///
+    /// # Errors
+    /// Of kind `Io`; of kind `Internal`, where a part is missing.
+    pub fn finish(&self, parts: u32, wanted: bool) -> Result<Option<(PathBuf, Counts)>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.next != parts {
+            return Err(Error::internal("a file is ended before all its parts came"));
+        }
+        self.flush(&mut file)?;
+        if wanted {
+            self.writer(&mut file)?;
+        }
+        let Some(writer) = file.writer.take() else { return Ok(None) };
+        Ok(Some((self.path.clone(), writer.finish(self.durable)?)))
+    }
+}

@@ -1,0 +1,233 @@
+//! Outputs that appear whole or not at all: written beside the target, put in its place in one step.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fs4::FileExt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What becomes of what is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// It is replaced, once all that is new is written.
+    #[default]
+    Replace,
+    /// What is new is put beside it. Only a directory can be appended to.
+    Append,
+    /// It is an error, before anything is written.
+    Fail,
+}
+
+/// A file or directory that will stand at a path.
+///
+/// Dropped before [`Staging::commit`] it leaves the target as it was, and nothing beside it. What a killed process left is removed by
+/// the next one that writes to the same target: a lock tells the living from the dead.
+pub struct Staging {
+    target: PathBuf,
+    /// What is written, until it is put in place.
+    temporary: PathBuf,
+    directory: bool,
+    lock: Option<(PathBuf, File)>,
+    committed: bool,
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Between the name of the target and what tells two writers apart.
+const INFIX: &str = ".chunkwise-";
+
+impl Staging {
+    /// Makes a place for what will stand at `target`; of a data set with files of this ending, if it is a directory.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where there is no such place; of kind `Plan`, where something stands at the target that must not be replaced.
+    pub fn begin(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -> Result<Staging> {
+        let name = target.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| {
+            Error::new(ErrorKind::Plan, format!("`{}` is no name of a file or directory", target.display()))
+        })?;
+        check(target, directory, extension, if_exists)?;
+        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|error| Error::io(parent, "cannot create", error))?;
+        remove_dead(parent, name);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let own = format!(".{name}{INFIX}{}-{number}", std::process::id());
+        let (temporary, lock) = (parent.join(&own), parent.join(format!("{own}.lock")));
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
+        let file = file.map_err(|error| Error::io(&lock, "cannot create", error))?;
+        // Nobody else has this name: a lock that is held is one of a process that cannot be.
+        FileExt::try_lock(&file).map_err(|error| Error::io(&lock, "cannot lock", error.into()))?;
+        let staging =
+            Staging { target: target.to_path_buf(), temporary, directory, lock: Some((lock, file)), committed: false };
+        if directory {
+            let path = &staging.temporary;
+            fs::create_dir(path).map_err(|error| Error::io(path, "cannot create", error))?;
+            if if_exists == IfExists::Append && target.exists() {
+                link_all(target, path)?;
+            }
+        }
+        Ok(staging)
+    }
+
+    /// Where to write: the file itself, or into the directory.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Puts what was written in place of what was there; with `durable` it survives a loss of power.
+    ///
+    /// # Errors
+    /// Of kind `Io`; then the target is as it was.
+    pub fn commit(mut self, durable: bool) -> Result<()> {
+        let failed = |error: io::Error| Error::io(&self.target, "cannot put in place", error);
+        if durable && self.directory {
+            sync_all(&self.temporary).map_err(failed)?;
+        }
+        if self.directory && self.target.exists() {
+            exchange(&self.temporary, &self.target).map_err(failed)?;
+            // From here on it is done: what was there before lies at the temporary place.
+            self.committed = true;
+            let _ = fs::remove_dir_all(&self.temporary);
+        } else {
+            fs::rename(&self.temporary, &self.target).map_err(failed)?;
+            self.committed = true;
+        }
+        if durable && let Some(parent) = self.target.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| Error::io(parent, "cannot sync", e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.committed {
+            let _ = if self.directory { fs::remove_dir_all(&self.temporary) } else { fs::remove_file(&self.temporary) };
+        }
+        if let Some((path, file)) = self.lock.take() {
+            drop(file);
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether what stands at the target may be replaced or appended to.
+fn check(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -> Result<()> {
+    let Ok(meta) = fs::symlink_metadata(target) else { return Ok(()) };
+    let refuse = |what: String| Err(Error::new(ErrorKind::Plan, format!("`{}` {what}", target.display())));
+    if if_exists == IfExists::Fail {
+        return refuse("is there already".to_string());
+    }
+    let meta = if meta.is_symlink() { fs::metadata(target).unwrap_or(meta) } else { meta };
+    if directory && !meta.is_dir() {
+        return refuse("is a file, and a directory is to be written".to_string());
+    }
+    if !directory && !meta.is_file() {
+        return refuse("is no file, and a single file is to be written".to_string());
+    }
+    if !directory && if_exists == IfExists::Append {
+        return refuse("is a single file: only a directory can be appended to".to_string());
+    }
+    if directory && let Some(other) = foreign(target, extension) {
+        let other = other.strip_prefix(target).unwrap_or(&other).display().to_string();
+        return refuse(format!("holds `{other}`, which is no part of a data set: write to a directory of its own"));
+    }
+    Ok(())
+}
+
+/// Something in a directory that no writer of data sets puts there.
+fn foreign(directory: &Path, extension: &str) -> Option<PathBuf> {
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).ok()?.flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let is_directory = entry.file_type().is_ok_and(|of| of.is_dir());
+            if is_directory && name.contains('=') {
+                open.push(path);
+            } else if is_directory
+                || !(name.starts_with(['_', '.']) || path.extension().is_some_and(|known| known == extension))
+            {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+/// Links all files of a data set into a new directory: they take no room, and both are whole.
+fn link_all(from: &Path, to: &Path) -> Result<()> {
+    let mut open = vec![(from.to_path_buf(), to.to_path_buf())];
+    while let Some((from, to)) = open.pop() {
+        let entries = fs::read_dir(&from).map_err(|error| Error::io(&from, "cannot list", error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io(&from, "cannot list", error))?;
+            let (old, new) = (entry.path(), to.join(entry.file_name()));
+            if entry.file_type().is_ok_and(|of| of.is_dir()) {
+                fs::create_dir(&new).map_err(|error| Error::io(&new, "cannot create", error))?;
+                open.push((old, new));
+            } else if fs::hard_link(&old, &new).is_err() {
+                // A file system without links: a copy is as good.
+                fs::copy(&old, &new).map_err(|error| Error::io(&new, "cannot copy", error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes what dead processes left beside a target.
+fn remove_dead(parent: &Path, name: &str) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let prefix = format!(".{name}{INFIX}");
+    for entry in entries.flatten() {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        let Some(own) = found.strip_suffix(".lock").filter(|found| found.starts_with(&prefix)) else { continue };
+        let lock = entry.path();
+        let Ok(file) = OpenOptions::new().write(true).open(&lock) else { continue };
+        if FileExt::try_lock(&file).is_err() {
+            continue;
+        }
+        let left = parent.join(own);
+        let _ = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
+        let _ = fs::remove_file(&lock);
+    }
+}
+
+/// Exchanges two directories in one step, where the system can; else there is a moment without the second one.
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+            Ok(()) => return Ok(()),
+            Err(error) if [rustix::io::Errno::INVAL, rustix::io::Errno::NOSYS].contains(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let aside = one.with_extension("old");
+    fs::rename(other, &aside)?;
+    if let Err(error) = fs::rename(one, other) {
+        fs::rename(&aside, other)?;
+        return Err(error);
+    }
+    fs::rename(&aside, one)
+}
+
+/// Makes the names in a directory durable, and in those below.
+fn sync_all(directory: &Path) -> io::Result<()> {
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+        File::open(&directory)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! The promise about the process, for tables: what a run over files adds to its resident memory stays within the limit and a fixed
+//! allowance, however much larger than the limit the files are.
+//!
+//! Each configuration runs in a process of its own, this test again, so that nothing that ran before counts. In optimized builds,
+//! or with `MEMORY_TEST_FULL=1`, the data are 5 GiB and the limit is 256 MiB.
+
+#![cfg(all(target_os = "linux", feature = "parquet"))]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+use chunkwise::prelude::*;
+use chunkwise::runtime::config::Scheduler;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+const MIB: u64 = 1 << 20;
+
+/// Says to the test that it is the child, and what it is to do.
+const CASE: &str = "TABLE_MEMORY_TEST_CASE";
+
+/// Asks for the full size in a build that is not optimized.
+const FULL: &str = "MEMORY_TEST_FULL";
+
+fn is_full() -> bool {
+    !cfg!(debug_assertions) || std::env::var_os(FULL).is_some_and(|full| full == "1")
+}
+
+fn by_size(full: u64, small: u64) -> u64 {
+    if is_full() { full } else { small }
+}
+
+fn noise(place: u64) -> u64 {
+    let mut x = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// Anonymous and shared resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    field("RssAnon:") + field("RssShmem:")
+}
+
+/// Runs something while the resident memory is sampled; its growth at the highest.
+fn growth<R>(work: impl FnOnce() -> R) -> (R, u64) {
+    let (stop, highest) = (AtomicBool::new(false), AtomicU64::new(0));
+    let before = resident();
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                highest.fetch_max(resident(), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let result = work();
+        stop.store(true, Ordering::Relaxed);
+        result
+    });
+    (result, highest.into_inner().saturating_sub(before))
+}
+
+/// A file of three columns of noise with 24 bytes in a row, and so many names for it.
+fn data(directory: &Path, rows: u64, names: u64) {
+    let first = directory.join("part.0.parquet");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_dictionary_enabled(false)
+        .set_max_row_group_row_count(Some(1 << 20))
+        .build();
+    let batch = |start: u64, len: u64| {
+        let place = || start..start + len;
+        let n: ArrayRef = Arc::new(Int64Array::from_iter_values(place().map(|at| (noise(at) >> 20) as i64)));
+        let a: ArrayRef = Arc::new(Float64Array::from_iter_values(place().map(|at| (noise(at ^ 1) >> 40) as f64)));
+        let b: ArrayRef = Arc::new(Float64Array::from_iter_values(place().map(|at| noise(at ^ 2) as f64)));
+        RecordBatch::try_from_iter([("n", n), ("a", a), ("b", b)]).unwrap()
+    };
+    let file = std::fs::File::create(&first).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch(0, 1).schema(), Some(properties)).unwrap();
+    for start in (0..rows).step_by(1 << 16) {
+        writer.write(&batch(start, (rows - start).min(1 << 16))).unwrap();
+    }
+    writer.close().unwrap();
+    for name in 1..names {
+        std::fs::hard_link(&first, directory.join(format!("part.{name}.parquet"))).unwrap();
+    }
+}
+
+/// What the child does with the data; gives a number that does not depend on threads.
+fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
+    let df = dataframe::read_parquet(from.to_str().unwrap()).open().unwrap();
+    match what {
+        "convert" => {
+            let derived = df.filter((col("n") % 3).ne(0)).with_column((col("a") * 2.0 + col("n")).alias("c"));
+            derived.to_parquet(to).compute_on(runtime).unwrap().rows
+        }
+        "keys" => {
+            let keys = by_size(100_000, 2_000) as i64;
+            let derived = df.with_column((col("n") % keys).alias("key")).drop(["b"]);
+            let written = derived.to_ipc(to).partition_by(["key"]).compute_on(runtime).unwrap();
+            assert_eq!(written.files.len() as i64, keys);
+            written.rows
+        }
+        _ => {
+            let sums = df.agg([col("a").sum(), col("n").max()]).compute_on(runtime).unwrap();
+            let sum = sums.column::<Float64Type>("a").unwrap().value(0).to_bits();
+            sum ^ sums.column::<Int64Type>("n").unwrap().value(0) as u64
+        }
+    }
+}
+
+#[test]
+fn child() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    let words: Vec<&str> = case.split(' ').collect();
+    let (what, threads, limit) = (words[0], words[1].parse().unwrap(), words[2].parse::<u64>().unwrap());
+    let builder = Runtime::builder().memory_limit(limit);
+    let runtime = match threads {
+        0 => builder.scheduler(Scheduler::Synchronous),
+        _ => builder.threads(threads),
+    };
+    let runtime = runtime.build().unwrap();
+    let begun = Instant::now();
+    let (made, growth) = growth(|| work(what, Path::new(words[3]), Path::new(words[4]), &runtime));
+    assert_eq!(runtime.memory_held(), 0);
+    println!("result {growth} {made} {:.1?}", begun.elapsed());
+}
+
+fn check(what: &str, rows: u64, names: u64, limit: u64) {
+    if std::env::var_os(CASE).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let from: PathBuf = dir.path().join("from");
+    std::fs::create_dir(&from).unwrap();
+    data(&from, rows, names);
+    let all: &[u64] = if is_full() { &[0, 1, 2, 8] } else { &[0, 2] };
+    let mut results = Vec::new();
+    for threads in all {
+        let to = dir.path().join("to");
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "child", "--nocapture"]);
+        child.env(CASE, format!("{what} {threads} {limit} {} {}", from.display(), to.display()));
+        let output = child.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{threads} threads: {text}{}", String::from_utf8_lossy(&output.stderr));
+        let line = text.lines().find_map(|line| line.split_once("result ").map(|(_, line)| line)).expect(&text);
+        let fields: Vec<&str> = line.split(' ').collect();
+        let growth: u64 = fields[0].parse().unwrap();
+        println!("{what}, {threads} threads: grew by {} MiB in {}", growth / MIB, fields[2]);
+        let allowed = limit + 64 * MIB + 4 * MIB * threads.max(&1);
+        assert!(
+            growth <= allowed,
+            "{what}, {threads} threads: grew by {} MiB, {} are allowed",
+            growth / MIB,
+            allowed / MIB
+        );
+        results.push(fields[1].to_string());
+        if to.exists() {
+            std::fs::remove_dir_all(&to).unwrap();
+        }
+    }
+    results.dedup();
+    assert_eq!(results.len(), 1, "{what}: the same results on any number of threads");
+}
+
+#[test]
+fn scan_filter_derive_and_write() {
+    // 5 GiB under 256 MiB, or 128 MiB under 16.
+    check("convert", by_size(2_796_202, 349_525), by_size(80, 16), by_size(256, 16) * MIB);
+}
+
+#[test]
+fn many_small_files() {
+    check("sum", 100, by_size(10_000, 2_000), by_size(256, 32) * MIB);
+}
+
+#[test]
+fn many_keys() {
+    check("keys", by_size(2_796_202, 20_000), by_size(8, 4), by_size(256, 64) * MIB);
+}
