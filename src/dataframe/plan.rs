@@ -8,9 +8,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::kernels::number::{Sample, Size};
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Aggregate, Expr, aggregate_column, split_aggregates};
+pub(super) use crate::external::join::Matching;
 use crate::formats::scan::TableSource;
 use crate::formats::write::{Format, IfExists};
 use crate::origin::Origin;
@@ -31,10 +33,18 @@ pub(super) enum Op {
     Aggregate(Grouping),
     /// The number of rows: one value and no table.
     CountRows,
+    /// The bytes that they take in memory: one value and no table.
+    CountBytes,
     /// So many rows, from the beginning or to the end.
     Slice { len: u64, end: bool },
     /// The first rows of an order, in that order; of equal ones those that come first.
     Top { by: Vec<SortKey>, len: u64 },
+    /// Rows of the first input with those of the second that have equal keys; the second one is held in memory.
+    Join(JoinOp),
+    /// What becomes of a row by its place in the table.
+    Number(NumberOp),
+    /// The same rows in another number of partitions.
+    Repartition,
     /// The rows of all inputs, one after another.
     Concat,
     /// The same rows; each partition in one piece.
@@ -98,6 +108,35 @@ pub(super) struct Grouping {
     pub outputs: Vec<Expr>,
     /// Whether null is a key.
     pub keep_nulls: bool,
+}
+
+/// A join. The rows of the first input, the *probe*, stream; those of the second, the *build*, are held.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct JoinOp {
+    pub matching: Matching,
+    /// Columns of the probe and of the build that are compared.
+    pub on: Vec<(String, String)>,
+    pub nulls_equal: bool,
+    pub columns: Vec<JoinColumn>,
+}
+
+/// What becomes of a row by its place in the table.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NumberOp {
+    /// The place stands in a column, the first one.
+    Index(String),
+    /// It says whether the row is picked.
+    Sample(Sample),
+}
+
+/// A column that a join gives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct JoinColumn {
+    /// Whether it is one of the build.
+    pub held: bool,
+    /// What it is called there.
+    pub from: String,
+    pub name: String,
 }
 
 /// A column to sort by.
@@ -186,6 +225,17 @@ impl Frame {
         self.bytes.iter().sum()
     }
 
+    /// The same rows in so many partitions.
+    pub fn repartitioned(&self, partitions: u32, verb: &'static str, origin: Origin) -> Frame {
+        let (schema, inputs) = (self.schema.clone(), vec![self.clone()]);
+        let scaled =
+            |bytes: &u64| (u128::from(*bytes) * u128::from(self.partitions) / u128::from(partitions.max(1))) as u64;
+        let bytes: Arc<[u64]> = self.bytes.iter().map(scaled).collect();
+        let (op, parameters, kept) = (Op::Repartition, Vec::new(), (schema.clone(), bytes.clone()));
+        let step = Step { origin, verb, op, inputs, parameters, schema, partitions, bytes };
+        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 }
+    }
+
     /// With each partition in one piece, as others read it.
     pub fn gathered(&self, verb: &'static str, origin: Origin) -> Result<Frame> {
         Frame::new(Op::Gather, &[self], verb, origin)
@@ -203,7 +253,7 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
             let each = |column: &usize| all.get(*column).map_or(0, |bytes| bytes / u64::from(partitions.max(1)));
             (schema, partitions, scan.columns.iter().map(each).collect())
         }
-        Op::Outside | Op::Gather | Op::Filter(_) => {
+        Op::Outside | Op::Gather | Op::Repartition | Op::Number(NumberOp::Sample(_)) | Op::Filter(_) => {
             let input = input()?;
             if let Op::Filter(condition) = op {
                 outside_of_agg(condition)?;
@@ -226,7 +276,7 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
             let bytes = unknown(&schema);
             (schema, 1, bytes)
         }
-        Op::CountRows | Op::Write(_) => (Arc::new(Schema::empty()), 1, Arc::new([])),
+        Op::CountRows | Op::CountBytes | Op::Write(_) => (Arc::new(Schema::empty()), 1, Arc::new([])),
         Op::Partition(_) => {
             let input = input()?;
             (input.schema.clone(), 1, input.bytes.clone())
@@ -248,7 +298,49 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
             (first.schema.clone(), partitions, bytes)
         }
         Op::Map(map) => (map.schema.clone(), input()?.partitions, unknown(&map.schema)),
+        Op::Number(NumberOp::Index(name)) => {
+            let input = input()?;
+            if input.schema.index_of(name).is_ok() {
+                let text = format!("there is a column `{name}` already: give the row numbers another name");
+                return Err(Error::new(ErrorKind::Plan, text));
+            }
+            let number = Arc::new(Field::new(name, DataType::UInt64, true));
+            let fields: Vec<_> = std::iter::once(number).chain(input.schema.fields().iter().cloned()).collect();
+            let rows = input.bytes.first().copied().unwrap_or(0);
+            (
+                Arc::new(Schema::new(fields)),
+                input.partitions,
+                std::iter::once(rows).chain(input.bytes.iter().copied()).collect(),
+            )
+        }
+        Op::Join(join) => {
+            let [probe, build] = inputs else { return Err(Error::internal("a join without two tables")) };
+            let schema = join.schema(&probe.schema, &build.schema)?;
+            let bytes = join.columns.iter().map(|column| {
+                let found = if column.held { None } else { probe.schema.index_of(&column.from).ok() };
+                found.and_then(|at| probe.bytes.get(at).copied()).unwrap_or(0)
+            });
+            let bytes = bytes.collect();
+            (schema, probe.partitions, bytes)
+        }
     })
+}
+
+impl JoinOp {
+    /// Of what it gives.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where a column is not there.
+    pub fn schema(&self, probe: &Schema, build: &Schema) -> Result<SchemaRef> {
+        let fields = self.columns.iter().map(|column| {
+            let from = if column.held { build } else { probe };
+            let field = from.field_with_name(&column.from);
+            let field =
+                field.map_err(|_| Error::internal(format!("a join gives `{}`, which is not there", column.from)))?;
+            Ok(field.clone().with_name(&*column.name).with_nullable(true))
+        });
+        Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<Field>>>()?)))
+    }
 }
 
 impl Grouping {
@@ -370,11 +462,37 @@ impl Op {
                 }
             }
             Op::CountRows => "count_rows".to_string(),
+            Op::CountBytes => "memory_usage".to_string(),
+            Op::Number(NumberOp::Index(name)) => format!("row numbers as {name}"),
+            Op::Number(NumberOp::Sample(sample)) => {
+                let size = match sample.size {
+                    Size::Rows(rows) => format!("{rows} rows"),
+                    Size::Fraction(part) => format!("{part} of the rows"),
+                    Size::Range(from, to) => format!("{from} to {to} of the rows in a random order"),
+                };
+                let replace = if sample.replace { ", with replacement" } else { "" };
+                format!("sample {size}{replace}, seed {}", sample.seed)
+            }
+            Op::Repartition => "repartition".to_string(),
             Op::Slice { len, end: false } => format!("head {len}"),
             Op::Slice { len, end: true } => format!("tail {len}"),
             Op::Top { by, len } => {
                 let key = |key: &SortKey| format!("{}{}", key.of, if key.descending { " descending" } else { "" });
                 format!("top {len} by {}", by.iter().map(key).collect::<Vec<_>>().join(", "))
+            }
+            Op::Join(join) => {
+                let how = match join.matching {
+                    Matching::Inner => "inner",
+                    Matching::Outer => "keeping all",
+                    Matching::Semi => "semi",
+                    Matching::Anti => "anti",
+                    Matching::Cross => return "merge, each row with each".to_string(),
+                };
+                let on = join.on.iter().map(|(own, held)| match own == held {
+                    true => own.clone(),
+                    false => format!("{own} = {held}"),
+                });
+                format!("merge {how} on {}", on.collect::<Vec<_>>().join(", "))
             }
             Op::Concat => "concat".to_string(),
             Op::Gather => "partitions in one piece".to_string(),

@@ -24,5 +24,6 @@ mod sharing;
 mod spill;
 mod support;
 mod table_plans;
+mod table_verbs;
 mod tables;
 mod writing;

@@ -3,6 +3,7 @@
 //! `ORACLE_CASES` says how many plans are tried, `ORACLE_SEED` with which one to begin.
 
 mod expr;
+mod merge;
 mod source;
 mod value;
 mod verbs;

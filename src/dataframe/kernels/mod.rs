@@ -1,11 +1,12 @@
 //! What is done with batches of tables: pure functions on Arrow's arrays.
 
+pub mod number;
 pub mod top;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{FilterBuilder, cast, concat_batches};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use arrow::compute::{FilterBuilder, cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -87,6 +88,27 @@ pub fn filter(batch: &RecordBatch, mask: &BooleanArray, columns: &[usize], schem
         filtered.collect::<Result<Vec<ArrayRef>, _>>().map_err(failed)?
     };
     batch_of(schema, arrays, kept)
+}
+
+/// Some rows of a batch, ascending; some perhaps several times.
+pub fn take_rows(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
+    if rows.len() == batch.num_rows() && rows.iter().enumerate().all(|(at, row)| at == *row as usize) {
+        return Ok(batch.clone());
+    }
+    take_record_batch(batch, &UInt32Array::from(rows)).map_err(failed)
+}
+
+/// A batch behind a column with the places of its rows, from `first` on.
+pub fn numbered(batch: &RecordBatch, first: u64, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let places: ArrayRef = Arc::new(UInt64Array::from_iter_values(first..first + rows as u64));
+    let mut arrays = Vec::with_capacity(schema.fields().len());
+    arrays.push(places);
+    for field in schema.fields().iter().skip(1) {
+        let array = batch.column_by_name(field.name()).cloned();
+        arrays.push(array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))?);
+    }
+    batch_of(schema, arrays, rows)
 }
 
 /// Adds a batch to those that a task keeps: small ones are put together, and what holds much more memory than it shows is

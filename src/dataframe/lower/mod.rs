@@ -5,7 +5,10 @@
 //! its own, whose pieces are lists of batches, one for each morsel.
 
 mod aggregate;
+mod join;
+mod number;
 mod pipeline;
+mod repartition;
 mod rows;
 mod write;
 
@@ -21,7 +24,7 @@ use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, Tas
 use crate::origin::Origin;
 use crate::plan::{Member, PlanOptions, Planned, Region, RegionLowering};
 use crate::store::chunk;
-use pipeline::{Pipeline, Source, Step, What};
+use pipeline::{Pipeline, Source, Starts, Step, What};
 
 /// All tables.
 pub(super) struct Tables;
@@ -61,6 +64,8 @@ impl Region for Tables {
             texts,
             pipelines,
             is_parameter,
+            builds: HashMap::new(),
+            starts: HashMap::new(),
             limit_bytes: options.limit_bytes,
         }))
     }
@@ -79,6 +84,10 @@ struct Lowering {
     pipelines: bool,
     /// Whether a node gives the value of a parameter.
     is_parameter: Vec<bool>,
+    /// The layers of the tables that joins hold.
+    builds: HashMap<usize, u32>,
+    /// Where the rows of each task begin, of nodes that go by the places of rows.
+    starts: HashMap<usize, Starts>,
     limit_bytes: u64,
 }
 
@@ -113,6 +122,18 @@ impl Planned for Lowering {
             }
         }
         for at in (0..=root).filter(|at| needed[*at]) {
+            if let Op::Join(join) = &self.plan.nodes[at].op
+                && !self.builds.contains_key(&at)
+            {
+                let built = self.build(at, join, lowering)?;
+                self.builds.insert(at, built);
+            }
+            if let Op::Number(_) = &self.plan.nodes[at].op
+                && !self.starts.contains_key(&at)
+            {
+                let starts = self.number(at, lowering)?;
+                self.starts.insert(at, starts);
+            }
             if self.made[at].is_none() && (at == root || self.is_layer(at)) {
                 self.made[at] = Some(self.make(at, lowering)?);
             }
@@ -130,11 +151,13 @@ impl Lowering {
     fn is_layer(&self, at: usize) -> bool {
         let node = &self.plan.nodes[at];
         let step = match &node.op {
-            Op::Scan(_) | Op::Filter(_) | Op::Select(_) => true,
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Number(_) => true,
             Op::Map(map) => !map.whole,
             Op::Outside
             | Op::Aggregate(_)
             | Op::CountRows
+            | Op::CountBytes
+            | Op::Repartition
             | Op::Slice { .. }
             | Op::Top { .. }
             | Op::Concat
@@ -154,11 +177,13 @@ impl Lowering {
                 let (layer, _) = lowering.outside(node.member, input)?;
                 Ok(Made::each(layer, node.partitions))
             }
-            Op::Scan(_) | Op::Filter(_) | Op::Select(_) => self.collect(at, lowering),
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Number(_) => self.collect(at, lowering),
             Op::Map(map) if map.whole => self.map_partitions(at, lowering),
             Op::Map(_) => self.collect(at, lowering),
             Op::Aggregate(grouping) => self.aggregate(at, grouping, lowering),
             Op::CountRows => self.count_rows(at, lowering),
+            Op::CountBytes => self.count_bytes(at, lowering),
+            Op::Repartition => self.repartition(at, lowering),
             Op::Slice { len, end } => self.slice(at, *len, *end, lowering),
             Op::Top { by, len } => self.top(at, by, *len, lowering),
             Op::Concat => self.concat(at, lowering),
@@ -178,7 +203,7 @@ impl Lowering {
             }
             match &self.plan.nodes[base].op {
                 Op::Scan(scan) => break Ok(scan),
-                Op::Filter(_) | Op::Select(_) | Op::Map(_) => {
+                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Number(_) => {
                     steps.push(base);
                     base = self.plan.nodes[base].inputs[0];
                 }
@@ -199,7 +224,9 @@ impl Lowering {
                 let source = source.map_err(|error| error.frame(crate::error::Role::In, node.verb, node.origin))?;
                 let bounds = partitions(&*source, node.partitions);
                 let tasks = source.morsels().len() as u32;
-                (Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None), bounds)
+                let mut pipeline = Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None);
+                pipeline.filters = !scan.predicates.is_empty();
+                (pipeline, bounds)
             }
             Err(made) => {
                 let (tasks, layer) = (made.pieces(), Some(made.layer));
@@ -218,6 +245,19 @@ impl Lowering {
             Op::Filter(condition) => What::Filter(condition.clone()),
             Op::Select(exprs) => What::Select(exprs.clone()),
             Op::Map(map) => What::Map(map.clone()),
+            Op::Join(join) => {
+                let built = self.builds.get(&at).ok_or_else(|| Error::internal("a join without its table"))?;
+                pipeline.held_layers.push(*built);
+                What::Join(join.clone(), pipeline.held_layers.len() - 1)
+            }
+            Op::Number(number) => {
+                let starts =
+                    self.starts.get(&at).ok_or_else(|| Error::internal("places of rows without a beginning"))?;
+                if let Starts::Layer(layer) = starts {
+                    pipeline.start_layers.push(*layer);
+                }
+                What::Number(number.clone(), starts.clone())
+            }
             _ => return Err(Error::internal("a step of a pipeline that is none")),
         };
         for (id, input) in node.parameters.iter().zip(&node.inputs[node.tables().len()..]) {
@@ -265,6 +305,13 @@ impl Lowering {
                     names = below.collect();
                 }
                 Op::Map(_) => return Vec::new(),
+                Op::Join(join) => {
+                    let below = names.iter().filter_map(|name| {
+                        let column = join.columns.iter().find(|column| *column.name == **name && !column.held)?;
+                        Some(column.from.as_str().into())
+                    });
+                    names = below.collect();
+                }
                 _ => {}
             }
         }

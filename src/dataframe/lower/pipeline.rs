@@ -6,10 +6,13 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
+use super::super::kernels::number::Picker;
 use super::super::kernels::{self, Batches};
-use super::super::plan::UserMap;
+use super::super::plan::{JoinOp, NumberOp, UserMap};
+use super::join::ReadyJoin;
 use crate::error::{Error, Result, Role};
 use crate::expr::{Expr, Program, Value};
+use crate::external::join::{Held, Joined};
 use crate::formats::scan::{ReadContext, Scan};
 use crate::graph::{Input, Inputs, Meta, Pattern, TaskContext};
 
@@ -42,6 +45,19 @@ pub enum What {
     Select(Vec<Expr>),
     /// A user's function of a batch.
     Map(UserMap),
+    /// Partners of its rows among those of a table that is held, by its place among those of the pipeline.
+    Join(JoinOp, usize),
+    /// What its place in the table makes of a row.
+    Number(NumberOp, Starts),
+}
+
+/// Where the rows of each task of a pipeline begin, and how many there are in all: one more than there are tasks.
+#[derive(Clone)]
+pub enum Starts {
+    /// The source knows.
+    Known(Arc<[u64]>),
+    /// A layer of one piece counts.
+    Layer(u32),
 }
 
 /// A chain of steps over a source.
@@ -56,8 +72,14 @@ pub struct Pipeline {
     pub parameters: Vec<(u64, DataType)>,
     /// The layers that give them.
     pub parameter_layers: Vec<u32>,
+    /// The layers of the tables that joins look into: the inputs of a task behind its parameters.
+    pub held_layers: Vec<u32>,
+    /// The layers that count rows: the inputs behind those.
+    pub start_layers: Vec<u32>,
     /// The layer of pieces, where they are the source.
     pub piece_layer: Option<u32>,
+    /// Whether the source leaves rows out.
+    pub filters: bool,
     /// Number of tasks.
     pub tasks: u32,
     ready: OnceLock<Vec<Ready>>,
@@ -68,6 +90,16 @@ enum Ready {
     Filter { mask: Program, columns: Vec<usize>, output: SchemaRef },
     Select { program: Program, output: SchemaRef },
     Map(UserMap),
+    Join(ReadyJoin),
+    Number(NumberOp, SchemaRef),
+}
+
+/// What a task knows beside its steps.
+struct Known<'a> {
+    ready: &'a [Ready],
+    held: Vec<&'a Held>,
+    /// By step: the place of the next row, and which ones are picked.
+    places: Vec<(usize, u64, Option<Picker>)>,
 }
 
 /// Takes the batches of a pipeline, and says whether more are wanted.
@@ -75,9 +107,20 @@ pub type Take<'a> = dyn FnMut(RecordBatch) -> Result<ControlFlow<()>> + 'a;
 
 impl Pipeline {
     pub fn new(source: Source, input: SchemaRef, meta: Meta, tasks: u32, piece_layer: Option<u32>) -> Pipeline {
-        let (steps, parameters, parameter_layers) = (Vec::new(), Vec::new(), Vec::new());
-        let ready = OnceLock::new();
-        Pipeline { source, steps, input, meta, parameters, parameter_layers, piece_layer, tasks, ready }
+        Pipeline {
+            source,
+            steps: Vec::new(),
+            input,
+            meta,
+            parameters: Vec::new(),
+            parameter_layers: Vec::new(),
+            held_layers: Vec::new(),
+            start_layers: Vec::new(),
+            piece_layer,
+            filters: false,
+            tasks,
+            ready: OnceLock::new(),
+        }
     }
 
     /// Of what it gives.
@@ -88,12 +131,16 @@ impl Pipeline {
     /// The edges of a layer of its tasks.
     pub fn inputs(&self) -> Vec<Input> {
         let piece = self.piece_layer.map(|layer| Input { layer, pattern: Pattern::OneToOne });
-        piece.into_iter().chain(self.parameter_inputs()).collect()
+        piece.into_iter().chain(self.shared_inputs()).collect()
     }
 
-    /// The edges to its parameters.
-    pub fn parameter_inputs(&self) -> impl Iterator<Item = Input> {
-        self.parameter_layers.iter().map(|layer| Input { layer: *layer, pattern: Pattern::Broadcast })
+    /// The edges to what all tasks read: parameters, tables to join with, numbers of rows.
+    pub fn shared_inputs(&self) -> impl Iterator<Item = Input> {
+        self.parameter_layers
+            .iter()
+            .chain(&self.held_layers)
+            .chain(&self.start_layers)
+            .map(|layer| Input { layer: *layer, pattern: Pattern::Broadcast })
     }
 
     /// About how many bytes the batches of the largest task take together, and one task needs beside them.
@@ -124,6 +171,15 @@ impl Pipeline {
             }
         };
         let own = |error: Error| error.frame(Role::From, self.meta.verb, self.meta.origin);
+        // By value where it is the last use: batches are dropped as they are gone through.
+        let piece = match &self.source {
+            Source::Scan(_) => Batches::new(),
+            Source::Piece => inputs.take(0)?,
+        };
+        let first = pieces + self.parameters.len();
+        let held = (0..self.held_layers.len()).map(|at| inputs.get::<Held>(first + at)).collect::<Result<Vec<_>>>()?;
+        let places = self.places(index as usize, &*inputs, first + held.len())?;
+        let mut known = Known { ready, held, places };
         match &self.source {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
@@ -131,7 +187,7 @@ impl Pipeline {
                 let read = ReadContext { check: &check, count: &count };
                 // What a later step finds is not the source's.
                 let mut later: Option<Error> = None;
-                let result = scan.read(index as usize, &read, &mut |batch| match self.push(ready, batch, take) {
+                let result = scan.read(index as usize, &read, &mut |batch| match self.push(&mut known, batch, take) {
                     Ok(flow) => Ok(flow),
                     Err(error) => {
                         later = Some(error.clone());
@@ -144,11 +200,9 @@ impl Pipeline {
                 }
             }
             Source::Piece => {
-                // By value where it is the last use: batches are dropped as they are gone through.
-                let batches: Batches = inputs.take(0)?;
-                for batch in batches {
+                for batch in piece {
                     context.check_cancelled()?;
-                    if self.push(ready, batch, take)?.is_break() {
+                    if self.push(&mut known, batch, take)?.is_break() {
                         break;
                     }
                 }
@@ -157,26 +211,89 @@ impl Pipeline {
         }
     }
 
-    /// Sends one batch through all steps.
-    fn push(&self, ready: &[Ready], mut batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
-        for (step, own) in self.steps.iter().zip(ready) {
-            let made = match own {
-                Ready::Filter { mask, columns, output } => {
-                    mask.mask(&batch).and_then(|mask| kernels::filter(&batch, &mask, columns, output))
+    /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
+    fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
+        let Known { ready, held, places } = known;
+        let mut joins: Vec<(usize, Joined<'_>)> = Vec::new();
+        let mut next = Some((0, batch));
+        loop {
+            while let Some((at, batch)) = next.take() {
+                if batch.num_rows() == 0 {
+                    continue;
                 }
-                Ready::Select { program, output } => {
-                    program.evaluate(&batch).and_then(|arrays| kernels::batch_of(output, arrays, batch.num_rows()))
-                }
-                Ready::Map(map) => kernels::conform(batch, &step.input)
-                    .and_then(|batch| (map.function)(batch))
-                    .and_then(|made| kernels::declared(made, &map.schema)),
-            };
-            batch = made.map_err(|error| error.frame(Role::In, step.meta.verb, step.meta.origin))?;
-            if batch.num_rows() == 0 {
-                return Ok(ControlFlow::Continue(()));
+                let Some((step, own)) = self.steps.get(at).zip(ready.get(at)) else {
+                    if take(batch)?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    continue;
+                };
+                let framed = |error: Error| error.frame(Role::In, step.meta.verb, step.meta.origin);
+                let made = match own {
+                    Ready::Filter { mask, columns, output } => {
+                        mask.mask(&batch).and_then(|mask| kernels::filter(&batch, &mask, columns, output))
+                    }
+                    Ready::Select { program, output } => {
+                        program.evaluate(&batch).and_then(|arrays| kernels::batch_of(output, arrays, batch.num_rows()))
+                    }
+                    Ready::Map(map) => kernels::conform(batch, &step.input)
+                        .and_then(|batch| (map.function)(batch))
+                        .and_then(|made| kernels::declared(made, &map.schema)),
+                    Ready::Number(number, output) => {
+                        let place = places.iter_mut().find(|(of, ..)| *of == at);
+                        let (_, next, picker) = place.ok_or_else(|| Error::internal("a row without a place"))?;
+                        let first = *next;
+                        *next += batch.num_rows() as u64;
+                        match (number, picker) {
+                            (NumberOp::Sample(_), Some(picker)) => {
+                                kernels::take_rows(&batch, picker.pick(first, batch.num_rows()))
+                            }
+                            _ => kernels::numbered(&batch, first, output),
+                        }
+                    }
+                    Ready::Join(join) => {
+                        joins.push((at, join.begin(held, batch).map_err(framed)?));
+                        continue;
+                    }
+                };
+                next = Some((at + 1, made.map_err(framed)?));
+            }
+            let Some((at, joined)) = joins.last_mut() else { return Ok(ControlFlow::Continue(())) };
+            let (at, step) = (*at, &self.steps[*at]);
+            let made = joined.next().and_then(|pairs| match (pairs, ready.get(at)) {
+                (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
+                _ => Ok(None),
+            });
+            match made.map_err(|error| error.frame(Role::In, step.meta.verb, step.meta.origin))? {
+                Some(batch) => next = Some((at + 1, batch)),
+                None => drop(joins.pop()),
             }
         }
-        if batch.num_rows() == 0 { Ok(ControlFlow::Continue(())) } else { take(batch) }
+    }
+
+    /// The places of the first rows of a task, for the steps that go by them.
+    fn places(&self, task: usize, inputs: &Inputs<'_>, first: usize) -> Result<Vec<(usize, u64, Option<Picker>)>> {
+        let mut places = Vec::new();
+        let mut next = first;
+        for (at, step) in self.steps.iter().enumerate() {
+            let What::Number(number, starts) = &step.what else { continue };
+            let starts: &[u64] = match starts {
+                Starts::Known(starts) => starts,
+                Starts::Layer(_) => {
+                    next += 1;
+                    inputs.get::<Vec<u64>>(next - 1)?
+                }
+            };
+            let (Some(start), Some(total)) = (starts.get(task), starts.last()) else {
+                return Err(Error::internal("a task without the place of its first row"));
+            };
+            let picker = match number {
+                NumberOp::Index(_) => None,
+                NumberOp::Sample(sample) => Some(Picker::new(sample, *total)),
+            };
+            let picker = picker.transpose().map_err(|error| error.frame(Role::In, step.meta.verb, step.meta.origin))?;
+            places.push((at, *start, picker));
+        }
+        Ok(places)
     }
 
     /// Makes the expressions ready, with the values of the parameters.
@@ -202,6 +319,8 @@ impl Pipeline {
                     Ready::Select { program: Program::new(&exprs, &step.input)?, output: step.output.clone() }
                 }
                 What::Map(map) => Ready::Map(map.clone()),
+                What::Number(number, _) => Ready::Number(number.clone(), step.output.clone()),
+                What::Join(join, held) => Ready::Join(ReadyJoin::new(join, *held, step)?),
             });
         }
         Ok(ready)

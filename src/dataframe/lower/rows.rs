@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 
 use super::super::kernels::top::Top;
@@ -38,20 +38,41 @@ impl Lowering {
                 lowering.gated(member, |draft| draft.regular(layer_meta, 1, Vec::new(), known))?;
             return Ok(Made::each(layer.layer(), 1));
         }
+        self.summed(at, |batch| Ok(batch.num_rows() as u64), lowering)
+    }
+
+    /// The bytes that rows take in memory, summed.
+    pub(super) fn count_bytes(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
+        let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+        let schema = self.plan.nodes[self.plan.nodes[at].inputs[0]].schema.clone();
+        let of = move |batch: RecordBatch| -> Result<u64> {
+            Ok(kernels::conform(batch, &schema)?.columns().iter().map(bytes).sum())
+        };
+        self.summed(at, of, lowering)
+    }
+
+    /// The sum of a number of each batch.
+    fn summed(
+        &self,
+        at: usize,
+        of: impl Fn(RecordBatch) -> Result<u64> + Send + Sync + 'static,
+        lowering: &mut RegionLowering<'_, '_>,
+    ) -> Result<Made> {
+        let node = &self.plan.nodes[at];
+        let layer_meta = meta(node, node.verb);
         let (pipeline, _) = self.front(at, lowering)?;
         let (tasks, inputs, (_, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
         let count = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let mut rows = 0;
+            let mut sum = 0;
             pipeline.run(context, index, inputs, &mut |batch| {
-                rows += batch.num_rows() as u64;
+                sum += of(batch)?;
                 Ok(ControlFlow::Continue(()))
             })?;
-            Ok(rows)
+            Ok(sum)
         });
         let total = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
             (0..inputs.len()).map(|at| inputs.get::<u64>(at).copied()).sum::<Result<u64>>()
         });
-        let total = total.key("count_rows total".to_string());
         let member = node.member;
         lowering.gated(member, |draft| {
             let counts: LayerRef<u64> = draft.regular(layer_meta.clone(), tasks, inputs, count.need(need))?;
@@ -79,7 +100,7 @@ impl Lowering {
             if let Some(layer) = pipeline.piece_layer {
                 inputs.push(Input { layer, pattern: Pattern::Slice { start: first, step: 1 } });
             }
-            inputs.extend(pipeline.parameter_inputs());
+            inputs.extend(pipeline.shared_inputs());
             inputs.extend(before.map(|before| before.read(Pattern::Broadcast)));
             let (own, waits) = (pipeline.clone(), before.is_some());
             let take = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {

@@ -174,8 +174,12 @@ impl Plan {
                 Op::Scan(_)
                 | Op::Outside
                 | Op::CountRows
+                | Op::CountBytes
+                | Op::Number(_)
+                | Op::Repartition
                 | Op::Slice { .. }
                 | Op::Concat
+                | Op::Join(_)
                 | Op::Gather
                 | Op::Partition(_)
                 | Op::Map(_)

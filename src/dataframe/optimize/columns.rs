@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::plan::{Op, project, schema_of};
+use super::super::plan::{NumberOp, Op, project, schema_of};
 use super::arena::Plan;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
@@ -58,7 +58,13 @@ fn wanted(plan: &Plan, at: usize, slot: usize, used: &Used) -> Result<Used> {
             names.into_iter().try_for_each(|name| add(name))?;
             of(&mut std::iter::once(condition), &mut add)?;
         }
-        Op::Slice { .. } | Op::Concat => names.into_iter().try_for_each(|name| add(name))?,
+        Op::Number(NumberOp::Index(own)) => {
+            names.into_iter().filter(|name| *name != own).try_for_each(|name| add(name))?;
+        }
+        Op::Slice { .. } | Op::Concat | Op::Repartition | Op::Number(NumberOp::Sample(_)) => {
+            names.into_iter().try_for_each(|name| add(name))?;
+        }
+        Op::CountBytes => return Ok(all()),
         Op::Top { by, .. } => {
             names.into_iter().try_for_each(|name| add(name))?;
             of(&mut by.iter().map(|key| &key.of), &mut add)?;
@@ -67,6 +73,12 @@ fn wanted(plan: &Plan, at: usize, slot: usize, used: &Used) -> Result<Used> {
         Op::Aggregate(grouping) => {
             let args = grouping.aggregates.iter().flat_map(|of| of.args.iter().chain(&of.filter));
             of(&mut grouping.keys.iter().chain(args), &mut add)?;
+        }
+        Op::Join(join) => {
+            let held = slot == 1;
+            let given = used.iter().map(|column| &join.columns[*column]).filter(|column| column.held == held);
+            given.into_iter().try_for_each(|column| add(&column.from))?;
+            join.on.iter().try_for_each(|(own, other)| add(if held { other } else { own }))?;
         }
         Op::Gather | Op::Partition(_) | Op::Map(_) | Op::Write(_) => return Ok(all()),
     }
@@ -87,7 +99,17 @@ fn narrow(plan: &mut Plan, at: usize, used: &Used) -> Result<()> {
             *exprs = columns.iter().map(|column| exprs[*column].clone()).collect();
             node.schema = schema_of(exprs, &input)?;
         }
-        (Op::Filter(_) | Op::Slice { .. } | Op::Top { .. } | Op::Concat, Some(_)) => {
+        (Op::Join(join), Some(_)) => {
+            join.columns = columns.iter().map(|column| join.columns[*column].clone()).collect();
+            node.schema = project(&node.schema, &columns);
+        }
+        // Where nobody reads the numbers they are still given: they are the first column.
+        (Op::Number(NumberOp::Index(_)), Some(_)) => {
+            let with_first: Vec<usize> = std::iter::once(0).chain(columns.into_iter().filter(|at| *at > 0)).collect();
+            node.schema = project(&node.schema, &with_first);
+        }
+        (Op::Number(NumberOp::Sample(_)) | Op::Repartition, Some(_))
+        | (Op::Filter(_) | Op::Slice { .. } | Op::Top { .. } | Op::Concat, Some(_)) => {
             node.schema = project(&node.schema, &columns);
         }
         _ => {}

@@ -1,6 +1,6 @@
 //! A `head` goes below what keeps rows as they are, so that no more is computed than is taken.
 
-use super::super::plan::Op;
+use super::super::plan::{NumberOp, Op};
 use super::arena::Plan;
 use crate::error::Result;
 
@@ -14,7 +14,8 @@ pub(super) fn run(plan: &mut Plan) -> Result<()> {
                 break;
             }
             match &plan.nodes[below].op {
-                Op::Select(_) => {
+                // A number is that of a row from the beginning.
+                of @ (Op::Select(_) | Op::Number(NumberOp::Index(_))) if !end || matches!(of, Op::Select(_)) => {
                     // The nodes change places: the lower one takes rows of what the upper one then computes on.
                     let input = plan.nodes[below].inputs[0];
                     let schema = plan.nodes[input].schema.clone();

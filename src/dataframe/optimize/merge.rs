@@ -96,6 +96,9 @@ fn key(node: &Node) -> Option<String> {
             // The label names no outputs.
             format!("{} {} {}", node.op.label(), texts(&grouping.outputs), grouping.keep_nulls)
         }
+        Op::Repartition => format!("repartition {}", node.partitions),
+        // The label does not name all columns.
+        Op::Join(join) => format!("{join:?}"),
         op => op.label(),
     };
     Some(format!("{op} of {:?} with {:?} at {:?}", node.inputs, node.parameters, node.gate))

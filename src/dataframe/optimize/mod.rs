@@ -14,6 +14,7 @@ mod simplify;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) use arena::{Node, Plan};
+pub(super) use rescan::reads_again;
 
 /// A rewriting of plans.
 struct Pass {

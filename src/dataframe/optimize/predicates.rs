@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::super::plan::Op;
+use super::super::plan::{JoinOp, Matching, Op};
 use super::arena::Plan;
 use crate::error::Result;
-use crate::expr::Expr;
+use crate::expr::{Expr, col};
 
 /// Filters that one filter passes by at most: a long chain of filters that all stay where they are is looked through only
 /// so far for each.
@@ -78,6 +78,20 @@ impl Sinking {
                     }
                     condition.substitute(&|column| keys.get(column).map(|key| key.unnamed().clone()))
                 }
+                (Op::Join(join), _) => {
+                    let Some((side, condition)) = below_join(join, &condition) else { return };
+                    let input = self.find(plan.nodes[below].inputs[side]);
+                    let schema = plan.nodes[input].schema.clone();
+                    let filter = plan.nodes[at].beside(Op::Filter(condition), vec![input], schema);
+                    plan.nodes.push(filter);
+                    self.readers.push(1);
+                    let filter = plan.nodes.len() - 1;
+                    plan.nodes[below].inputs[side] = filter;
+                    self.gone.insert(at, below);
+                    self.readers[below] = self.readers[at];
+                    self.open.push_back(filter);
+                    return;
+                }
                 (Op::Concat, _) => {
                     self.filter_each(plan, at, below, &condition);
                     return;
@@ -121,6 +135,23 @@ impl Sinking {
         }
         at
     }
+}
+
+/// A condition on rows of a join as one on rows of one of its tables, and which one that is.
+fn below_join(join: &JoinOp, condition: &Expr) -> Option<(usize, Expr)> {
+    let given = |name: &str| join.columns.iter().find(|column| column.name == *name);
+    let columns = condition.columns();
+    let of = |held: bool| columns.iter().all(|name| given(name).is_some_and(|column| column.held == held));
+    let side = if of(false) {
+        0
+    } else if of(true) && matches!(join.matching, Matching::Inner | Matching::Cross) {
+        // Of other joins rows of the first table come out that have no partner, or have it only to be told apart.
+        1
+    } else {
+        return None;
+    };
+    let renamed = condition.substitute(&|name| given(name).map(|column| col(&column.from)));
+    Some((side, renamed.unnamed().clone()))
 }
 
 fn has_parameter(expr: &Expr) -> bool {

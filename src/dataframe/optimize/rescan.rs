@@ -50,7 +50,7 @@ fn below_parameters(plan: &Plan, at: usize) -> HashSet<usize> {
 }
 
 /// Whether it is cheaper to read the source of a node again than to hold its rows.
-fn reads_again(plan: &Plan, mut at: usize) -> bool {
+pub(in crate::dataframe) fn reads_again(plan: &Plan, mut at: usize) -> bool {
     while is_step(&plan.nodes[at].op) && plan.nodes[at].parameters.is_empty() {
         at = plan.nodes[at].inputs[0];
     }

@@ -49,6 +49,15 @@ impl BytesTable {
         number
     }
 
+    /// The number of a value, if it has one.
+    #[inline]
+    pub fn find(&self, value: &[u8]) -> Option<u32> {
+        let hash = self.hash(value);
+        let tag = (hash >> 32) as u32;
+        let known = |(other, number): &(u32, u32)| *other == tag && slice(&self.arena, &self.ends, *number) == value;
+        self.table.find(hash, known).map(|(_, number)| *number)
+    }
+
     /// A number that no value has.
     pub fn push_unfindable(&mut self) {
         self.ends.push(self.arena.len());

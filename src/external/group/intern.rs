@@ -24,31 +24,31 @@ const MOST_DENSE: u64 = 1 << 18;
 
 /// Numbers for the distinct values of one column.
 pub struct Interner {
-    data_type: DataType,
-    kind: Kind,
+    pub(super) data_type: DataType,
+    pub(super) kind: Kind,
     /// The number of null, where null is a value and was seen.
-    null: Option<u32>,
+    pub(super) null: Option<u32>,
     keep_nulls: bool,
     len: u32,
     /// The last dictionary, and the numbers of its values as far as they were seen.
     dictionary: Option<(ArrayRef, Vec<u32>)>,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Words(Words),
     Bytes(BytesTable),
     Rows { converter: RowConverter, table: BytesTable },
 }
 
 /// Values of up to eight bytes as words.
-struct Words {
+pub(super) struct Words {
     /// By number; of null anything.
     values: Vec<i64>,
     /// From `value - low` to number.
-    dense: Vec<u32>,
-    low: i64,
+    pub(super) dense: Vec<u32>,
+    pub(super) low: i64,
     /// In place of `dense`, once values lie too far apart.
-    hashed: Option<HashTable<(i64, u32)>>,
+    pub(super) hashed: Option<HashTable<(i64, u32)>>,
 }
 
 impl Interner {
@@ -380,7 +380,7 @@ fn float_word(value: f64) -> i64 {
 }
 
 /// The values of an array as words; where they are integers of 64 bits without a copy.
-fn to_words(array: &ArrayRef) -> Result<arrow::buffer::ScalarBuffer<i64>> {
+pub(super) fn to_words(array: &ArrayRef) -> Result<arrow::buffer::ScalarBuffer<i64>> {
     fn widen<T: ArrowPrimitiveType>(array: &dyn Array, word: impl Fn(T::Native) -> i64) -> Vec<i64> {
         array.as_primitive::<T>().values().iter().map(|value| word(*value)).collect()
     }

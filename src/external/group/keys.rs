@@ -13,23 +13,23 @@ use crate::error::Result;
 /// Each column numbers its distinct values; then the numbers are put together column by column: pairs of numbers get
 /// numbers, through a dense table while there are few, else through a hash table.
 pub struct KeyTable {
-    columns: Vec<Interner>,
+    pub(super) columns: Vec<Interner>,
     /// One less than there are columns.
-    pairs: Vec<Pairs>,
+    pub(super) pairs: Vec<Pairs>,
     /// Numbers of the rows of a batch, kept for their memory.
     scratch: Vec<u32>,
 }
 
 /// Numbers for pairs of numbers.
 #[derive(Default)]
-struct Pairs {
+pub(super) struct Pairs {
     /// By number.
     pairs: Vec<(u32, u32)>,
     /// At `left << shift | right`.
-    dense: Vec<u32>,
-    shift: u32,
+    pub(super) dense: Vec<u32>,
+    pub(super) shift: u32,
     /// In place of `dense`, once there are too many.
-    hashed: Option<HashTable<(u64, u32)>>,
+    pub(super) hashed: Option<HashTable<(u64, u32)>>,
 }
 
 /// More entries than this are never held in a dense table.

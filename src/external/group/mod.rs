@@ -9,6 +9,7 @@
 mod bytes;
 mod distinct;
 mod extremes;
+mod find;
 mod finish;
 mod intern;
 mod keys;
@@ -23,6 +24,7 @@ use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
+pub use keys::KeyTable;
 pub use state::AggregateCall;
 pub use table::GroupTables;
 

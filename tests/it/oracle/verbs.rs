@@ -6,6 +6,7 @@ use chunkwise::prelude::*;
 
 use super::Pick;
 use super::expr::{self, E, Overflow};
+use super::merge::Merge;
 use super::value::{Column, Rows, T, V, order};
 
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ pub enum Verb {
     DropNulls(Vec<String>),
     Drop(String),
     Rename(String, String),
+    /// With some of its own rows and columns.
+    Merge(Merge),
+    /// Cut anew: rows stay as they are.
+    Repartition(usize),
 }
 
 /// An aggregate, of the rows for which a condition is true.
@@ -283,7 +288,12 @@ impl Verb {
             1 => expr::text_of(pick, columns, depth),
             _ => expr::number(pick, columns, depth),
         };
-        Some(match pick.below(20) {
+        Some(match pick.below(23) {
+            20 | 21 => {
+                let (keys, others) = (names(pick, 2), names(pick, 2));
+                Verb::Merge(Merge::pick(pick, input, keys, others)?)
+            }
+            22 => Verb::Repartition(1 + pick.below(9)),
             0..=3 => Verb::Filter(expr::condition(pick, columns, 2)?),
             4 => Verb::FilterByAggregate(dyadic(pick)?, pick.chance(50)),
             5 | 6 => {
@@ -381,6 +391,8 @@ impl Verb {
             Verb::DropNulls(names) => df.drop_nulls(names),
             Verb::Drop(name) => df.drop([name]),
             Verb::Rename(from, to) => df.rename([(from, to)]),
+            Verb::Merge(merge) => merge.tell(df),
+            Verb::Repartition(count) => df.repartition(*count),
         }
     }
 
@@ -525,6 +537,8 @@ impl Verb {
                 out.columns[input.place(from)].name = to.clone();
                 out
             }
+            Verb::Merge(merge) => merge.run(input)?,
+            Verb::Repartition(_) => input.clone(),
         })
     }
 }

@@ -1,0 +1,178 @@
+//! Verbs that join tables and cut them anew, in every way they can be run.
+
+use arrow::array::AsArray as _;
+use arrow::datatypes::{Int64Type, UInt64Type};
+use chunkwise::prelude::*;
+
+use crate::support::{AMPLE, EVERYWHERE, noise};
+
+/// A table in memory, and the same read from files of text, of several partitions.
+fn tables(dir: &std::path::Path, rows: i64) -> Vec<DataFrame> {
+    let (keys, values): (Vec<i64>, Vec<i64>) = (0..rows).map(|at| ((noise(at as u64) % 50) as i64, at)).unzip();
+    let df = dataframe::from_columns([("k", keys), ("v", values)]);
+    let memory = df.compute().unwrap().to_dataframe(7);
+    memory.to_csv(dir.join("csv")).write().unwrap();
+    let pattern = format!("{}/csv/*.csv", dir.display());
+    let text = dataframe::read_csv(&pattern).open().unwrap();
+    vec![df, memory, text]
+}
+
+fn column(table: &Table, name: &str) -> Vec<i64> {
+    table.column::<Int64Type>(name).unwrap().values().to_vec()
+}
+
+#[test]
+fn sampled_rows_are_the_same_however_a_table_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let tables = tables(dir.path(), 5000);
+    for (sample, count) in [
+        (Sample::frac(0.1).seed(3), 500),
+        (Sample::rows(77).seed(3), 77),
+        (Sample::rows(9000).replace().seed(3), 9000),
+        (Sample::rows(0).seed(3), 0),
+    ] {
+        let mut known: Option<Vec<i64>> = None;
+        for df in &tables {
+            let df = df.filter(col("v").ge(0)).sample(sample);
+            for on in EVERYWHERE {
+                let (runtime, _) = on.runtime(AMPLE);
+                let rows = column(&df.compute_on(&runtime).unwrap(), "v");
+                assert_eq!(rows.len(), count);
+                assert!(rows.is_sorted());
+                assert_eq!(*known.get_or_insert_with(|| rows.clone()), rows);
+            }
+        }
+    }
+    for df in &tables {
+        let parts = df.random_split([2.0, 1.0, 2.0], 9);
+        let mut rows: Vec<i64> = Vec::new();
+        for (part, count) in parts.iter().zip([2000, 1000, 2000]) {
+            let own = column(&part.compute().unwrap(), "v");
+            assert_eq!(own.len(), count);
+            rows.extend(own);
+        }
+        rows.sort_unstable();
+        assert!(rows.into_iter().eq(0..5000));
+    }
+}
+
+#[test]
+fn rows_are_numbered_through_all_partitions() {
+    let dir = tempfile::tempdir().unwrap();
+    for df in tables(dir.path(), 5000) {
+        for flag in [true, false] {
+            for on in EVERYWHERE {
+                let (_, disk) = on.runtime(AMPLE);
+                let builder = on.set(Runtime::builder().memory_limit(AMPLE)).spill_dir("/spill").disk(disk);
+                let builder = ["pipeline", "limits", "predicates", "columns"]
+                    .iter()
+                    .fold(builder, |builder, pass| builder.set(&format!("optimize.{pass}"), flag));
+                let runtime = builder.build().unwrap();
+                let kept = df.filter((col("v") % 3).eq(1)).with_row_index("row");
+                let table = kept.compute_on(&runtime).unwrap();
+                let rows = table.array("row").unwrap();
+                assert!(rows.as_primitive::<UInt64Type>().values().iter().copied().eq(0..1667));
+                assert!(column(&table, "v").into_iter().eq((0..1667).map(|row| 3 * row + 1)));
+                let some = kept.filter(col("row").ge(1660)).head(3).compute_on(&runtime).unwrap();
+                assert_eq!(column(&some, "v"), [4981, 4984, 4987]);
+                let first = kept.select(["row"]).head(2).compute_on(&runtime).unwrap();
+                assert_eq!(first.to_string(), "row\n---\n  0\n  1\n");
+                assert_eq!(kept.select(["k"]).count_rows().compute_on(&runtime).unwrap(), 1667);
+            }
+        }
+    }
+}
+
+#[test]
+fn partitions_are_cut_and_put_together_at_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    for df in tables(dir.path(), 1000) {
+        let old = df.npartitions().unwrap();
+        for count in [1, 2, 3, 7, 10, 14, 21, 64, 1500] {
+            let cut = df.repartition(count);
+            assert_eq!(cut.npartitions().unwrap(), count);
+            for on in EVERYWHERE {
+                let (runtime, _) = on.runtime(AMPLE);
+                let (rows, parts) = runtime
+                    .run(|| compute((&cut, cut.partitions())))
+                    .unwrap_or_else(|error| panic!("{old} to {count}: {error}"));
+                let sizes: Vec<usize> = parts.iter().map(Table::num_rows).collect();
+                assert!(column(&rows, "v").into_iter().eq(0..1000), "{old} to {count}");
+                assert_eq!(sizes.len(), count);
+                let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+                // Fractions of partitions whose rows differ by one, rounded.
+                assert!(most - least <= 1 + 1000usize.div_ceil(count).div_ceil(5).max(2), "{old} to {count}: {sizes:?}");
+            }
+        }
+        let by_bytes = df.repartition_bytes(4000).unwrap();
+        assert_eq!(by_bytes.npartitions().unwrap(), 4, "16 bytes each for 1000 rows");
+        assert!(column(&by_bytes.compute().unwrap(), "v").into_iter().eq(0..1000));
+        let files = dir.path().join("parts");
+        let written = df.repartition(5).to_csv(&files).if_exists(dataframe::IfExists::Replace).write().unwrap();
+        assert_eq!(written.files.len(), 5);
+    }
+    let empty = dataframe::from_columns([("x", Vec::<i64>::new())]);
+    assert_eq!(empty.repartition(4).compute().unwrap().num_rows(), 0);
+    assert_eq!(empty.repartition_bytes("1MB").unwrap().npartitions().unwrap(), 1);
+}
+
+#[test]
+fn wrong_calls_are_told() {
+    let df = dataframe::from_columns([("a", vec![1i64, 2]), ("b", vec![3, 4])]);
+    let text = dataframe::from_columns([("a", vec!["x"])]);
+    let says = |df: DataFrame, part: &str| {
+        let error = df.compute().unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("table_verbs.rs"), "{error}");
+    };
+    says(df.merge(&df, On::keys(["c"]), How::Inner), "in the left table: column `c` not found");
+    says(df.merge(&df.select(["b"]), On::keys(["a"]), How::Inner), "in the right table: column `a` not found");
+    says(df.merge(&text, On::keys(["a"]), How::Inner), "`a` is a Int64 in the left table and `a` a Utf8 in the right");
+    says(df.merge(&df, On::keys::<String>([]), How::Inner), "cross_join");
+    says(df.merge(&df, On::keys(["a"]).suffixes("", ""), How::Left), "two columns would be called `b`");
+    says(df.merge(&df.filter(col("z").gt(1)), On::keys(["a"]), How::Left), "column `z` not found");
+    says(df.repartition(0), "cannot have 0 partitions");
+    says(df.sample(Sample::frac(1.5)), "1.5 is no part of a table: more than all rows can be drawn with replace()");
+    says(df.sample(Sample::frac(f64::NAN)), "NaN is no part of a table");
+    says(df.sample(Sample::rows(3)), "3 rows are to be picked of a table of 2");
+    says(df.with_row_index("a"), "there is a column `a` already");
+    says(df.random_split([1.0, -1.0], 0)[0].clone(), "are no weights");
+    let error = df.repartition_bytes("many").unwrap_err();
+    assert!(error.to_string().contains("repartition_bytes at"), "{error}");
+}
+
+#[test]
+fn a_table_that_is_held_fits_or_is_refused() {
+    let rows = 200_000i64;
+    let big = dataframe::from_columns([("k", (0..rows).collect::<Vec<_>>()), ("v", (0..rows).collect())]);
+    let big = big.compute().unwrap().to_dataframe(9);
+    let small = dataframe::from_columns([("k", vec![5i64, 7])]);
+    for on in EVERYWHERE {
+        // The large table may stream past the small one, and not the other way round.
+        let (runtime, _) = on.runtime(4 << 20);
+        let found = big.merge(&small, On::keys(["k"]), How::Inner).compute_on(&runtime).unwrap();
+        assert_eq!(column(&found, "v"), [5, 7]);
+        let error = small.merge(&big, On::keys(["k"]), How::Inner).compute_on(&runtime).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        let text = error.to_string();
+        assert!(text.contains("`merge`") && text.contains("raise memory_limit") && text.contains("in merge at"), "{text}");
+        crate::support::assert_nothing_held(&runtime, "after a refusal");
+        let (roomy, _) = on.runtime(64 << 20);
+        assert_eq!(small.merge(&big, On::keys(["k"]), How::Inner).compute_on(&roomy).unwrap().num_rows(), 2);
+        crate::support::assert_nothing_held(&roomy, "after a merge");
+    }
+}
+
+#[test]
+fn many_merges_on_top_of_each_other() {
+    let lookup = dataframe::from_columns([("k", vec![1i64, 2, 3]), ("w", vec![10, 20, 30])]);
+    let mut df = dataframe::from_columns([("k", vec![3i64, 1])]);
+    let mut right = lookup.clone();
+    for at in 0..300 {
+        df = df.merge(&lookup.rename([("w", format!("w{at}"))]), On::keys(["k"]), How::Left);
+        right = lookup.merge(&right.select(["k"]), On::keys(["k"]), How::Semi);
+    }
+    let table = df.compute().unwrap();
+    assert_eq!((table.num_rows(), table.schema().fields().len()), (2, 301));
+    assert_eq!(column(&table, "w299"), [30, 10]);
+    assert_eq!(column(&right.compute().unwrap(), "w"), [10, 20, 30]);
+}
