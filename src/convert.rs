@@ -1,7 +1,9 @@
 //! From one collection to another: the only file that names two of them.
 //!
 //! A column becomes an [`Array`] or a [`Bag`], partition by partition; everything becomes a [`Delayed`], and is an input
-//! of `delayed_with` as it is.
+//! of `delayed_with` as it is. [`rows`] has what goes through serde.
+
+mod rows;
 
 use std::any::Any;
 use std::sync::Arc;

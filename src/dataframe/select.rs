@@ -60,6 +60,24 @@ impl DataFrame {
         self.derive("filter", origin, |frame| filtered(frame, condition, "filter", origin))
     }
 
+    /// The rows for which a condition is true that is said as a text, in the words of SQL: see
+    /// [`parse`](crate::expr::parse). Needs the feature `query`.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("a", vec![1, 2, 3]), ("b", vec![3, 3, 9])]);
+    /// assert_eq!(df.query("a between 2 and 5 and b > 3 * a").count_rows().compute()?, 0);
+    /// assert_eq!(df.query("a > mean(a) or b = 3").compute()?.to_string(), "a  b\n-  -\n1  3\n2  3\n3  9\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[cfg(feature = "query")]
+    #[track_caller]
+    pub fn query(&self, condition: &str) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("query", origin, |frame| filtered(frame, crate::expr::parse(condition)?, "query", origin))
+    }
+
     /// Columns by name, or computed ones. If all of them are aggregates of the whole table, it is one row.
     ///
     /// ```

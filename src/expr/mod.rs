@@ -25,6 +25,8 @@ mod kernels;
 mod names;
 mod operators;
 mod program;
+#[cfg(feature = "query")]
+mod query;
 mod rewrite;
 mod selector;
 mod simplify;
@@ -52,6 +54,8 @@ pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
 pub use kernels::time::{TimeExpr, TimeFlag, TimeFunction, TimePart};
 pub use names::unknown_column;
 pub use program::Program;
+#[cfg(feature = "query")]
+pub use query::{FUNCTIONS, parse};
 pub use rewrite::{SplitAggregates, aggregate_column, split_aggregates};
 pub use selector::{
     Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,

@@ -10,7 +10,7 @@ fn plans<C: Compute>(pass: &str, what: &C) -> (String, String) {
     let settings = PASSES.map(|known| (format!("optimize.{known}"), (pass == known || pass == "all").to_string()));
     let text = config::with(settings, || what.explain()).unwrap();
     let (before, rest) = text.split_once("tables, optimized:\n").unwrap();
-    let (after, _) = rest.split_once("lowered:").unwrap();
+    let (after, _) = rest.split_once("tables, as they run:").unwrap();
     (before.trim_start_matches("tables:\n").to_string(), after.to_string())
 }
 
@@ -167,5 +167,72 @@ fn all_together() {
         &t.rename([("a", "k")]).filter(col("k").gt(1)).select(["c"]).head(1),
         "head 1\n  select c\n    filter k > 1\n      select a as k, b, c\n        3 rows in memory\n",
         "select c\n  head 1\n    3 rows in memory, 1 of 3 columns: c, where a > 1\n",
+    );
+}
+
+/// What is said of each operation's memory.
+#[test]
+fn as_they_run() {
+    let t = table();
+    let says = |what: &dyn Fn() -> Result<String>, wanted: &str| {
+        let text = what().unwrap();
+        let (_, rest) = text.split_once("tables, as they run:\n").unwrap();
+        let (found, _) = rest.split_once("lowered:").unwrap();
+        assert_eq!(found, wanted, "\n{found}");
+    };
+    let lookup = table().select(["a", "c"]);
+    let joined = t.filter(col("b").gt(4)).merge(&lookup, On::keys(["a"]), How::Left);
+    says(
+        &|| joined.group_by(["b"]).agg([col("c_y").sum()]).explain(),
+        "group_by b agg sum(c_y)  [holds a row of each group for each thread]\n  \
+           merge keeping all on a  [streams the first table, holds the second, at most about 48 B]\n    \
+             3 rows in memory, 2 of 3 columns: a, b, where b > 4  [streams; 1 task of at most 48 B]\n    \
+             select a, c  [streams]\n      \
+               3 rows in memory, 2 of 3 columns: a, c  [streams; 1 task of at most 48 B]\n",
+    );
+    says(
+        &|| t.filter(col("b").gt(4)).with_row_index("row").head(2).explain(),
+        "row numbers as row  [streams; the source knows the numbers of its rows]\n  \
+           head 2  [holds at most 2 rows, in pieces that spill]\n    \
+             3 rows in memory, where b > 4  [streams; 1 task of at most 72 B]\n",
+    );
+    says(
+        &|| t.filter(col("b").gt(4)).sample(Sample::frac(0.5).seed(1)).nlargest(2, ["a"]).explain(),
+        "top 2 by a descending  [holds twice 2 rows for each thread]\n  \
+           sample 0.5 of the rows, seed 1  [streams; rows are counted first, and read twice]\n    \
+             3 rows in memory, where b > 4  [streams; 1 task of at most 72 B]\n",
+    );
+    says(
+        &|| t.repartition(2).map_partitions(t.schema()?, Ok).explain(),
+        "map partitions  [holds a partition, at most about 36 B, twice]\n  \
+           partitions in one piece  [holds a partition, at most about 36 B, which spills]\n    \
+             repartition  [in pieces that spill]\n      \
+               3 rows in memory  [streams; 1 task of at most 72 B]\n",
+    );
+}
+
+/// Filters and columns go through joins, samples stay where they are.
+#[test]
+fn through_joins() {
+    let t = table();
+    let joined = |how| t.merge(&table().select(["a", "c"]), On::keys(["a"]), how);
+    let condition = col("b").gt(4) & col("c_y").lt(9);
+    check(
+        "all",
+        &joined(How::Inner).filter(condition.clone()).select(["b"]),
+        "select b\n  filter (b > 4) & (c_y < 9)\n    merge inner on a\n      3 rows in memory\n      select a, c\n        3 rows in memory\n",
+        "select b\n  merge inner on a\n    3 rows in memory, 2 of 3 columns: a, b, where b > 4\n    select a\n      3 rows in memory, 1 of 3 columns: a, where c < 9\n",
+    );
+    check(
+        "all",
+        &joined(How::Left).filter(condition).select(["b"]),
+        "select b\n  filter (b > 4) & (c_y < 9)\n    merge keeping all on a\n      3 rows in memory\n      select a, c\n        3 rows in memory\n",
+        "select b\n  filter c_y < 9\n    merge keeping all on a\n      3 rows in memory, 2 of 3 columns: a, b, where b > 4\n      select a, c\n        3 rows in memory, 2 of 3 columns: a, c\n",
+    );
+    check(
+        "all",
+        &t.sample(Sample::rows(2).seed(1)).filter(col("a").gt(1)).select(["b"]),
+        "select b\n  filter a > 1\n    sample 2 rows, seed 1\n      3 rows in memory\n",
+        "select b\n  filter a > 1\n    sample 2 rows, seed 1\n      3 rows in memory, 2 of 3 columns: a, b\n",
     );
 }

@@ -101,7 +101,10 @@ fn partitions_are_cut_and_put_together_at_rows() {
                 assert_eq!(sizes.len(), count);
                 let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
                 // Fractions of partitions whose rows differ by one, rounded.
-                assert!(most - least <= 1 + 1000usize.div_ceil(count).div_ceil(5).max(2), "{old} to {count}: {sizes:?}");
+                assert!(
+                    most - least <= 1 + 1000usize.div_ceil(count).div_ceil(5).max(2),
+                    "{old} to {count}: {sizes:?}"
+                );
             }
         }
         let by_bytes = df.repartition_bytes(4000).unwrap();
@@ -154,7 +157,10 @@ fn a_table_that_is_held_fits_or_is_refused() {
         let error = small.merge(&big, On::keys(["k"]), How::Inner).compute_on(&runtime).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutOfMemory);
         let text = error.to_string();
-        assert!(text.contains("`merge`") && text.contains("raise memory_limit") && text.contains("in merge at"), "{text}");
+        assert!(
+            text.contains("`merge`") && text.contains("raise memory_limit") && text.contains("in merge at"),
+            "{text}"
+        );
         crate::support::assert_nothing_held(&runtime, "after a refusal");
         let (roomy, _) = on.runtime(64 << 20);
         assert_eq!(small.merge(&big, On::keys(["k"]), How::Inner).compute_on(&roomy).unwrap().num_rows(), 2);

@@ -98,6 +98,21 @@ pub fn take_rows(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
     take_record_batch(batch, &UInt32Array::from(rows)).map_err(failed)
 }
 
+/// The columns of a batch that a schema names, laid out as they are.
+pub fn named(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let same = |(a, b): (&Arc<Field>, &Arc<Field>)| a.name() == b.name();
+    let found = batch.schema_ref().fields();
+    if found.len() == schema.fields().len() && found.iter().zip(schema.fields()).all(same) {
+        return Ok(batch.clone());
+    }
+    let array = |field: &Arc<Field>| {
+        let array = batch.column_by_name(field.name()).cloned();
+        array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))
+    };
+    let arrays = schema.fields().iter().map(array).collect::<Result<Vec<ArrayRef>>>()?;
+    batch_of(schema, arrays, batch.num_rows())
+}
+
 /// A batch behind a column with the places of its rows, from `first` on.
 pub fn numbered(batch: &RecordBatch, first: u64, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = batch.num_rows();

@@ -5,6 +5,7 @@
 //! its own, whose pieces are lists of batches, one for each morsel.
 
 mod aggregate;
+mod explain;
 mod join;
 mod number;
 mod pipeline;
@@ -12,6 +13,7 @@ mod repartition;
 mod rows;
 mod write;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -66,6 +68,8 @@ impl Region for Tables {
             is_parameter,
             builds: HashMap::new(),
             starts: HashMap::new(),
+            scans: RefCell::default(),
+            explains: options.explain,
             limit_bytes: options.limit_bytes,
         }))
     }
@@ -88,6 +92,9 @@ struct Lowering {
     builds: HashMap<usize, u32>,
     /// Where the rows of each task begin, of nodes that go by the places of rows.
     starts: HashMap<usize, Starts>,
+    /// What is known of the scans that were begun, for texts.
+    scans: RefCell<HashMap<usize, explain::Seen>>,
+    explains: bool,
     limit_bytes: u64,
 }
 
@@ -142,7 +149,11 @@ impl Planned for Lowering {
     }
 
     fn texts(&self) -> Vec<(String, String)> {
-        self.texts.clone()
+        let mut texts = self.texts.clone();
+        if self.explains {
+            texts.push(("tables, as they run:".to_string(), self.plan.noted(&|at| self.note(at))));
+        }
+        texts
     }
 }
 
@@ -222,6 +233,9 @@ impl Lowering {
                 };
                 let source = scan.source.clone().scan(&request);
                 let source = source.map_err(|error| error.frame(crate::error::Role::In, node.verb, node.origin))?;
+                if self.explains {
+                    self.scans.borrow_mut().insert(base, explain::Seen::of(&*source));
+                }
                 let bounds = partitions(&*source, node.partitions);
                 let tasks = source.morsels().len() as u32;
                 let mut pipeline = Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None);

@@ -245,7 +245,8 @@ impl Pipeline {
                         *next += batch.num_rows() as u64;
                         match (number, picker) {
                             (NumberOp::Sample(_), Some(picker)) => {
-                                kernels::take_rows(&batch, picker.pick(first, batch.num_rows()))
+                                let rows = picker.pick(first, batch.num_rows());
+                                kernels::named(&batch, output).and_then(|batch| kernels::take_rows(&batch, rows))
                             }
                             _ => kernels::numbered(&batch, first, output),
                         }

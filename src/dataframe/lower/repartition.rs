@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::super::kernels::Batches;
+use arrow::datatypes::SchemaRef;
+
+use super::super::kernels::{self, Batches};
 use super::number::running;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
@@ -30,7 +32,9 @@ impl Lowering {
                 .take_while(move |cut| cut * old < (partition + 1) * new)
                 .map(move |cut| cut * old - partition * new)
         };
-        if old == 0 || (0..old).all(|partition| cuts(partition).next().is_none()) {
+        // What others read too may have more columns than are wanted here.
+        let alike = self.plan.nodes[below].schema.fields() == node.schema.fields();
+        if old == 0 || (alike && (0..old).all(|partition| cuts(partition).next().is_none())) {
             let bound = |number: u64| made.bounds[(number * old / new) as usize];
             return Ok(Made { layer: made.layer, bounds: (0..=new).map(bound).collect() });
         }
@@ -69,11 +73,13 @@ impl Lowering {
                 for (place, piece) in pieces.clone().enumerate() {
                     match sums_of[partition as usize] {
                         Some(sum) => {
-                            let call = CutCall { meta: shared.clone(), place, from, to: end.unwrap_or(new), of: new };
+                            let (meta, schema, to) = (shared.clone(), node.schema.clone(), end.unwrap_or(new));
+                            let call = CutCall { meta, schema, place, from, to, of: new };
                             tasks.push(Arc::new(call), [first_piece + piece, first_sum + sum], 1);
                         }
                         None => {
-                            let call = CutCall { meta: shared.clone(), place: 0, from: 0, to: 1, of: 1 };
+                            let (meta, schema) = (shared.clone(), node.schema.clone());
+                            let call = CutCall { meta, schema, place: 0, from: 0, to: 1, of: 1 };
                             tasks.push(Arc::new(call), [first_piece + piece], 1);
                         }
                     }
@@ -101,6 +107,7 @@ struct SumsCall {
 /// The rows of a piece that lie between two fractions of its partition's.
 struct CutCall {
     meta: Arc<Meta>,
+    schema: SchemaRef,
     /// Which piece of the partition it is.
     place: usize,
     /// In units of `1 / of`.
@@ -136,7 +143,9 @@ impl Call for SumsCall {
 impl Call for CutCall {
     fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         if inputs.len() == 1 {
-            out.push_chunk(inputs.take_chunk(0)?);
+            let whole: Batches = inputs.take(0)?;
+            let named = whole.iter().map(|batch| kernels::named(batch, &self.schema)).collect::<Result<Batches>>()?;
+            out.push_chunk(Chunk::new(named));
             return Ok(());
         }
         let starts = inputs.get::<Vec<u64>>(1)?;
@@ -148,7 +157,7 @@ impl Call for CutCall {
         for batch in inputs.get::<Batches>(0)? {
             let (first, end) = (at.max(from), (at + batch.num_rows() as u64).min(to));
             if first < end {
-                cut.push(batch.slice((first - at) as usize, (end - first) as usize));
+                cut.push(kernels::named(&batch.slice((first - at) as usize, (end - first) as usize), &self.schema)?);
             }
             at += batch.num_rows() as u64;
         }

@@ -199,6 +199,11 @@ impl Plan {
 
     /// As text: each root as a tree, what is read by several once and then by its number.
     pub fn text(&self) -> String {
+        self.noted(&|_| String::new())
+    }
+
+    /// As text, with a note behind each operation.
+    pub fn noted(&self, note: &dyn Fn(usize) -> String) -> String {
         let readers = self.readers();
         let mut text = String::new();
         let mut shown = vec![false; self.nodes.len()];
@@ -206,7 +211,8 @@ impl Plan {
         while let Some((at, depth)) = open.pop() {
             let node = &self.nodes[at];
             let number = if readers[at] > 1 { format!("#{at} ") } else { String::new() };
-            let line = if shown[at] { format!("#{at} again") } else { format!("{number}{}", node.op.label()) };
+            let line =
+                if shown[at] { format!("#{at} again") } else { format!("{number}{}{}", node.op.label(), note(at)) };
             text += &format!("{}{line}\n", "  ".repeat(depth));
             if !shown[at] {
                 open.extend(node.inputs.iter().rev().map(|input| (*input, depth + 1)));

@@ -1,0 +1,236 @@
+//! Rows as values of Rust, through serde: `from_records`, `to_records`, `map_rows`.
+//!
+//! A value is a struct with named fields, a column each, or a tuple, whose fields stand for columns in their order.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_arrow::schema::{SchemaLike, TracingOptions};
+
+use super::create::memory;
+use super::plan::{Frame, Op, UserMap};
+use super::{DataFrame, Table, kernels};
+use crate::error::{Error, ErrorKind, Result, Role};
+use crate::expr::{Expr, col};
+use crate::origin::Origin;
+
+/// A table of values in memory, in one partition. Types of columns are those of the fields: `Option` is a null, `Vec` a list, an
+/// enum without data a text.
+///
+/// # Errors
+/// At compute: of kind `Plan`, where the columns do not follow from the type alone (dates that serde writes as text, say): say them with
+/// [`from_records_with`].
+///
+/// ```
+/// use chunkwise::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Sale {
+///     shop: String,
+///     amount: Option<f64>,
+/// }
+///
+/// let sales = [Sale { shop: "north".into(), amount: Some(2.5) }, Sale { shop: "south".into(), amount: None }];
+/// let df = dataframe::from_records(&sales);
+/// assert_eq!(df.compute()?.to_string(), "shop   amount\n-----  ------\nnorth     2.5\nsouth    null\n");
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+#[track_caller]
+pub fn from_records<T: Serialize + DeserializeOwned>(records: &[T]) -> DataFrame {
+    let origin = Origin::caller();
+    from_rows(schema_of::<T>(), records, "from_records", origin)
+}
+
+/// As [`from_records`], with the columns said: a date or a time may be a text in serde, or a number.
+///
+/// # Errors
+/// At compute, of kind `Data`, where a value does not fit its column.
+#[track_caller]
+pub fn from_records_with<T: Serialize>(schema: impl Into<SchemaRef>, records: &[T]) -> DataFrame {
+    from_rows(Ok(schema.into()), records, "from_records_with", Origin::caller())
+}
+
+fn from_rows<T: Serialize>(schema: Result<SchemaRef>, records: &[T], verb: &'static str, origin: Origin) -> DataFrame {
+    match schema.and_then(|schema| to_batch(&schema, records)) {
+        Ok(batch) => memory(vec![batch], 1, verb, origin),
+        Err(error) => DataFrame::of(Err(error.frame(Role::In, verb, origin))),
+    }
+}
+
+/// The columns of a type.
+///
+/// # Errors
+/// Of kind `Plan`, where they do not follow from it.
+pub(crate) fn schema_of<T: DeserializeOwned>() -> Result<SchemaRef> {
+    let options = TracingOptions::new()
+        .strings_as_large_utf8(false)
+        .sequence_as_large_list(false)
+        .map_as_struct(false)
+        .enums_without_data_as_strings(true);
+    let fields = Vec::<FieldRef>::from_type::<T>(options).map_err(|error| {
+        let text = format!("the columns of `{}` are not clear: {}", std::any::type_name::<T>(), brief(&error));
+        Error::new(ErrorKind::Plan, text)
+    })?;
+    let nullable = |field: &FieldRef| Field::clone(field).with_nullable(true);
+    Ok(Arc::new(Schema::new(fields.iter().map(nullable).collect::<Vec<Field>>())))
+}
+
+/// Values as a batch with these columns.
+///
+/// # Errors
+/// Of kind `Data`, where a value does not fit.
+pub(crate) fn to_batch<T: Serialize>(schema: &SchemaRef, records: &[T]) -> Result<RecordBatch> {
+    if schema.fields().is_empty() {
+        return Err(Error::new(ErrorKind::Plan, format!("`{}` has no fields", std::any::type_name::<T>())));
+    }
+    let made = serde_arrow::to_record_batch(schema.fields(), &records);
+    let made = made.map_err(|error| {
+        let text = format!("a `{}` does not fit its columns: {}", std::any::type_name::<T>(), brief(&error));
+        Error::new(ErrorKind::Data, text)
+    })?;
+    kernels::batch_of(schema, made.columns().to_vec(), made.num_rows())
+}
+
+/// The rows of a batch as values.
+///
+/// # Errors
+/// Of kind `Data`, where a row does not fit.
+pub(crate) fn from_batch<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>> {
+    serde_arrow::from_record_batch(batch).map_err(|error| {
+        let text = format!("a row is no `{}`: {}", std::any::type_name::<T>(), brief(&error));
+        Error::new(ErrorKind::Data, text)
+    })
+}
+
+/// The columns of a table that a type reads, under the names that it reads them by.
+///
+/// # Errors
+/// Of kind `Plan`, where there are none of these names.
+pub(crate) fn columns_for<T: DeserializeOwned>(table: &Schema) -> Result<Vec<Expr>> {
+    let all = || table.fields().iter().map(|field| col(field.name())).collect();
+    // Of a type that does not tell its fields everything is given.
+    let Ok(fields) = schema_of::<T>() else { return Ok(all()) };
+    let fields = fields.fields();
+    let is_tuple = !fields.is_empty() && fields.iter().enumerate().all(|(at, field)| *field.name() == at.to_string());
+    if is_tuple && table.index_of("0").is_err() {
+        if fields.len() != table.fields().len() {
+            let text = format!(
+                "`{}` has {} fields, and the table {} columns: select as many",
+                std::any::type_name::<T>(),
+                fields.len(),
+                table.fields().len()
+            );
+            return Err(Error::new(ErrorKind::Plan, text));
+        }
+        let named = |(at, field): (usize, &FieldRef)| col(field.name()).alias(&at.to_string());
+        return Ok(table.fields().iter().enumerate().map(named).collect());
+    }
+    // One that may be absent reads nothing where it is.
+    let wanted = fields.iter().filter(|field| table.index_of(field.name()).is_ok());
+    let wanted: Vec<Expr> = wanted.map(|field| col(field.name())).collect();
+    Ok(if wanted.is_empty() { all() } else { wanted })
+}
+
+/// What went wrong, in a line.
+fn brief(error: &serde_arrow::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
+    line.strip_prefix("Error: ").map(str::to_string).unwrap_or(line)
+}
+
+impl Table {
+    /// The rows as values: structs with fields called as columns are, or tuples of all columns in their order.
+    ///
+    /// # Errors
+    /// Of kind `Data`, where a row does not fit: a null where there is no `Option`, say.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("k", vec![1i64, 2]), ("v", vec![10, 20])]);
+    /// let pairs: Vec<(i64, i64)> = df.compute()?.to_records()?;
+    /// assert_eq!(pairs, [(1, 10), (2, 20)]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    pub fn to_records<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
+        let columns = columns_for::<T>(self.schema())?;
+        let mut all = Vec::with_capacity(self.num_rows());
+        for batch in self.select(columns)?.batches() {
+            all.extend(from_batch::<T>(batch)?);
+        }
+        Ok(all)
+    }
+}
+
+impl DataFrame {
+    /// What a function makes of each row. A row is a struct whose fields are called as columns are (others are not read), or a tuple of
+    /// all columns in their order; so is what it is made to. A function of columns at once is faster by far: see
+    /// [`DataFrame::with_columns`] and [`DataFrame::map_batches`].
+    ///
+    /// # Errors
+    /// At compute: of kind `Plan`, where the columns of the result do not follow from its type; of kind `Data`, where a row does not fit.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Product {
+    ///     c: f64,
+    /// }
+    ///
+    /// let df = dataframe::from_columns([("a", vec![1.0, 2.0]), ("b", vec![3.0, 4.0])]);
+    /// let made = df.map_rows(|(a, b): (f64, f64)| Product { c: a * b });
+    /// assert_eq!(made.compute()?.to_string(), "  c\n---\n3.0\n8.0\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn map_rows<I, O>(&self, function: impl Fn(I) -> O + Send + Sync + 'static) -> DataFrame
+    where
+        I: DeserializeOwned + 'static,
+        O: Serialize + DeserializeOwned + 'static,
+    {
+        let origin = Origin::caller();
+        mapped(self, move |row: I| Ok(function(row)), "map_rows", origin)
+    }
+
+    /// As [`DataFrame::map_rows`], with a function that can fail.
+    ///
+    /// # Errors
+    /// At compute: what the function returns too.
+    #[track_caller]
+    pub fn try_map_rows<I, O>(&self, function: impl Fn(I) -> Result<O> + Send + Sync + 'static) -> DataFrame
+    where
+        I: DeserializeOwned + 'static,
+        O: Serialize + DeserializeOwned + 'static,
+    {
+        mapped(self, function, "try_map_rows", Origin::caller())
+    }
+}
+
+fn mapped<I, O>(
+    df: &DataFrame,
+    function: impl Fn(I) -> Result<O> + Send + Sync + 'static,
+    verb: &'static str,
+    origin: Origin,
+) -> DataFrame
+where
+    I: DeserializeOwned + 'static,
+    O: Serialize + DeserializeOwned + 'static,
+{
+    df.derive(verb, origin, |frame| {
+        let schema = schema_of::<O>()?;
+        let read = Frame::new(Op::Select(columns_for::<I>(&frame.schema)?), &[frame], verb, origin)?;
+        let own = schema.clone();
+        let call = move |batch: RecordBatch| {
+            let made = from_batch::<I>(&batch)?.into_iter().map(&function).collect::<Result<Vec<O>>>()?;
+            to_batch(&own, &made)
+        };
+        let map = UserMap { function: Arc::new(call), schema, whole: false };
+        Frame::new(Op::Map(map), &[&read], verb, origin)
+    })
+}
