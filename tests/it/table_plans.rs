@@ -192,7 +192,7 @@ fn as_they_run() {
     );
     says(
         &|| t.filter(col("b").gt(4)).with_row_index("row").head(2).explain(),
-        "row numbers as row  [streams; the source knows the numbers of its rows]\n  \
+        "row numbers as row  [streams; rows are counted first, and wait in pieces that spill]\n  \
            head 2  [holds at most 2 rows, in pieces that spill]\n    \
              3 rows in memory, where b > 4  [streams; 1 task of at most 72 B]\n",
     );
