@@ -55,13 +55,14 @@ impl Staging {
         let name = name.ok_or_else(|| {
             Error::new(ErrorKind::Plan, format!("`{}` is no name of a file or directory", target.display()))
         })?;
+        let target = &at_end(target);
+        let name = target.file_name().and_then(|name| name.to_str()).unwrap_or(name);
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         remove_dead(parent, name, target);
         check(target, directory, extension, if_exists)?;
         fs::create_dir_all(parent).map_err(|error| Error::io(parent, "cannot create", error))?;
         let (temporary, lock) = place(parent, name)?;
-        let staging =
-            Staging { target: target.to_path_buf(), temporary, directory, lock: Some(lock), committed: false };
+        let staging = Staging { target: target.clone(), temporary, directory, lock: Some(lock), committed: false };
         if directory {
             let path = &staging.temporary;
             fs::create_dir(path).map_err(|error| Error::io(path, "cannot create", error))?;
@@ -117,6 +118,12 @@ impl Drop for Staging {
             }
         }
     }
+}
+
+/// Where a link leads: what stands there is replaced, and the link stays. One that leads nowhere is replaced itself.
+fn at_end(target: &Path) -> PathBuf {
+    let link = fs::read_link(target).and_then(|_| fs::canonicalize(target));
+    link.unwrap_or_else(|_| target.to_path_buf())
 }
 
 /// A place beside a target that nobody else has, and its lock.

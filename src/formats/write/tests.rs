@@ -88,6 +88,28 @@ fn what_dead_processes_left_is_removed_or_put_back() {
 
 #[test]
 #[cfg(unix)]
+fn what_a_link_leads_to_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    fs::create_dir(&here).unwrap();
+    fs::create_dir(&there).unwrap();
+    let link = here.join("link");
+    std::os::unix::fs::symlink(there.join("set"), &link).unwrap();
+    fs::create_dir(there.join("set")).unwrap();
+    for content in ["one", "two"] {
+        set(&link, content, IfExists::Replace).unwrap();
+        assert_eq!((beside(&here), beside(&there)), (vec!["link".to_string()], vec!["set".to_string()]));
+        assert_eq!(beside(&there.join("set")), [format!("{content}.csv")]);
+        assert!(link.is_symlink());
+    }
+    fs::remove_dir_all(there.join("set")).unwrap();
+    set(&link, "three", IfExists::Fail).unwrap_err();
+    set(&link, "three", IfExists::Replace).unwrap_err();
+    assert_eq!((beside(&here), beside(&there)), (vec!["link".to_string()], Vec::<String>::new()));
+}
+
+#[test]
+#[cfg(unix)]
 fn what_cannot_be_removed_is_left_to_the_next_writer() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
