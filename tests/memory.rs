@@ -2,41 +2,30 @@
 //!
 //! Each configuration runs in a process of its own, this test again, so that nothing that ran before counts.
 
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+mod resident;
+
+use std::time::Instant;
 
 use chunkwise::prelude::*;
 use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::Block;
 use chunkwise::store::spill::default_root;
+use resident::{MIB, growth, in_a_child, is_full, noise};
 
-const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 256 * MIB;
 
 /// Says to the test that it is the child, and how many threads it takes, 0 for a synchronous runtime, and how many blocks.
 const CASE: &str = "MEMORY_TEST_CASE";
-
-/// Asks for the full size in a build that is not optimized.
-const FULL: &str = "MEMORY_TEST_FULL";
 
 /// Elements of each of the blocks, 32 MiB.
 const LEN: usize = (32 * MIB / 8) as usize;
 
 /// 160 blocks in optimized builds or where it is asked for, an eighth of that elsewhere.
 fn blocks() -> u32 {
-    let full = !cfg!(debug_assertions) || std::env::var_os(FULL).is_some_and(|full| full == "1");
-    if full { 160 } else { 20 }
+    if is_full() { 160 } else { 20 }
 }
 
 const PIECES: usize = 160;
-
-fn noise(place: u64) -> u64 {
-    let mut x = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
 
 fn element(block: u64, at: usize) -> u64 {
     noise(block << 32 | at as u64)
@@ -45,34 +34,6 @@ fn element(block: u64, at: usize) -> u64 {
 /// Where piece `piece` of each block begins; pieces differ by an element at most.
 fn begin(piece: usize) -> usize {
     piece * LEN / PIECES
-}
-
-/// Anonymous and shared resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    };
-    field("RssAnon:") + field("RssShmem:")
-}
-
-/// Runs something while the resident memory is sampled; its growth at the highest.
-fn growth<R>(work: impl FnOnce() -> R) -> (R, u64) {
-    let (stop, highest) = (AtomicBool::new(false), AtomicU64::new(0));
-    let before = resident();
-    let result = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                highest.fetch_max(resident(), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        });
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
-    });
-    (result, highest.into_inner().saturating_sub(before))
 }
 
 /// Blocks of 32 MiB, each cut into 160 pieces, and a task for each piece that checks it in all blocks.
@@ -127,14 +88,8 @@ fn five_gibibytes_through_256_mebibytes() {
     }
     let mut sums = Vec::new();
     for threads in [0, 1, 2, 8u64] {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "child", "--nocapture"]).env(CASE, format!("{threads} {}", blocks()));
-        let output = child.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{threads} threads: {text}{}", String::from_utf8_lossy(&output.stderr));
-        let line = text.lines().find_map(|line| line.split_once("result ").map(|(_, line)| line)).expect(&text);
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (growth, sum, spilled) = (fields[0].parse::<u64>().unwrap(), fields[1].to_string(), fields[2]);
+        let fields = in_a_child(CASE, &format!("{threads} {}", blocks()));
+        let (growth, sum, spilled) = (fields[0].parse::<u64>().unwrap(), fields[1].clone(), &fields[2]);
         println!("{threads} threads: grew by {} MiB, spilled {spilled}, in {}", growth / MIB, fields[3]);
         let least_spilled = (u64::from(blocks()) * 32 * MIB).saturating_sub(2 * LIMIT) / 2;
         assert!(spilled.parse::<u64>().unwrap() >= least_spilled, "{threads} threads: spilled only {spilled}");

@@ -6,11 +6,11 @@
 
 #![cfg(all(target_os = "linux", feature = "parquet"))]
 
+mod resident;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
@@ -19,56 +19,13 @@ use chunkwise::runtime::config::Scheduler;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-
-const MIB: u64 = 1 << 20;
+use resident::{MIB, growth, in_a_child, is_full, noise};
 
 /// Says to the test that it is the child, and what it is to do.
 const CASE: &str = "TABLE_MEMORY_TEST_CASE";
 
-/// Asks for the full size in a build that is not optimized.
-const FULL: &str = "MEMORY_TEST_FULL";
-
-fn is_full() -> bool {
-    !cfg!(debug_assertions) || std::env::var_os(FULL).is_some_and(|full| full == "1")
-}
-
 fn by_size(full: u64, small: u64) -> u64 {
     if is_full() { full } else { small }
-}
-
-fn noise(place: u64) -> u64 {
-    let mut x = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-/// Anonymous and shared resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    };
-    field("RssAnon:") + field("RssShmem:")
-}
-
-/// Runs something while the resident memory is sampled; its growth at the highest.
-fn growth<R>(work: impl FnOnce() -> R) -> (R, u64) {
-    let (stop, highest) = (AtomicBool::new(false), AtomicU64::new(0));
-    let before = resident();
-    let result = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                highest.fetch_max(resident(), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        });
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
-    });
-    (result, highest.into_inner().saturating_sub(before))
 }
 
 /// A file of three columns of noise with 24 bytes in a row, and so many names for it.
@@ -77,7 +34,8 @@ fn data(directory: &Path, rows: u64, names: u64) {
     let properties = WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
         .set_dictionary_enabled(false)
-        .set_max_row_group_row_count(Some(1 << 20))
+        // Read and written whole, a row group has to fit.
+        .set_max_row_group_row_count(Some(by_size(1 << 20, 1 << 16) as usize))
         .build();
     let batch = |start: u64, len: u64| {
         let place = || start..start + len;
@@ -104,6 +62,9 @@ fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
         "convert" => {
             let derived = df.filter((col("n") % 3).ne(0)).with_column((col("a") * 2.0 + col("n")).alias("c"));
             derived.to_parquet(to).compute_on(runtime).unwrap().rows
+        }
+        "text" => {
+            df.filter((col("n") % 3).ne(0)).to_csv(to.join("all.csv")).single_file().compute_on(runtime).unwrap().rows
         }
         "keys" => {
             let keys = by_size(100_000, 2_000) as i64;
@@ -149,14 +110,8 @@ fn check(what: &str, rows: u64, names: u64, limit: u64) {
     let mut results = Vec::new();
     for threads in all {
         let to = dir.path().join("to");
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "child", "--nocapture"]);
-        child.env(CASE, format!("{what} {threads} {limit} {} {}", from.display(), to.display()));
-        let output = child.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{threads} threads: {text}{}", String::from_utf8_lossy(&output.stderr));
-        let line = text.lines().find_map(|line| line.split_once("result ").map(|(_, line)| line)).expect(&text);
-        let fields: Vec<&str> = line.split(' ').collect();
+        let case = format!("{what} {threads} {limit} {} {}", from.display(), to.display());
+        let fields = in_a_child(CASE, &case);
         let growth: u64 = fields[0].parse().unwrap();
         println!("{what}, {threads} threads: grew by {} MiB in {}", growth / MIB, fields[2]);
         let allowed = limit + 64 * MIB + 4 * MIB * threads.max(&1);
@@ -166,7 +121,7 @@ fn check(what: &str, rows: u64, names: u64, limit: u64) {
             growth / MIB,
             allowed / MIB
         );
-        results.push(fields[1].to_string());
+        results.push(fields[1].clone());
         if to.exists() {
             std::fs::remove_dir_all(&to).unwrap();
         }
@@ -179,6 +134,11 @@ fn check(what: &str, rows: u64, names: u64, limit: u64) {
 fn scan_filter_derive_and_write() {
     // 5 GiB under 256 MiB, or 128 MiB under 16.
     check("convert", by_size(2_796_202, 349_525), by_size(80, 16), by_size(256, 16) * MIB);
+}
+
+#[test]
+fn text_of_many_rows() {
+    check("text", by_size(2_796_202, 349_525), by_size(20, 8), by_size(256, 16) * MIB);
 }
 
 #[test]

@@ -34,6 +34,22 @@ use crate::runtime::{Computable, Compute};
 /// assert_eq!(back.filter(col("k").eq(1)).count_rows().compute()?, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A long write is watched like any run: a runtime with `.progress(true)` shows a line for it, and a run in the background says how many of
+/// its tasks are done. Each task encodes a part of the rows; the last one puts all in place.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let out = dir.path().join("out");
+/// let df = dataframe::from_columns([("v", (0..1000).collect::<Vec<i64>>())]);
+/// let run = df.to_parquet(&out).start_on(&Runtime::current()?);
+/// let progress = run.progress();
+/// println!("{} of {} tasks after {:?}", progress.done, progress.tasks, progress.elapsed);
+/// assert_eq!(run.wait()?.rows, 1000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is written before `write` or `compute`"]
 pub struct Writer {

@@ -173,7 +173,11 @@ pub fn find(pattern: &str) -> Result<Vec<SourceFile>> {
         }
     }
     if files.is_empty() {
-        return Err(Error::new(ErrorKind::Io, format!("no file matches `{pattern}`")));
+        let hint = match std::fs::metadata(pattern) {
+            Ok(meta) if meta.is_dir() => ": it is a directory, name the files in it, such as with `*` at the end",
+            _ => "",
+        };
+        return Err(Error::new(ErrorKind::Io, format!("no file matches `{pattern}`{hint}")));
     }
     files.sort_by(|a, b| natural(&a.path.to_string_lossy(), &b.path.to_string_lossy()));
     Ok(files)

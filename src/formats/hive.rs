@@ -1,7 +1,10 @@
 //! Files of a data set: a file, a pattern or a directory, and the columns that lie in directory names such as `year=2024`.
 
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Int64Array, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -50,6 +53,32 @@ pub fn data_files(path: &str, extensions: &[&str]) -> Result<Vec<DataFile>> {
             DataFile { file, keys }
         })
         .collect())
+}
+
+/// What a data set is called in plans, by the verb that reads it.
+pub(super) fn label(verb: &str, files: &[DataFile]) -> String {
+    match files {
+        [only] => format!("{verb} of {}", only.file.path.display()),
+        files => format!("{verb} of {} files", files.len()),
+    }
+}
+
+/// A text that is equal for data sets of one kind that read the same: of each file what tells that it is the same, and the options.
+pub(super) fn content_key<'a>(
+    kind: &str,
+    files: impl Iterator<Item = (&'a Path, u64, Option<SystemTime>)>,
+    options: &impl Debug,
+) -> String {
+    let files: Vec<_> = files.collect();
+    // Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
+    let hash = |begin: u64| {
+        let mut hasher = DefaultHasher::new();
+        begin.hash(&mut hasher);
+        files.hash(&mut hasher);
+        format!("{options:?}").hash(&mut hasher);
+        hasher.finish()
+    };
+    format!("{kind} {:016x}{:016x}", hash(0), hash(1))
 }
 
 /// The files below a directory, in natural order.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 
+use super::narrow::same_columns;
 use super::pick::Pick;
 use super::scan::{
     BATCH_ROWS, Emit, MORSEL_BYTES, MORSELS, Morsel, PARTITION_BYTES, ReadContext, Reread, Scan, ScanRequest,
@@ -51,14 +52,7 @@ impl MemorySource {
         let mut starts = vec![0];
         let mut column_bytes = vec![0_u64; schema.fields().len()];
         for (index, batch) in batches.iter().enumerate() {
-            let same = batch.num_columns() == schema.fields().len()
-                && batch
-                    .schema_ref()
-                    .fields()
-                    .iter()
-                    .zip(schema.fields())
-                    .all(|(one, other)| one.name() == other.name() && one.data_type() == other.data_type());
-            if !same {
+            if !same_columns(batch.schema_ref(), &schema) {
                 let (wanted, found) = (&schema, batch.schema_ref());
                 let text = format!("batch {index} has the schema {found}, and the table {wanted}");
                 return Err(Error::new(ErrorKind::Plan, text));

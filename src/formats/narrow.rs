@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{BinaryOp, Expr, Program, unknown_column};
@@ -100,6 +100,13 @@ impl Conditions {
 pub fn projected(schema: &Schema, columns: &[usize]) -> SchemaRef {
     let fields = columns.iter().filter_map(|column| schema.fields().get(*column).cloned());
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Whether two schemas have the same columns: names and types.
+pub fn same_columns(one: &Schema, other: &Schema) -> bool {
+    let same =
+        |(one, other): (&FieldRef, &FieldRef)| one.name() == other.name() && one.data_type() == other.data_type();
+    one.fields().len() == other.fields().len() && one.fields().iter().zip(other.fields()).all(same)
 }
 
 fn failed(error: arrow::error::ArrowError) -> Error {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::narrow::same_columns;
 use super::pick::Pick;
 use super::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
@@ -170,13 +171,7 @@ impl UserScan {
     fn check(&self, batch: &RecordBatch) -> Result<()> {
         let wanted = self.pick.read_schema();
         let found = batch.schema_ref();
-        let same = found.fields().len() == wanted.fields().len()
-            && found
-                .fields()
-                .iter()
-                .zip(wanted.fields())
-                .all(|(one, other)| one.name() == other.name() && one.data_type() == other.data_type());
-        if same {
+        if same_columns(found, wanted) {
             return Ok(());
         }
         let label = self.source.label();

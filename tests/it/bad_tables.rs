@@ -301,3 +301,32 @@ fn names_that_look_like_expressions() {
         (&DataType::Int64, &DataType::Int8)
     );
 }
+
+#[test]
+fn no_files_at_all() {
+    type Reader = (&'static str, fn(&str) -> Result<DataFrame>);
+    let readers: Vec<Reader> = vec![
+        ("read_csv", |path| dataframe::read_csv(path).open()),
+        ("read_json", |path| dataframe::read_json(path).open()),
+        ("read_ipc", |path| dataframe::read_ipc(path).open()),
+        #[cfg(feature = "parquet")]
+        ("read_parquet", |path| dataframe::read_parquet(path).open()),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("empty")).unwrap();
+    for (verb, read) in readers {
+        for (path, text) in [
+            ("part-*.x", "no file matches `"),
+            ("none/*/part.x", "no file matches `"),
+            ("part.x", "no file matches `"),
+            ("empty", if matches!(verb, "read_csv" | "read_json") { "it is a directory" } else { "no file in " }),
+        ] {
+            let path = dir.path().join(path).to_str().unwrap().to_string();
+            let error = read(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io, "{verb}: {error}");
+            let said = error.to_string();
+            assert!(said.contains(text) && said.contains(&path), "{verb}: {said}");
+            assert!(said.contains(&format!("in {verb} at ")), "{verb}: {said}");
+        }
+    }
+}

@@ -11,6 +11,8 @@ mod exchange;
 mod faults;
 #[cfg(feature = "gzip")]
 mod flights;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod gate;
 mod large;
 mod layers;

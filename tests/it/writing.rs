@@ -142,6 +142,101 @@ fn tables_without_rows_keep_their_columns() {
 }
 
 #[test]
+fn tables_without_rows_have_no_keys_but_columns() {
+    for (ending, write, read) in formats().into_iter().filter(|(ending, ..)| *ending != "jsonl") {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set");
+        let none = rows(100, 4).filter(col("n").lt(0));
+        let written = write(&none, &path).partition_by(["k"]).write().unwrap();
+        assert_eq!((written.rows, written.files), (0, vec![path.join(format!("part.0.{ending}"))]), "{ending}");
+        let open = || read(path.to_str().unwrap()).unwrap_or_else(|error| panic!("{ending}: {error}"));
+        let types = |df: DataFrame| -> Vec<(String, DataType)> {
+            let schema = df.schema().unwrap();
+            schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect()
+        };
+        assert_eq!(types(open()), types(rows(1, 1)), "{ending}");
+        assert_eq!(open().count_rows().compute().unwrap(), 0, "{ending}");
+        // Nothing put beside something is no file more.
+        write(&rows(7, 1), &path).partition_by(["k"]).append().write().unwrap();
+        let written = write(&none, &path).partition_by(["k"]).append().write().unwrap();
+        assert_eq!((written.files.len(), names(&path).len()), (0, 8), "{ending}");
+        if ending == "parquet" {
+            let back = open().nsmallest(10, ["n"]).compute().unwrap();
+            let keys = back.texts("k").unwrap();
+            let keys: Vec<Option<&str>> = keys.iter().collect();
+            assert_eq!(keys, ["k0", "k1", "k2", "k3", "k4", "k5", "k6"].map(Some), "{ending}");
+        }
+        write(&none, &path).partition_by(["k"]).write().unwrap();
+        assert_eq!(names(&path).len(), 1, "{ending}");
+    }
+}
+
+#[test]
+fn the_name_of_null_is_no_key() {
+    for (ending, write, _) in formats() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set");
+        let n = vec![1_i64, 2].into_array();
+        let k = vec![Some("a"), Some("__HIVE_DEFAULT_PARTITION__")].into_array();
+        let df = dataframe::from_columns([("n", n), ("k", k)]);
+        let error = write(&df, &path).partition_by(["k"]).write().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "{ending}: {error}");
+        let text = "column `k`: the text `__HIVE_DEFAULT_PARTITION__` names the directory of null";
+        assert!(error.to_string().contains(text), "{ending}: {error}");
+        assert_eq!(names(dir.path()).len(), 0, "{ending}");
+        let columns = [("n", vec![1_i64, 2].into_array()), ("k", vec![Some("a"), None].into_array())];
+        let null = dataframe::from_columns(columns);
+        assert_eq!(write(&null, &path).partition_by(["k"]).write().unwrap().files.len(), 2, "{ending}");
+    }
+}
+
+#[test]
+fn what_a_writer_needs_is_said() {
+    for (ending, write, _) in formats() {
+        let dir = tempfile::tempdir().unwrap();
+        // One morsel of some MiB.
+        let df = rows(400_000, 1);
+        for writer in [write(&df, &dir.path().join("a")), write(&df, &dir.path().join("a")).partition_by(["k"])] {
+            let runtime = Runtime::builder().threads(1).memory_limit("256 KiB").build().unwrap();
+            let error = writer.compute_on(&runtime).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LimitTooSmall, "{ending}: {error}");
+            assert!(error.to_string().contains("to start and the memory limit is 256 KiB"), "{ending}: {error}");
+            assert_eq!(names(dir.path()).len(), 0, "{ending}");
+            let runtime = Runtime::builder().threads(1).memory_limit("8 MiB").build().unwrap();
+            assert_eq!(writer.compute_on(&runtime).unwrap().rows, 400_000, "{ending}");
+            std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn progress_of_a_writer() {
+    for (_, write, _) in formats() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = Runtime::builder().threads(2).build().unwrap();
+        let gate = Gate::default();
+        let own = gate.clone();
+        let df = rows(1000, 20).map_batches(rows(1, 1).schema().unwrap(), move |batch| {
+            if batch.column(0).as_primitive::<Int64Type>().value(0) >= 500 {
+                own.pass();
+            }
+            Ok(batch)
+        });
+        let run = write(&df, &dir.path().join("set")).start_on(&runtime);
+        gate.wait_for(2);
+        let before = run.progress();
+        assert!(before.tasks > 20, "{before:?}");
+        // At least what stands before the two that wait.
+        assert!((9..20).contains(&before.done), "{before:?}");
+        gate.open();
+        while run.progress().done < before.tasks {
+            std::thread::yield_now();
+        }
+        assert_eq!(run.wait().unwrap().rows, 1000);
+    }
+}
+
+#[test]
 #[cfg(feature = "parquet")]
 fn a_partition_without_rows_left_by_pruning() {
     let dir = tempfile::tempdir().unwrap();

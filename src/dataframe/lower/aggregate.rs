@@ -29,7 +29,7 @@ impl Lowering {
         lowering: &mut RegionLowering<'_, '_>,
     ) -> Result<Made> {
         let node = &self.plan.nodes[at];
-        let (pipeline, _) = self.front(at, lowering)?;
+        let (pipeline, _) = self.pipeline(node.inputs[0], &grouping.keys, lowering)?;
         let input = pipeline.output().clone();
         let (tasks, inputs) = (pipeline.tasks, pipeline.inputs());
         let tenant = GroupExchange::new(grouping, pipeline, &input, node.schema.clone())?;

@@ -21,6 +21,7 @@ use super::kernels::{self, Batches};
 use super::optimize::{self, Node, Plan};
 use super::plan::Op;
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::formats::scan::{Scan, ScanRequest};
 use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -37,10 +38,8 @@ impl Region for Tables {
     }
 
     fn plan(&self, members: &[Member<'_>], options: &PlanOptions<'_>) -> Result<Box<dyn Planned>> {
-        let (mut plan, places) = Plan::new(members)?;
-        // Passes forget places; roots keep theirs.
+        let mut plan = Plan::new(members)?;
         let roots: Vec<u32> = (0..members.len() as u32).filter(|at| members[*at as usize].is_root).collect();
-        let _ = places;
         plan.limit_bytes = options.limit_bytes;
         plan.sort();
         let mut texts = Vec::new();
@@ -204,8 +203,13 @@ impl Lowering {
         }
     }
 
-    /// The pipeline that gives the batches of a node, and how its tasks stand to partitions.
-    fn pipeline(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
+    /// The pipeline that gives the batches of a node, and how its tasks stand to partitions. Whoever reads them groups by `keys`.
+    fn pipeline(
+        &self,
+        at: usize,
+        keys: &[Expr],
+        lowering: &mut RegionLowering<'_, '_>,
+    ) -> Result<(Pipeline, Arc<[u32]>)> {
         let mut steps: Vec<usize> = Vec::new();
         let mut base = at;
         let source = loop {
@@ -225,7 +229,7 @@ impl Lowering {
         let input = node.schema.clone();
         let (mut pipeline, bounds) = match source {
             Ok(scan) => {
-                let dictionaries = self.dictionaries(at, base, &steps);
+                let dictionaries = self.dictionaries(keys, base, &steps);
                 let request = ScanRequest {
                     columns: scan.columns.clone(),
                     predicates: scan.predicates.clone(),
@@ -295,26 +299,18 @@ impl Lowering {
 
     /// The text columns of a scan that may come as dictionaries: those that end as keys of groups, without having been a
     /// part of anything else on the way.
-    fn dictionaries(&self, at: usize, scan: usize, steps: &[usize]) -> Vec<usize> {
-        let Some(reader) = self.reader_of(at) else { return Vec::new() };
-        let Op::Aggregate(grouping) = &self.plan.nodes[reader].op else { return Vec::new() };
-        let mut names: Vec<Arc<str>> = grouping
-            .keys
-            .iter()
-            .filter_map(|key| match key.unnamed() {
-                crate::expr::Expr::Column(name) => Some(name.clone()),
-                _ => None,
-            })
-            .collect();
+    fn dictionaries(&self, keys: &[Expr], scan: usize, steps: &[usize]) -> Vec<usize> {
+        let column = |key: &Expr| match key.unnamed() {
+            Expr::Column(name) => Some(name.clone()),
+            _ => None,
+        };
+        let mut names: Vec<Arc<str>> = keys.iter().filter_map(column).collect();
         for step in steps {
             match &self.plan.nodes[*step].op {
                 Op::Select(exprs) => {
                     let below = names.iter().filter_map(|name| {
                         let expr = exprs.iter().find(|expr| expr.output_name() == *name)?;
-                        match expr.unnamed() {
-                            crate::expr::Expr::Column(column) => Some(column.clone()),
-                            _ => None,
-                        }
+                        column(expr)
                     });
                     names = below.collect();
                 }
@@ -334,17 +330,9 @@ impl Lowering {
         names.iter().filter_map(|name| schema.index_of(name).ok()).filter(text).collect()
     }
 
-    /// The only node that reads another one.
-    fn reader_of(&self, at: usize) -> Option<usize> {
-        if self.readers[at] != 1 {
-            return None;
-        }
-        (at + 1..self.plan.nodes.len()).find(|reader| self.plan.nodes[*reader].inputs.contains(&at))
-    }
-
     /// The pipeline of what a node reads.
     fn front(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
-        self.pipeline(self.plan.nodes[at].inputs[0], lowering)
+        self.pipeline(self.plan.nodes[at].inputs[0], &[], lowering)
     }
 
     /// The batches of a node as they are, a piece for each morsel.
@@ -372,7 +360,7 @@ impl Lowering {
     fn pipeline_of(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(Pipeline, Arc<[u32]>)> {
         let node = &self.plan.nodes[at];
         if matches!(node.op, Op::Scan(_)) {
-            return self.pipeline(at, lowering);
+            return self.pipeline(at, &[], lowering);
         }
         let (mut pipeline, bounds) = self.front(at, lowering)?;
         self.add_step(&mut pipeline, at, lowering)?;

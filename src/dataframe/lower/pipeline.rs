@@ -19,7 +19,7 @@ use crate::graph::{Input, Inputs, Meta, Pattern, TaskContext};
 /// Where the batches of a task come from.
 #[derive(Clone)]
 pub enum Source {
-    /// A morsel of a scan, by the number of the task; `first` is that of the first morsel.
+    /// The morsel of a scan that has the number of the task.
     Scan(Arc<dyn Scan>),
     /// The piece that is the task's first input.
     Piece,

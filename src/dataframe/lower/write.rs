@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::super::kernels;
-use super::super::plan::{Layout, WriteOp, Written};
+use super::super::plan::{Layout, Op, WriteOp, Written};
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,17 +18,23 @@ use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchang
 use crate::plan::RegionLowering;
 use crate::store::{Budget, Reservation, chunk};
 
-/// Bytes that a task is admitted with for what it encodes.
-const ENCODE_NEED: u64 = 12 << 20;
+/// Bytes that the batches on their way through the steps of a task take.
+const BATCH_NEED: u64 = 1 << 20;
 
 impl Lowering {
     pub(super) fn write(&self, at: usize, op: &WriteOp, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
         let node = &self.plan.nodes[at];
         let (pipeline, bounds) = self.front(at, lowering)?;
         let (tasks, inputs, (bytes, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
+        let bytes = self.output_bytes(node.inputs[0], bytes, tasks);
         let schema = self.plan.nodes[node.inputs[0]].schema.clone();
         let (encoder, keys) = op.encoder(&schema)?;
-        let need = need + bytes.clamp(1 << 20, ENCODE_NEED) + 2 * bytes.min(ENCODE_NEED);
+        // With keys the rows of a morsel wait for their turn as they are.
+        let encode = match &op.layout {
+            Layout::Keys(_) => bytes + Keyed::need(&encoder, self.limit_bytes),
+            Layout::Single | Layout::Partitions => encoder.need(bytes),
+        };
+        let need = need + bytes.min(BATCH_NEED) + encode;
         let tenant = WriteExchange {
             pipeline,
             op: op.clone(),
@@ -37,13 +43,37 @@ impl Lowering {
             keys,
             bounds,
             tasks,
-            need: need.min(self.limit_bytes / 2),
+            need,
             limit_bytes: self.limit_bytes,
         };
         let layer_meta = meta(node, node.verb);
         let parts: LayerRef<Written> =
             lowering.gated(node.member, |draft| exchange(draft, layer_meta, tasks, inputs, 1, tenant))?;
         Ok(Made::each(parts.layer(), 1))
+    }
+
+    /// About how many bytes the rows that a task gives take at most, of a node whose pipeline has so many `tasks`, of which the
+    /// largest reads a morsel of `bytes`.
+    fn output_bytes(&self, at: usize, bytes: u64, tasks: u32) -> u64 {
+        let node = &self.plan.nodes[at];
+        let is_known = node.bytes.len() == node.schema.fields().len() && node.bytes.iter().all(|bytes| *bytes > 0);
+        // Of the whole table, before rows are left out.
+        let out = node.bytes.iter().sum::<u64>().saturating_mul(u64::from(node.partitions));
+        let mut base = at;
+        while self.made[base].is_none()
+            && matches!(self.plan.nodes[base].op, Op::Filter(_) | Op::Select(_) | Op::Map(_))
+        {
+            base = self.plan.nodes[base].inputs[0];
+        }
+        match &self.plan.nodes[base].op {
+            Op::Scan(scan) if self.made[base].is_none() => {
+                let all = scan.source.column_bytes();
+                let read: u64 = scan.columns.iter().filter_map(|column| all.get(*column)).sum();
+                let share = if read > 0 { out as f64 / read as f64 } else { 1.0 };
+                (bytes as f64 * if is_known { share } else { share.max(1.0) }) as u64
+            }
+            _ => out / u64::from(tasks.max(1)),
+        }
     }
 }
 
@@ -84,8 +114,8 @@ enum OpenLayout {
         done: Mutex<Vec<(PathBuf, keyed::Counts)>>,
         first: u32,
     },
-    /// A file for each value of the keys.
-    Keys(Mutex<KeyQueue>, Box<Mutex<Option<Keyed>>>),
+    /// A file for each value of the keys, with the number of the first one.
+    Keys(Mutex<KeyQueue>, Box<Mutex<Option<Keyed>>>, u32),
 }
 
 /// Morsels that wait for earlier ones.
@@ -103,7 +133,7 @@ impl WriteExchange {
             let staging = Staging::begin(&self.op.target, !single, extension, self.op.if_exists)?;
             let path = staging.path().to_path_buf();
             let durable = self.op.durable;
-            let first = if single { 0 } else { next_part(&path) };
+            let first = if single { 0 } else { next_part(&path)? };
             let layout = match &self.op.layout {
                 Layout::Single => {
                     OpenLayout::Single(Box::new(Ordered::new(self.encoder.clone(), path, durable, &state.budget)))
@@ -115,9 +145,10 @@ impl WriteExchange {
                 Layout::Keys(_) => {
                     let (encoder, schema) = (self.encoder.clone(), self.schema.clone());
                     let keyed = Keyed::new(encoder, path, schema, self.keys.clone(), first, durable, self.limit_bytes);
-                    let held = state.budget.force_reserve("write", keyed.most_waiting());
+                    let waiting = Keyed::most_waiting(self.limit_bytes);
+                    let held = state.budget.force_reserve("write", waiting);
                     let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), held };
-                    OpenLayout::Keys(Mutex::new(queue), Box::new(Mutex::new(Some(keyed))))
+                    OpenLayout::Keys(Mutex::new(queue), Box::new(Mutex::new(Some(keyed))), first)
                 }
             };
             Ok(Open { layout, staging: Mutex::new(Some(staging)) })
@@ -130,6 +161,11 @@ impl WriteExchange {
         let partition = self.bounds.partition_point(|bound| *bound <= morsel).saturating_sub(1);
         let (start, end) = (self.bounds[partition], self.bounds.get(partition + 1).copied().unwrap_or(self.tasks));
         (partition as u32, morsel - start, end - start)
+    }
+
+    /// A file without rows: the table still has columns, where no file has them yet.
+    fn without_rows(&self, open: &Open, state: &Files, encoder: Encoder) -> Result<Option<(PathBuf, keyed::Counts)>> {
+        Ordered::new(encoder, self.path(open, 0)?, self.op.durable, &state.budget).finish(0, true)
     }
 
     /// The file of a partition.
@@ -153,7 +189,7 @@ impl Exchange for WriteExchange {
 
     fn append(&self, context: &TaskContext<'_>, state: &Files, morsel: u32, inputs: &mut Inputs<'_>) -> Result<()> {
         let open = self.open(state)?;
-        if let OpenLayout::Keys(queue, keyed) = &open.layout {
+        if let OpenLayout::Keys(queue, keyed, _) = &open.layout {
             let mut rows: Vec<RecordBatch> = Vec::new();
             self.pipeline.run(context, morsel, inputs, &mut |batch| {
                 kernels::keep(&mut rows, kernels::conform(batch, &self.schema)?)?;
@@ -208,16 +244,18 @@ impl Exchange for WriteExchange {
             OpenLayout::Partitions { done, first, .. } => {
                 let mut done = std::mem::take(&mut *lock(done));
                 if done.is_empty() && *first == 0 {
-                    // A table without rows still has columns, where no file has them yet.
-                    let empty =
-                        Ordered::new(self.encoder.clone(), self.path(open, *first)?, self.op.durable, &state.budget);
-                    done.extend(empty.finish(0, true)?);
+                    done.extend(self.without_rows(open, state, self.encoder.clone())?);
                 }
                 done
             }
-            OpenLayout::Keys(_, keyed) => {
+            OpenLayout::Keys(_, keyed, first) => {
                 let keyed = lock(keyed).take().ok_or_else(|| Error::internal("files are ended twice"))?;
-                keyed.finish(&|| context.check_cancelled())?
+                let mut done = keyed.finish(&|| context.check_cancelled())?;
+                if done.is_empty() && *first == 0 {
+                    // No directory names a key: the file has all columns.
+                    done.extend(self.without_rows(open, state, Encoder::new(&self.op.format, &self.schema)?)?);
+                }
+                done
             }
         };
         context.check_cancelled()?;
@@ -279,12 +317,14 @@ fn deliver(queue: &Mutex<KeyQueue>, keyed: &Mutex<Option<Keyed>>, morsel: u32, r
 }
 
 /// The first number that no file of a data set has.
-fn next_part(directory: &std::path::Path) -> u32 {
+fn next_part(directory: &Path) -> Result<u32> {
     let mut next = 0;
     let mut open = vec![directory.to_path_buf()];
     while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|of| of.is_dir()) {
+        let failed = |error| Error::io(&directory, "cannot list", error);
+        for entry in std::fs::read_dir(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_dir() {
                 open.push(entry.path());
                 continue;
             }
@@ -293,7 +333,7 @@ fn next_part(directory: &std::path::Path) -> u32 {
             next = next.max(number.map_or(0, |number| number.saturating_add(1)));
         }
     }
-    next
+    Ok(next)
 }
 
 impl WriteOp {

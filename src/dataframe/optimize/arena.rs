@@ -54,13 +54,13 @@ impl Node {
 }
 
 impl Plan {
-    /// The plan of the members of a region; gives the node of each member too.
+    /// The plan of the members of a region.
     ///
     /// # Errors
     /// Of kind `Internal`, where a member is no table.
-    pub fn new(members: &[Member<'_>]) -> Result<(Plan, Vec<usize>)> {
+    pub fn new(members: &[Member<'_>]) -> Result<Plan> {
         let mut plan = Plan::default();
-        let mut places = Vec::with_capacity(members.len());
+        let mut places: Vec<usize> = Vec::with_capacity(members.len());
         for (number, member) in members.iter().enumerate() {
             let step: &Step = member.node.downcast_ref().ok_or_else(|| Error::internal("a table that is none"))?;
             let mut inputs = Vec::with_capacity(member.reads.len());
@@ -107,7 +107,7 @@ impl Plan {
         }
         let roots = members.iter().zip(&places).filter(|(member, _)| member.is_root);
         plan.roots = roots.map(|(_, place)| *place).collect();
-        Ok((plan, places))
+        Ok(plan)
     }
 
     /// How many read each node; a root is read once more.

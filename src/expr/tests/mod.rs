@@ -210,6 +210,7 @@ fn logic_and_nulls() {
     check(col("a").is_in(0..20), "true - false");
     check(col("t").is_in(["x", "z"]), "true false -");
     check(col("nan").is_in([f64::NAN, 1.0]), "false - true");
+    check(col("nan").is_in((1..20).map(f64::from).chain([f64::NAN])), "false - true");
     check(col("f32").is_in([0.0]), "false false true");
     check(col("f32").is_in((0..20).map(f64::from)), "false false true");
     check(col("d").is_in(["2024-01-01"]), "true false -");

@@ -1,6 +1,5 @@
 //! Arrow IPC files as a source of tables.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufReader, Read};
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
@@ -14,7 +13,7 @@ use arrow::ipc::reader::{FileDecoder, StreamReader};
 use super::file::{IpcFile, Layout, check_block, damaged, decoder, has_dictionary, open, read_block, read_footer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::guard::guarded;
-use crate::formats::hive::{DataFile, data_files};
+use crate::formats::hive::{DataFile, content_key, data_files, label};
 use crate::formats::pick::Pick;
 use crate::formats::scan::{
     BATCH_ROWS, Emit, Morsel, PARTITION_BYTES, ReadContext, Reread, Scan, ScanRequest, TableSource,
@@ -127,10 +126,7 @@ impl IpcSource {
 
 impl TableSource for IpcSource {
     fn label(&self) -> String {
-        match self.paths.as_slice() {
-            [only] => format!("read_ipc of {}", only.file.path.display()),
-            files => format!("read_ipc of {} files", files.len()),
-        }
+        label("read_ipc", &self.paths)
     }
 
     fn schema(&self) -> &SchemaRef {
@@ -138,17 +134,9 @@ impl TableSource for IpcSource {
     }
 
     fn key(&self) -> Option<String> {
-        // Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
-        let hash = |begin: u64| {
-            let mut hasher = DefaultHasher::new();
-            begin.hash(&mut hasher);
-            for (path, file) in self.paths.iter().zip(&self.files) {
-                (&path.file.path, file.bytes, file.modified).hash(&mut hasher);
-            }
-            format!("{:?}", self.options).hash(&mut hasher);
-            hasher.finish()
-        };
-        Some(format!("ipc {} {:016x}{:016x}", self.files.len(), hash(0), hash(1)))
+        let files = self.paths.iter().zip(&self.files);
+        let files = files.map(|(at, file)| (at.file.path.as_path(), file.bytes, file.modified));
+        Some(content_key("ipc", files, &self.options))
     }
 
     fn partitions(&self) -> u32 {

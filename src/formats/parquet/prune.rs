@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 
-use super::bounds::{Bounds, End, Literal, Point, Scale, compare};
-use crate::expr::{BinaryOp, Expr, Program, UnaryOp, Value};
+use super::bounds::{Bounds, End, Literal, Physical, Point, Scale, compare};
+use crate::expr::{BinaryOp, Expr, Function, Program, TextFunction, UnaryOp, Value};
 
 /// Wrappers around a literal that are looked through.
 const MAX_WRAPPED: usize = 8;
@@ -37,6 +37,20 @@ enum Part {
         scale: Scale,
         literal: Literal,
         is_float: bool,
+    },
+    /// Whether a column is one of some literals, which ascend.
+    IsIn {
+        column: usize,
+        scale: Scale,
+        literals: Vec<Literal>,
+        /// Whether null is one of them: then it is never false.
+        has_null: bool,
+        is_float: bool,
+    },
+    /// Whether the text in a column begins so.
+    StartsWith {
+        column: usize,
+        prefix: Vec<u8>,
     },
     Not,
     And,
@@ -129,9 +143,48 @@ impl Pruner {
                     }
                 })
             }
+            Expr::Call(Function::IsIn(values), args) => self.is_in(args.first(), values, fields),
+            Expr::Call(Function::Text(TextFunction::StartsWith), args) => self.starts_with(args, fields),
             _ => None,
         };
         part.unwrap_or(Part::Unknown)
+    }
+
+    fn is_in(&mut self, side: Option<&Expr>, values: &[Value], fields: &Fields) -> Option<Part> {
+        let name = plain_column(side?, fields)?;
+        let of = fields.find(name)?.1.data_type();
+        let (mut scale, mut literals): (Option<Scale>, Vec<Literal>) = (None, Vec::with_capacity(values.len()));
+        let known = || values.iter().filter(|value| !value.is_null());
+        // All are compared in one type: a value beside others of another type might be rounded.
+        if let Some(first) = known().next()
+            && known().any(|value| value.data_type() != first.data_type())
+        {
+            return None;
+        }
+        for value in known() {
+            let (on, literal) = compare(of, value)?;
+            if *scale.get_or_insert(on) != on {
+                return None;
+            }
+            literals.push(literal);
+        }
+        // Without values none is found on any scale.
+        let scale = scale.unwrap_or(Scale::Bytes);
+        // Both ends ascend then.
+        literals.sort_by(|a, b| a.low.order(&b.low).unwrap_or(Ordering::Equal));
+        let (has_null, is_float) = (values.iter().any(Value::is_null), of.is_floating());
+        Some(Part::IsIn { column: self.column(name, fields)?, scale, literals, has_null, is_float })
+    }
+
+    fn starts_with(&mut self, args: &[Expr], fields: &Fields) -> Option<Part> {
+        let [side, prefix] = args else { return None };
+        let name = plain_column(side, fields)?;
+        match compare(fields.find(name)?.1.data_type(), &constant(prefix)?)? {
+            (Scale::Bytes, Literal { low: Point::Bytes(prefix), .. }) => {
+                Some(Part::StartsWith { column: self.column(name, fields)?, prefix })
+            }
+            _ => None,
+        }
     }
 
     fn comparison(&mut self, side: &Expr, op: BinaryOp, literal: &Value, fields: &Fields) -> Option<Part> {
@@ -202,19 +255,37 @@ impl Pruner {
                 if let Some(may_have) = bloom
                     && *op == BinaryOp::Eq
                     && can.be_true
-                    && literal.low == literal.high
                 {
-                    can.be_true = match (scale, &literal.low) {
-                        // As it lies in the file; what does not lie on its grid is not there.
-                        (Scale::Int(factor, _), Point::Int(value)) => {
-                            value % factor == 0 && may_have(self.columns[*column], &Point::Int(value / factor))
-                        }
-                        (Scale::Bytes, text) => may_have(self.columns[*column], text),
-                        _ => true,
-                    };
+                    can.be_true = self.bloom_may(*column, scale, literal, *may_have);
                 }
                 can
             }
+            Part::IsIn { column, scale, literals, has_null, is_float } => {
+                let (mut can, found) = contained(&bounds[*column], scale, literals, *is_float);
+                can.be_false &= !has_null;
+                if let Some(may_have) = bloom
+                    && can.be_true
+                {
+                    can.be_true = found.iter().any(|literal| self.bloom_may(*column, scale, literal, *may_have));
+                }
+                can
+            }
+            Part::StartsWith { column, prefix } => begun(&bounds[*column], prefix),
+        }
+    }
+
+    /// Whether a bloom filter may have a literal.
+    fn bloom_may(&self, column: usize, scale: &Scale, literal: &Literal, may_have: &mut MayHave<'_>) -> bool {
+        if literal.low != literal.high {
+            return true;
+        }
+        match (scale, &literal.low) {
+            // As it lies in the file; what does not lie on its grid is not there.
+            (Scale::Int(factor, _), Point::Int(value)) => {
+                value % factor == 0 && may_have(self.columns[column], &Point::Int(value / factor))
+            }
+            (Scale::Bytes, text) => may_have(self.columns[column], text),
+            _ => true,
         }
     }
 }
@@ -257,6 +328,46 @@ fn compared(bounds: &Bounds, op: BinaryOp, scale: &Scale, literal: &Literal, is_
         }
     }
     can
+}
+
+/// What it can be, for values within bounds, to be one of some literals, which ascend; and which of them it may be.
+fn contained<'a>(bounds: &Bounds, scale: &Scale, literals: &'a [Literal], is_float: bool) -> (Can, &'a [Literal]) {
+    if bounds.nulls.is_some_and(|nulls| nulls >= bounds.rows) {
+        return (Can { be_true: false, be_false: false }, &[]);
+    }
+    let min = bounds.min.as_ref().and_then(|min| scale.point(min, End::Min));
+    let max = bounds.max.as_ref().and_then(|max| scale.point(max, End::Max));
+    let below = |min: &Point| literals.partition_point(|literal| literal.high.order(min) == Some(Ordering::Less));
+    let not_above = |max: &Point| literals.partition_point(|literal| literal.low.order(max) != Some(Ordering::Greater));
+    let start = min.as_ref().map_or(0, below);
+    let end = max.as_ref().map_or(literals.len(), not_above);
+    let found = literals.get(start..end).unwrap_or_default();
+    // All values are the same, and one of these.
+    let is_only = |literal: &Literal| {
+        min.is_some() && min == max && literal.low == literal.high && min.as_ref() == Some(&literal.low)
+    };
+    let be_false = is_float && bounds.nan || !found.first().is_some_and(is_only);
+    (Can { be_true: !found.is_empty(), be_false }, found)
+}
+
+/// What it can be, for texts within bounds, to begin with a text.
+fn begun(bounds: &Bounds, prefix: &[u8]) -> Can {
+    if bounds.nulls.is_some_and(|nulls| nulls >= bounds.rows) {
+        return Can { be_true: false, be_false: false };
+    }
+    let (min, max) = (text(bounds.min.as_ref()), text(bounds.max.as_ref()));
+    let begins = |text: Option<&[u8]>| text.is_some_and(|text| text.starts_with(prefix));
+    // Texts that begin so stand together, from the shortest on.
+    let too_small = max.is_some_and(|max| max < prefix);
+    let too_large = min.is_some_and(|min| min > prefix) && !begins(min);
+    Can { be_true: !too_small && !too_large, be_false: !(begins(min) && begins(max)) }
+}
+
+fn text(bound: Option<&Physical>) -> Option<&[u8]> {
+    match bound {
+        Some(Physical::Bytes(text)) => Some(text),
+        _ => None,
+    }
 }
 
 /// The column of an expression that is one, or one cast to a type in which its values lie to each other as before.
@@ -317,7 +428,7 @@ mod tests {
     use parquet::file::statistics::Statistics;
     use proptest::prelude::*;
 
-    use super::super::bounds::{Physical, of_statistics};
+    use super::super::bounds::of_statistics;
     use super::*;
     use crate::expr::{col, lit};
 
@@ -345,7 +456,8 @@ mod tests {
         let no_nulls = Bounds { nulls: Some(0), ..ints(3, 5) };
         let all_null = Bounds { min: None, max: None, nulls: Some(10), ..ints(0, 0) };
         let unknown = Bounds { rows: 10, nan: true, ..Bounds::default() };
-        let day = |day: i32| lit(Value::Typed(Arc::new(Date32Array::from(vec![day]))));
+        let day_value = |day: i32| Value::Typed(Arc::new(Date32Array::from(vec![day])));
+        let day = |day: i32| lit(day_value(day));
         let milli = |at: i64| lit(Value::Typed(Arc::new(TimestampMillisecondArray::from(vec![at]))));
         let decimal = |value: i128, scale: i8| {
             lit(Value::Typed(Arc::new(Decimal128Array::from(vec![value]).with_precision_and_scale(20, scale).unwrap())))
@@ -370,7 +482,7 @@ mod tests {
             (!x().is_null(), &int, all_null.clone(), false),
             (x().is_not_null(), &int, all_null.clone(), false),
             (x().ge(i64::MIN), &int, all_null.clone(), false),
-            (!x().ge(0), &int, all_null, false),
+            (!x().ge(0), &int, all_null.clone(), false),
             (x().eq(4), &int, unknown.clone(), true),
             (x().is_null(), &int, unknown.clone(), true),
             // What a float cannot tell apart is not left out.
@@ -400,6 +512,39 @@ mod tests {
             (x().ge(0.06), &DataType::Decimal128(9, 2), ints(0, 5), false),
             (x(), &DataType::Boolean, ints(0, 0), false),
             (!x(), &DataType::Boolean, ints(1, 1), false),
+            (x().is_in([1, 9]), &int, ints(2, 8), false),
+            (x().is_in([1, 5, 9]), &int, ints(2, 8), true),
+            (x().is_in([9, 8, 1]), &int, ints(2, 8), true),
+            (x().is_in([9, 1]), &int, unknown.clone(), true),
+            (x().is_in(Vec::<i64>::new()), &int, ints(2, 8), false),
+            (x().is_in([Some(1), None]), &int, ints(2, 8), false),
+            (!x().is_in([1, 9]), &int, ints(2, 8), true),
+            (!x().is_in([1, 4]), &int, ints(4, 4), false),
+            (!x().is_in([1, 4]), &int, ints(4, 5), true),
+            (!x().is_in([Some(1), None]), &int, ints(4, 5), false),
+            (!x().is_in([1, 4]), &int, all_null.clone(), false),
+            (x().is_in([1.5, 9.5]), &int, ints(2, 9), false),
+            (!x().is_in([1.0, 2.0]), &float, floats(1.0, 1.0), true),
+            (x().is_in([1.0, f64::NAN]), &float, floats(2.0, 3.0), true),
+            (x().is_in([-0.0]), &float, floats(0.0, 1.0), true),
+            (x().is_in(["a", "e"]), &DataType::Utf8, texts("c", "d"), false),
+            (x().is_in([1, 7].map(day_value)), &DataType::Date32, ints(2, 6), false),
+            (x().between(9, 12), &int, ints(2, 8), false),
+            (x().str().starts_with("ca"), &DataType::Utf8, texts("c", "d"), true),
+            (x().str().starts_with("b"), &DataType::Utf8, texts("c", "d"), false),
+            (x().str().starts_with("e"), &DataType::Utf8, texts("c", "dz"), false),
+            (x().str().starts_with("d"), &DataType::Utf8, texts("c", "dz"), true),
+            (x().str().starts_with("d"), &DataType::Utf8, texts("c", "d"), true),
+            (x().str().starts_with(""), &DataType::Utf8, texts("c", "d"), true),
+            (!x().str().starts_with("c"), &DataType::Utf8, texts("ca", "cz"), false),
+            (!x().str().starts_with("c"), &DataType::Utf8, texts("ca", "d"), true),
+            // What one type for all values might round is not left out.
+            (
+                x().is_in([Value::Int(9_007_199_254_740_993), Value::Float(0.5)]),
+                &int,
+                ints(9_007_199_254_740_992, 9_007_199_254_740_992),
+                true,
+            ),
             // What is not understood can be.
             (x().eq("4"), &int, ints(7, 9), true),
             ((x() + 1).eq(0), &int, ints(7, 9), true),

@@ -1,6 +1,5 @@
 //! A data set of Parquet files.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -10,7 +9,7 @@ use super::footer::{FileSchema, Footer, read_all};
 use super::scan::ParquetScan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
-use crate::formats::hive::{DataFile, KeyColumn, data_files, key_columns};
+use crate::formats::hive::{DataFile, KeyColumn, content_key, data_files, key_columns, label};
 use crate::formats::scan::{BATCH_ROWS, PARTITION_BYTES, Reread, Scan, ScanRequest, TableSource};
 use crate::formats::unify::unify;
 
@@ -281,10 +280,7 @@ fn columns(files: Vec<FieldRef>, keys: &[KeyColumn], options: &ParquetOptions) -
 
 impl TableSource for ParquetSource {
     fn label(&self) -> String {
-        match self.files.as_slice() {
-            [only] => format!("read_parquet of {}", only.file.path.display()),
-            files => format!("read_parquet of {} files", files.len()),
-        }
+        label("read_parquet", &self.files)
     }
 
     fn schema(&self) -> &SchemaRef {
@@ -292,17 +288,9 @@ impl TableSource for ParquetSource {
     }
 
     fn key(&self) -> Option<String> {
-        // Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
-        let hash = |begin: u64| {
-            let mut hasher = DefaultHasher::new();
-            begin.hash(&mut hasher);
-            for (file, footer) in self.files.iter().zip(&self.footers) {
-                (&file.file.path, footer.bytes, footer.modified).hash(&mut hasher);
-            }
-            format!("{:?}", self.options).hash(&mut hasher);
-            hasher.finish()
-        };
-        Some(format!("parquet {} {:016x}{:016x}", self.files.len(), hash(0), hash(1)))
+        let files = self.files.iter().zip(&self.footers);
+        let files = files.map(|(at, footer)| (at.file.path.as_path(), footer.bytes, footer.modified));
+        Some(content_key("parquet", files, &self.options))
     }
 
     fn partitions(&self) -> u32 {

@@ -287,6 +287,23 @@ fn only_what_is_needed_is_read() {
     // Two pages of two columns, and the indexes of these pages.
     let pages = 2 * 2 * 1_000 * 8;
     assert!(bytes > pages && bytes < pages + 6_000, "{bytes}");
+    // One page of the values that are looked for in each of two row groups, and of another column the same.
+    for (predicate, found_rows, groups) in [
+        (col("n").is_in([45_500, 5_500, -7, 100_001]), 2, 2),
+        (col("n").is_in((45_100..45_200).step_by(10)), 10, 1),
+        (col("n").between(45_500, 45_600), 101, 1),
+    ] {
+        let scan = source.clone().scan(&request(&source, &["v"], vec![predicate.clone()])).unwrap();
+        assert_eq!(scan.detail(), format!("row groups {groups} of 5"), "{predicate}");
+        let (found, bytes) = batches(&*scan).unwrap();
+        assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), found_rows, "{predicate}");
+        let pages = groups * 2 * 1_000 * 8;
+        assert!(bytes > pages && bytes < pages + groups * 6_000, "{predicate}: {bytes}");
+    }
+    for none in [col("n").is_in([-1, 100_000]), col("n").is_null(), col("n").is_in(Vec::<i64>::new())] {
+        let scan = source.clone().scan(&request(&source, &["v"], vec![none.clone()])).unwrap();
+        assert_eq!((scan.morsels().len(), scan.detail().as_str()), (0, "row groups 0 of 5"), "{none}");
+    }
     // A whole column of one row group.
     let (_, bytes) =
         batches(&*source.clone().scan(&request(&source, &["v"], vec![col("n").ge(80_000)])).unwrap()).unwrap();
@@ -314,6 +331,11 @@ fn bloom_filters_leave_out_row_groups() {
         (col("t").eq("k500"), 1),
         (col("u").eq(i64::from(u32::MAX) - 500), 1),
         (col("v").eq(stamp(500)), 1),
+        (col("n").is_in([505, 500, 507]), 1),
+        (col("t").is_in(["k505", "k500"]), 1),
+        (col("n").is_in([5, 1_005, 2_005]), 0),
+        (col("t").is_in(["k505", "k506"]), 0),
+        (col("u").is_in([i64::from(u32::MAX) - 505, 7]), 0),
         (col("n").eq(505), 0),
         (col("t").eq("k505"), 0),
         (col("u").eq(i64::from(u32::MAX) - 505), 0),
@@ -484,7 +506,28 @@ fn comparison() -> impl Strategy<Value = Expr> {
         BinaryOp::Gt,
         BinaryOp::GtEq,
     ]);
-    (names, ops, -12_i64..52, 0..6).prop_map(|(name, op, value, kind)| match kind {
+    let more = prop::collection::vec(-12_i64..52, 0..12);
+    (names, ops, -12_i64..52, 0..9, more).prop_map(|(name, op, value, kind, more)| match kind {
+        6 | 7 => {
+            let value = |value: &i64| match &literal(name, *value) {
+                Expr::Literal(value) => value.clone(),
+                _ => Value::Null,
+            };
+            let mut values: Vec<Value> = more.iter().map(value).collect();
+            match op {
+                BinaryOp::Gt => values.push(Value::Null),
+                // Of two types.
+                BinaryOp::Lt if matches!(name, "i" | "s" | "u" | "f" | "g") => {
+                    values.extend([Value::Int(3), Value::Float(4.5)]);
+                }
+                _ => {}
+            }
+            col(name).is_in(values)
+        }
+        8 if matches!(name, "t" | "v") => {
+            let text = format!("prefix-{value:02}");
+            col(name).str().starts_with(&text[..text.len() - more.len() % 4])
+        }
         0 => col(name).is_null(),
         1 => col(name).is_not_null(),
         2 => Expr::Binary(Arc::new(literal(name, value)), op, Arc::new(col(name))),

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::formats::csv::{self, CsvWriteOptions};
@@ -33,6 +33,9 @@ pub const SMALL_ROWS: usize = 16 << 10;
 
 /// See [`SMALL_ROWS`].
 pub const SMALL_BYTES: usize = 2 << 20;
+
+/// Text of this size is handed on, so that little of what is allocated ahead of it is not used.
+const TEXT_BYTES: usize = 1 << 20;
 
 /// Encodes batches of one schema.
 #[derive(Clone, Debug)]
@@ -111,6 +114,32 @@ impl Encoder {
     /// The format.
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// About how many bytes it takes at most to encode rows of so many bytes, with what becomes of them.
+    pub fn need(&self, bytes: u64) -> u64 {
+        let encoded = match &self.format {
+            // What is encoded is hardly larger than the rows; of each column a page or a dictionary is there twice.
+            #[cfg(feature = "parquet")]
+            Format::Parquet(encoding) => {
+                let columns = self.schema.flattened_fields().len() as u64;
+                bytes + (bytes / 2).min(columns.saturating_mul(encoding.page_bytes as u64))
+            }
+            Format::Csv(_) => (bytes as f64 * text_ratio(&self.schema, false)) as u64,
+            Format::Json => (bytes as f64 * text_ratio(&self.schema, true)) as u64,
+            // The rows themselves.
+            Format::Ipc(_) => bytes,
+        };
+        encoded + SMALL_BYTES as u64
+    }
+
+    /// As [`Encoder::need`], where what is made of the rows is written after each batch.
+    pub fn piecewise_need(&self, bytes: u64) -> u64 {
+        match &self.format {
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => self.need(bytes),
+            Format::Csv(_) | Format::Json | Format::Ipc(_) => bytes.min((SMALL_BYTES + TEXT_BYTES) as u64),
+        }
     }
 
     /// Encodes rows as they come.
@@ -203,12 +232,20 @@ impl Part<'_> {
     }
 
     fn text(&mut self) -> (&mut Vec<u8>, &mut u64) {
-        if !matches!(self.items.last(), Some(Item::Text(text, _)) if text.len() < 4 * SMALL_BYTES) {
+        if !matches!(self.items.last(), Some(Item::Text(text, _)) if text.len() < TEXT_BYTES) {
+            self.end_text();
             self.items.push(Item::Text(Vec::with_capacity(64 << 10), 0));
         }
         match self.items.last_mut() {
             Some(Item::Text(text, rows)) => (text, rows),
             _ => unreachable!("it was pushed above"),
+        }
+    }
+
+    /// Gives back what was allocated ahead of the last text.
+    fn end_text(&mut self) {
+        if let Some(Item::Text(text, _)) = self.items.last_mut() {
+            text.shrink_to_fit();
         }
     }
 
@@ -269,6 +306,11 @@ impl Part<'_> {
         items + self.row_bytes as u64 + group
     }
 
+    /// What the rows have become until now: it comes before what [`Part::finish`] gives.
+    pub fn drain(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.items)
+    }
+
     /// What became of the rows, in their order.
     ///
     /// # Errors
@@ -276,8 +318,46 @@ impl Part<'_> {
     pub fn finish(mut self) -> Result<Vec<Item>> {
         #[cfg(feature = "parquet")]
         self.end_group()?;
+        self.end_text();
         self.hand_on();
         Ok(self.items)
+    }
+}
+
+/// How many times the bytes of rows in memory their text has at most, about.
+fn text_ratio(schema: &SchemaRef, named: bool) -> f64 {
+    let (mut memory, mut text) = (0.0, 1.0);
+    for field in schema.fields() {
+        let (of_value, of_text) = widths(field.data_type());
+        memory += of_value;
+        // As `"name":"value",`.
+        text += of_text + if named { field.name().len() as f64 + 5.0 } else { 0.0 };
+    }
+    if memory > 0.0 { text / memory } else { 1.0 }
+}
+
+/// Bytes of a value in memory, and as text with what stands behind it.
+fn widths(data_type: &DataType) -> (f64, f64) {
+    match data_type {
+        DataType::Null => (1.0, 5.0),
+        DataType::Boolean => (0.125, 6.0),
+        DataType::Int8 | DataType::UInt8 => (1.0, 5.0),
+        DataType::Int16 | DataType::UInt16 => (2.0, 7.0),
+        DataType::Int32 | DataType::UInt32 | DataType::Date32 | DataType::Time32(_) => (4.0, 13.0),
+        DataType::Int64 | DataType::UInt64 => (8.0, 21.0),
+        DataType::Float16 => (2.0, 10.0),
+        DataType::Float32 => (4.0, 16.0),
+        DataType::Float64 => (8.0, 25.0),
+        DataType::Decimal128(..) => (16.0, 41.0),
+        DataType::Decimal256(..) => (32.0, 79.0),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => (16.0, 18.0),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => (16.0, 36.0),
+        other => match other.primitive_width() {
+            // Of points in time and the like.
+            Some(width) => (width as f64, 34.0),
+            // Of lists and the like, by numbers in them.
+            None => (8.0, 25.0),
+        },
     }
 }
 

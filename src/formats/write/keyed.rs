@@ -31,7 +31,7 @@ const MOST_OPEN: usize = 256;
 const BUCKETS: usize = 64;
 
 /// Bytes of rows that wait for others at most.
-const MOST_WAITING: usize = 32 << 20;
+const MOST_WAITING: u64 = 32 << 20;
 
 /// How the directory of null is called.
 pub const NULL_NAME: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -91,7 +91,8 @@ impl Keyed {
     ) -> Keyed {
         let others = (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect();
         let scratch = directory.join("_chunkwise_buckets");
-        let most_waiting = usize::try_from(limit_bytes / 8).unwrap_or(usize::MAX).clamp(1 << 20, MOST_WAITING);
+        // At most [`MOST_WAITING`].
+        let most_waiting = Self::most_waiting(limit_bytes) as usize;
         Keyed {
             encoder,
             directory,
@@ -112,8 +113,13 @@ impl Keyed {
     }
 
     /// Memory that rows take while they wait, at most.
-    pub fn most_waiting(&self) -> u64 {
-        self.most_waiting as u64
+    pub fn most_waiting(limit_bytes: u64) -> u64 {
+        (limit_bytes / 8).clamp(1 << 20, MOST_WAITING)
+    }
+
+    /// Memory that it takes to write the rows of a value, at most.
+    pub fn need(encoder: &Encoder, limit_bytes: u64) -> u64 {
+        encoder.piecewise_need(Self::most_waiting(limit_bytes).min(4 * SMALL_BYTES as u64))
     }
 
     /// Adds rows, which have the columns of the table.
@@ -206,10 +212,13 @@ impl Keyed {
             value.writer = Some(self.encoder.create(&value.path)?);
         }
         let mut part = self.encoder.begin();
-        rows.into_iter().try_for_each(|batch| part.add(batch))?;
-        let items: Vec<Item> = part.finish()?;
         let writer = value.writer.as_mut().ok_or_else(|| Error::internal("a file that was not made"))?;
-        items.into_iter().try_for_each(|item| writer.write(&self.encoder, item))
+        let mut write = |items: Vec<Item>| items.into_iter().try_for_each(|item| writer.write(&self.encoder, item));
+        for batch in rows {
+            part.add(batch)?;
+            write(part.drain())?;
+        }
+        write(part.finish()?)
     }
 
     /// The directories of the values in a batch, each once, and which of them each row has.
@@ -254,12 +263,17 @@ impl Keyed {
                 if column.is_null(*row) {
                     text.push_str(NULL_NAME);
                 } else {
-                    escape(&shown.value(*row).to_string(), &mut text);
+                    let value = shown.value(*row).to_string();
+                    if value == NULL_NAME {
+                        return Err(null_name(self.schema.field(*key).name()));
+                    }
+                    escape(&value, &mut text);
                 }
             }
-            text
+            Ok(text)
         };
-        Ok((firsts.iter().map(name).collect(), number_of))
+        let names = firsts.iter().map(name).collect::<Result<Vec<String>>>()?;
+        Ok((names, number_of))
     }
 
     fn bucket(&self, name: &str) -> usize {
@@ -388,6 +402,15 @@ fn escape(text: &str, out: &mut String) {
             out.push(letter);
         }
     }
+}
+
+/// A text that would be read back as null.
+fn null_name(column: &str) -> Error {
+    let text = format!(
+        "column `{column}`: the text `{NULL_NAME}` names the directory of null, and cannot be a value of `partition_by`: \
+         replace it, or make it null"
+    );
+    Error::new(ErrorKind::Data, text)
 }
 
 fn corrupt(path: &Path, error: arrow::error::ArrowError) -> Error {

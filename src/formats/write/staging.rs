@@ -23,8 +23,8 @@ pub enum IfExists {
 
 /// A file or directory that will stand at a path.
 ///
-/// Dropped before [`Staging::commit`] it leaves the target as it was, and nothing beside it. What a killed process left is removed by
-/// the next one that writes to the same target: a lock tells the living from the dead.
+/// Dropped before [`Staging::commit`] it leaves the target as it was, and nothing beside it. What a killed process left, or what could
+/// not be removed, is removed by the next one that writes to the same target: a lock tells the living from the dead.
 pub struct Staging {
     target: PathBuf,
     /// What is written, until it is put in place.
@@ -39,6 +39,12 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Between the name of the target and what tells two writers apart.
 const INFIX: &str = ".chunkwise-";
 
+/// Behind the name of a place, for what stood at the target while two directories cannot be exchanged in one step.
+const ASIDE: &str = ".old";
+
+/// Behind the name of a place, for its lock.
+const LOCK: &str = ".lock";
+
 impl Staging {
     /// Makes a place for what will stand at `target`; of a data set with files of this ending, if it is a directory.
     ///
@@ -49,19 +55,14 @@ impl Staging {
         let name = name.ok_or_else(|| {
             Error::new(ErrorKind::Plan, format!("`{}` is no name of a file or directory", target.display()))
         })?;
-        check(target, directory, extension, if_exists)?;
+        let target = &at_end(target);
+        let name = target.file_name().and_then(|name| name.to_str()).unwrap_or(name);
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        remove_dead(parent, name, target);
+        check(target, directory, extension, if_exists)?;
         fs::create_dir_all(parent).map_err(|error| Error::io(parent, "cannot create", error))?;
-        remove_dead(parent, name);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let own = format!(".{name}{INFIX}{}-{number}", std::process::id());
-        let (temporary, lock) = (parent.join(&own), parent.join(format!("{own}.lock")));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
-        let file = file.map_err(|error| Error::io(&lock, "cannot create", error))?;
-        // Nobody else has this name: a lock that is held is one of a process that cannot be.
-        FileExt::try_lock(&file).map_err(|error| Error::io(&lock, "cannot lock", error.into()))?;
-        let staging =
-            Staging { target: target.to_path_buf(), temporary, directory, lock: Some((lock, file)), committed: false };
+        let (temporary, lock) = place(parent, name)?;
+        let staging = Staging { target: target.clone(), temporary, directory, lock: Some(lock), committed: false };
         if directory {
             let path = &staging.temporary;
             fs::create_dir(path).map_err(|error| Error::io(path, "cannot create", error))?;
@@ -88,9 +89,8 @@ impl Staging {
         }
         if self.directory && self.target.exists() {
             exchange(&self.temporary, &self.target).map_err(failed)?;
-            // From here on it is done: what was there before lies at the temporary place.
+            // From here on it is done: what was there before lies at the temporary place, and goes with the lock.
             self.committed = true;
-            let _ = fs::remove_dir_all(&self.temporary);
         } else {
             fs::rename(&self.temporary, &self.target).map_err(failed)?;
             self.committed = true;
@@ -105,13 +105,72 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if !self.committed {
-            let _ = if self.directory { fs::remove_dir_all(&self.temporary) } else { fs::remove_file(&self.temporary) };
+        let left = [self.temporary.clone(), with_suffix(&self.temporary, ASIDE)];
+        let _ = remove(&left[0]);
+        if self.committed {
+            let _ = remove(&left[1]);
         }
         if let Some((path, file)) = self.lock.take() {
             drop(file);
-            let _ = fs::remove_file(path);
+            // What is still there is found by its lock.
+            if !left.iter().any(|left| exists(left)) {
+                let _ = fs::remove_file(path);
+            }
         }
+    }
+}
+
+/// Where a link leads: what stands there is replaced, and the link stays. One that leads nowhere is replaced itself.
+fn at_end(target: &Path) -> PathBuf {
+    let link = fs::read_link(target).and_then(|_| fs::canonicalize(target));
+    link.unwrap_or_else(|_| target.to_path_buf())
+}
+
+/// A place beside a target that nobody else has, and its lock.
+fn place(parent: &Path, name: &str) -> Result<(PathBuf, (PathBuf, File))> {
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let temporary = parent.join(format!(".{name}{INFIX}{}-{number}", std::process::id()));
+        let lock = with_suffix(&temporary, LOCK);
+        let file = match OpenOptions::new().write(true).create_new(true).open(&lock) {
+            Ok(file) => file,
+            // Of a dead process of the same number, with something that could not be removed.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(Error::io(&lock, "cannot create", error)),
+        };
+        match FileExt::try_lock(&file) {
+            Ok(()) => {}
+            // Another writer takes it for a dead one's, and removes it.
+            Err(fs4::TryLockError::WouldBlock) => continue,
+            Err(fs4::TryLockError::Error(error)) => {
+                let _ = fs::remove_file(&lock);
+                return Err(Error::io(&lock, "cannot lock", error));
+            }
+        }
+        if exists(&lock) {
+            return Ok((temporary, (lock, file)));
+        }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Whether something stands at a path, be it a link to nothing.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Removes a file or a directory with all that is in it; nothing is as good.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -132,7 +191,7 @@ fn check(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -
     if !directory && if_exists == IfExists::Append {
         return refuse("is a single file: only a directory can be appended to".to_string());
     }
-    if directory && let Some(other) = foreign(target, extension) {
+    if directory && let Some(other) = foreign(target, extension)? {
         let other = other.strip_prefix(target).unwrap_or(&other).display().to_string();
         return refuse(format!("holds `{other}`, which is no part of a data set: write to a directory of its own"));
     }
@@ -140,23 +199,25 @@ fn check(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -
 }
 
 /// Something in a directory that no writer of data sets puts there.
-fn foreign(directory: &Path, extension: &str) -> Option<PathBuf> {
+pub(super) fn foreign(directory: &Path, extension: &str) -> Result<Option<PathBuf>> {
     let mut open = vec![directory.to_path_buf()];
     while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(directory).ok()?.flatten() {
+        let failed = |error| Error::io(&directory, "cannot list", error);
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
-            let is_directory = entry.file_type().is_ok_and(|of| of.is_dir());
+            let is_directory = entry.file_type().map_err(failed)?.is_dir();
             if is_directory && name.contains('=') {
                 open.push(path);
             } else if is_directory
                 || !(name.starts_with(['_', '.']) || path.extension().is_some_and(|known| known == extension))
             {
-                return Some(path);
+                return Ok(Some(path));
             }
         }
     }
-    None
+    Ok(None)
 }
 
 /// Links all files of a data set into a new directory: they take no room, and both are whole.
@@ -167,7 +228,7 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
         for entry in entries {
             let entry = entry.map_err(|error| Error::io(&from, "cannot list", error))?;
             let (old, new) = (entry.path(), to.join(entry.file_name()));
-            if entry.file_type().is_ok_and(|of| of.is_dir()) {
+            if entry.file_type().map_err(|error| Error::io(&old, "cannot list", error))?.is_dir() {
                 fs::create_dir(&new).map_err(|error| Error::io(&new, "cannot create", error))?;
                 open.push((old, new));
             } else if fs::hard_link(&old, &new).is_err() {
@@ -179,42 +240,64 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what dead processes left beside a target.
-fn remove_dead(parent: &Path, name: &str) {
+/// Removes what dead processes left beside a target. A target that one of them had put aside, and nothing in its place, is put
+/// back. What cannot be removed is left to the next writer.
+fn remove_dead(parent: &Path, name: &str, target: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let prefix = format!(".{name}{INFIX}");
     for entry in entries.flatten() {
         let found = entry.file_name().to_string_lossy().into_owned();
-        let Some(own) = found.strip_suffix(".lock").filter(|found| found.starts_with(&prefix)) else { continue };
+        let Some(own) = found.strip_suffix(LOCK).filter(|found| found.starts_with(&prefix)) else { continue };
         let lock = entry.path();
         let Ok(file) = OpenOptions::new().write(true).open(&lock) else { continue };
         if FileExt::try_lock(&file).is_err() {
             continue;
         }
         let left = parent.join(own);
-        let _ = if left.is_dir() { fs::remove_dir_all(&left) } else { fs::remove_file(&left) };
-        let _ = fs::remove_file(&lock);
+        let aside = with_suffix(&left, ASIDE);
+        let cleaned = match exists(&aside) && !exists(target) {
+            true => fs::rename(&aside, target),
+            false => remove(&aside),
+        };
+        if cleaned.and_then(|()| remove(&left)).is_ok() {
+            let _ = fs::remove_file(&lock);
+        }
     }
 }
 
 /// Exchanges two directories in one step, where the system can; else there is a moment without the second one.
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
         match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
             Ok(()) => return Ok(()),
-            Err(error) if [rustix::io::Errno::INVAL, rustix::io::Errno::NOSYS].contains(&error) => {}
+            // A file system that cannot.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let aside = one.with_extension("old");
+    exchange_by_steps(one, other)
+}
+
+/// As [`exchange`]. A process that dies in between leaves the second directory beside the first one, from where the next writer puts
+/// it back.
+pub(super) fn exchange_by_steps(one: &Path, other: &Path) -> io::Result<()> {
+    let aside = with_suffix(one, ASIDE);
     fs::rename(other, &aside)?;
     if let Err(error) = fs::rename(one, other) {
-        fs::rename(&aside, other)?;
-        return Err(error);
+        return match fs::rename(&aside, other) {
+            Ok(()) => Err(error),
+            Err(_) => {
+                let text = format!("{error}; what was there lies at {}", aside.display());
+                Err(io::Error::new(error.kind(), text))
+            }
+        };
     }
-    fs::rename(&aside, one)
+    // Where it cannot be brought to the place of the first one it is known by its name.
+    let _ = fs::rename(&aside, one);
+    Ok(())
 }
 
 /// Makes the names in a directory durable, and in those below.

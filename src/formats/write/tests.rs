@@ -1,1 +1,265 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and what it takes to encode them.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
+
+use super::keyed::NULL_NAME;
+use super::*;
+use crate::error::ErrorKind;
+use crate::store::Budget;
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn beside(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn set(target: &Path, content: &str, if_exists: IfExists) -> crate::error::Result<()> {
+    let staging = Staging::begin(target, true, "csv", if_exists)?;
+    fs::write(staging.path().join(format!("{content}.csv")), content).unwrap();
+    staging.commit(false)
+}
+
+#[test]
+fn a_data_set_is_there_when_it_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    set(&target, "one", IfExists::Fail).unwrap();
+    assert_eq!(beside(&target), ["one.csv"]);
+    // Dropped before that.
+    let staging = Staging::begin(&target, true, "csv", IfExists::Replace).unwrap();
+    fs::write(staging.path().join("two.csv"), "two").unwrap();
+    drop(staging);
+    assert_eq!((beside(&target), beside(dir.path())), (vec!["one.csv".to_string()], vec!["set".to_string()]));
+    set(&target, "two", IfExists::Append).unwrap();
+    assert_eq!(beside(&target), ["one.csv", "two.csv"]);
+    set(&target, "three", IfExists::Replace).unwrap();
+    assert_eq!((beside(&target), beside(dir.path())), (vec!["three.csv".to_string()], vec!["set".to_string()]));
+
+    let single = dir.path().join("single");
+    for content in ["one", "two"] {
+        let staging = Staging::begin(&single, false, "csv", IfExists::Replace).unwrap();
+        fs::write(staging.path(), content).unwrap();
+        assert!(content == "one" || text(&single) == "one");
+        staging.commit(true).unwrap();
+    }
+    assert_eq!((text(&single), beside(dir.path())), ("two".to_string(), vec!["set".to_string(), "single".to_string()]));
+}
+
+#[test]
+fn what_dead_processes_left_is_removed_or_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    let leave = |own: &str, directories: &[&str]| {
+        fs::write(dir.path().join(format!("{own}.lock")), "").unwrap();
+        for directory in directories {
+            fs::create_dir(dir.path().join(directory)).unwrap();
+            fs::write(dir.path().join(directory).join("x.csv"), directory).unwrap();
+        }
+    };
+    // Killed while it wrote, after it was in place, and between the two steps of an exchange.
+    leave(".set.chunkwise-1-0", &[".set.chunkwise-1-0"]);
+    leave(".set.chunkwise-1-1", &["set", ".set.chunkwise-1-1.old"]);
+    drop(Staging::begin(&target, true, "csv", IfExists::Append).unwrap());
+    assert_eq!((beside(dir.path()), text(&target.join("x.csv"))), (vec!["set".to_string()], "set".to_string()));
+    fs::remove_dir_all(&target).unwrap();
+    leave(".set.chunkwise-1-2", &[".set.chunkwise-1-2", ".set.chunkwise-1-2.old"]);
+    let error = Staging::begin(&target, true, "csv", IfExists::Fail).err().unwrap();
+    assert_eq!(error.message(), format!("`{}` is there already", target.display()));
+    assert_eq!(beside(dir.path()), ["set"]);
+    assert_eq!(text(&target.join("x.csv")), ".set.chunkwise-1-2.old");
+
+    // What the living write stays, and so does what belongs to another target.
+    let living = Staging::begin(&target, true, "csv", IfExists::Replace).unwrap();
+    leave(".sets.chunkwise-1-3", &[".sets.chunkwise-1-3"]);
+    drop(Staging::begin(&target, true, "csv", IfExists::Replace).unwrap());
+    assert!(living.path().is_dir());
+    assert_eq!(beside(dir.path()).len(), 5);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_link_leads_to_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    fs::create_dir(&here).unwrap();
+    fs::create_dir(&there).unwrap();
+    let link = here.join("link");
+    std::os::unix::fs::symlink(there.join("set"), &link).unwrap();
+    fs::create_dir(there.join("set")).unwrap();
+    for content in ["one", "two"] {
+        set(&link, content, IfExists::Replace).unwrap();
+        assert_eq!((beside(&here), beside(&there)), (vec!["link".to_string()], vec!["set".to_string()]));
+        assert_eq!(beside(&there.join("set")), [format!("{content}.csv")]);
+        assert!(link.is_symlink());
+    }
+    fs::remove_dir_all(there.join("set")).unwrap();
+    set(&link, "three", IfExists::Fail).unwrap_err();
+    set(&link, "three", IfExists::Replace).unwrap_err();
+    assert_eq!((beside(&here), beside(&there)), (vec!["link".to_string()], Vec::<String>::new()));
+}
+
+#[test]
+#[cfg(unix)]
+fn what_cannot_be_removed_is_left_to_the_next_writer() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    fs::create_dir_all(target.join("k=1")).unwrap();
+    fs::write(target.join("k=1/old.csv"), "old").unwrap();
+    fs::set_permissions(target.join("k=1"), fs::Permissions::from_mode(0o500)).unwrap();
+    set(&target, "new", IfExists::Replace).unwrap();
+    assert_eq!(beside(&target), ["new.csv"]);
+    // Whoever may remove everything has done so.
+    let left: Vec<String> = beside(dir.path()).into_iter().filter(|name| name != "set").collect();
+    if !left.is_empty() {
+        assert_eq!(left.len(), 2, "{left:?}");
+        let old = left.iter().find(|name| !name.ends_with(".lock")).unwrap();
+        assert!(left.contains(&format!("{old}.lock")), "{left:?}");
+        fs::set_permissions(dir.path().join(old).join("k=1"), fs::Permissions::from_mode(0o700)).unwrap();
+        set(&target, "newer", IfExists::Replace).unwrap();
+        assert_eq!(beside(dir.path()), ["set"]);
+    }
+}
+
+#[test]
+fn directories_that_cannot_be_listed_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = staging::foreign(&dir.path().join("gone"), "csv").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.message().starts_with(&format!("cannot list {}", dir.path().display())), "{error}");
+    fs::write(dir.path().join("notes"), "").unwrap();
+    assert_eq!(staging::foreign(dir.path(), "csv").unwrap(), Some(dir.path().join("notes")));
+}
+
+#[test]
+fn directories_are_exchanged_by_steps_where_the_system_cannot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    for path in [&one, &other] {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("name"), path.file_name().unwrap().as_encoded_bytes()).unwrap();
+    }
+    staging::exchange_by_steps(&one, &other).unwrap();
+    assert_eq!((text(&one.join("name")), text(&other.join("name"))), ("other".to_string(), "one".to_string()));
+    // Without the first one the second stays where it is.
+    fs::remove_dir_all(&one).unwrap();
+    staging::exchange_by_steps(&one, &other).unwrap_err();
+    assert_eq!((beside(dir.path()), text(&other.join("name"))), (vec!["other".to_string()], "one".to_string()));
+}
+
+/// Rows of all widths that are as hard to encode as any.
+fn rows(start: u64, len: u64) -> RecordBatch {
+    let noise =
+        |at: u64| (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let all = || (start..start + len).map(noise);
+    let columns: [(&str, ArrayRef); 5] = [
+        ("n", Arc::new(Int64Array::from_iter_values(all().map(|n| n.cast_signed())))),
+        ("f", Arc::new(Float64Array::from_iter_values(all().map(|n| -f64::from_bits(n >> 2 | 1 << 52))))),
+        ("t", Arc::new(StringArray::from_iter_values(all().map(|n| format!("{n:x},{n:x}"))))),
+        ("d", Arc::new(Int64Array::from_iter_values(all().map(|n| (n % 30_000).cast_signed())))),
+        ("b", Arc::new(all().map(|n| Some(n % 2 == 0)).collect::<BooleanArray>())),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn formats() -> Vec<Format> {
+    vec![
+        Format::Csv(Default::default()),
+        Format::Json,
+        Format::Ipc(Default::default()),
+        #[cfg(feature = "parquet")]
+        Format::Parquet(Default::default()),
+        #[cfg(feature = "parquet")]
+        Format::Parquet(crate::formats::parquet::ParquetEncoding {
+            compression: crate::formats::parquet::Compression::None,
+            dictionary: false,
+            ..Default::default()
+        }),
+    ]
+}
+
+#[test]
+fn encoding_takes_what_it_says() {
+    for format in formats() {
+        for batches in [1, 4, 40] {
+            let batches: Vec<RecordBatch> = (0..batches).map(|at| rows(at * 10_000, 10_000)).collect();
+            let bytes: u64 = batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
+            let encoder = Encoder::new(&format, &batches[0].schema()).unwrap();
+            let mut part = encoder.begin();
+            let mut most = 0;
+            for batch in batches {
+                part.add(batch).unwrap();
+                most = most.max(part.bytes());
+            }
+            let made: u64 = part.finish().unwrap().iter().map(Item::bytes).sum();
+            let (most, need) = (most.max(made), encoder.need(bytes));
+            assert!(most <= need, "{format:?}: {most} bytes for {bytes}, and {need} were said");
+            // Nor much more of it than that, and what may be there for other rows.
+            assert!(need <= 5 * most / 2 + (3 << 20), "{format:?}: {most} bytes for {bytes}, and {need} were said");
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_file_come_in_any_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    let format = Format::Csv(Default::default());
+    let encoder = Encoder::new(&format, &rows(0, 1).schema()).unwrap();
+    let encoded = |at: u64| {
+        let mut part = encoder.begin();
+        part.add(rows(at, 1)).unwrap();
+        part.finish().unwrap()
+    };
+    let budget = Budget::new(1 << 20);
+    let file = Ordered::new(encoder.clone(), path.clone(), false, &budget);
+    for number in [2, 0, 3, 1] {
+        file.deliver(number, encoded(number.into())).unwrap();
+    }
+    assert_eq!(file.finish(5, true).unwrap_err().kind(), ErrorKind::Internal);
+    let (written, counts) = file.finish(4, true).unwrap().unwrap();
+    assert_eq!((written, counts.rows, counts.bytes), (path.clone(), 4, fs::metadata(&path).unwrap().len()));
+    let mut expected = Vec::new();
+    crate::formats::csv::encode_header(encoder.schema(), &Default::default(), &mut expected).unwrap();
+    crate::formats::csv::encode(&rows(0, 4), &Default::default(), &mut expected).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), expected);
+    // Without rows there is no file that nobody wants.
+    let none = Ordered::new(encoder.clone(), dir.path().join("b.csv"), false, &budget);
+    assert!(none.finish(0, false).unwrap().is_none());
+    assert_eq!(beside(dir.path()), ["a.csv"]);
+}
+
+#[test]
+fn the_name_of_null_is_no_value() {
+    let keys: SchemaRef = rows(0, 1).schema();
+    let others = Arc::new(keys.project(&[0, 1, 3, 4]).unwrap());
+    let encoder = Encoder::new(&Format::Json, &others).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (text, works) in [(Some(NULL_NAME), false), (None, true), (Some("__HIVE"), true)] {
+        let mut columns = rows(0, 1).columns().to_vec();
+        columns[2] = Arc::new(StringArray::from(vec![text]));
+        let fields: Vec<_> = keys.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields));
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        let path = dir.path().to_path_buf();
+        let mut keyed = Keyed::new(encoder.clone(), path, schema, vec![2], 0, false, 1 << 30);
+        match keyed.add(&batch) {
+            Ok(()) => assert!(works && keyed.finish(&|| Ok(())).unwrap().len() == 1),
+            Err(error) => {
+                assert!(!works && error.kind() == ErrorKind::Data, "{error}");
+                assert!(error.message().starts_with("column `t`: the text `__HIVE_DEFAULT_PARTITION__`"), "{error}");
+            }
+        }
+    }
+    assert_eq!(beside(dir.path()), ["t=__HIVE", "t=__HIVE_DEFAULT_PARTITION__"]);
+}

@@ -75,7 +75,8 @@ impl Optimize {
 
     /// Whether a pass is made; one that is not known is.
     pub fn is_on(&self, pass: &str) -> bool {
-        Optimize::PASSES.iter().position(|known| known.ends_with(pass)).is_none_or(|at| self.on[at])
+        let is_it = |known: &&str| known.strip_prefix("optimize.") == Some(pass);
+        Optimize::PASSES.iter().position(is_it).is_none_or(|at| self.on[at])
     }
 
     /// As each pass is told.
