@@ -290,3 +290,40 @@ fn a_file_that_is_not_compressed_though_its_name_says_so() {
         );
     }
 }
+
+#[test]
+fn expressions_that_share_their_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("n");
+    let small = dataframe::from_columns([("k", vec![1.0, 2.0, 1.0, 3.0]), ("v", vec![1.0, 2.0, 3.0, 4.0])]);
+    small.to_parquet(&path).compute().unwrap();
+    // Written out each would have 2^60 parts.
+    let mean = |of: Expr| (0..60).fold(of, |expr, _| (expr.clone() + expr) / 2);
+    let either =
+        (0..60).fold(col("v").gt(1), |expr, at| (expr.clone() & col("k").lt(at + 5)) | (expr & col("k").ge(at + 5)));
+    let sources = [small, dataframe::read_parquet(path.to_str().unwrap()).open().unwrap()];
+    for frame in sources {
+        let twice =
+            (0..60).fold(frame.clone(), |frame, _| frame.with_columns([((col("v") + col("v")) / 2).alias("v")]));
+        let both = [
+            frame.with_columns([mean(col("v")).alias("v")]),
+            twice,
+            frame.select([col("k"), mean(col("v") - col("v").mean()) + col("v").mean()]).rename([("v", "v")]),
+        ];
+        for table in both {
+            let kept = table.filter(either.clone());
+            assert!(kept.explain().unwrap().len() < 1 << 20);
+            let groups =
+                kept.group_by([mean(col("k"))]).agg([mean(col("v")).sum(), mean(col("v").max()).alias("most")]);
+            assert_eq!(
+                groups.compute().unwrap().to_string(),
+                "  k    v  most\n---  ---  ----\n1.0  3.0   3.0\n2.0  2.0   2.0\n3.0  4.0   4.0\n"
+            );
+            assert_eq!(kept.count_rows().compute().unwrap(), 3);
+            let first = kept.nlargest(2, [mean(col("v"))]).compute().unwrap();
+            assert_eq!(first.column::<Float64Type>("v").unwrap().values(), &[4.0, 3.0]);
+        }
+        let error = frame.filter(mean(col("v"))).compute().unwrap_err();
+        assert!(error.message().len() < 400, "{error}");
+    }
+}

@@ -80,8 +80,8 @@ impl GroupExchange {
             }
             let filter = aggregate.filter.as_ref().map(|filter| place(&mut filters, filter));
             let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
-            let (data_type, label) = (whole.data_type(input)?, whole.to_string());
-            calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, label });
+            let data_type = whole.data_type(input)?;
+            calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, expr: whole });
         }
         let key_types = grouping.keys.iter().map(|key| key.data_type(input)).collect::<Result<Vec<_>>>()?;
         let aggregation = Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?);

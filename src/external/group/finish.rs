@@ -176,7 +176,7 @@ impl Output {
 
     fn too_large(&self, value: &str) -> Error {
         let is = if value.is_empty() { "the result".to_string() } else { value.to_string() };
-        let text = format!("`{}` overflows: {is} is no {}", self.call.label, self.call.data_type);
+        let text = format!("`{}` overflows: {is} is no {}", self.call.expr.brief(), self.call.data_type);
         Error::new(ErrorKind::Data, format!("{text}; cast the column to Float64 for an approximate result"))
     }
 

@@ -12,7 +12,7 @@ use super::moments::{CoMoments, IntMoments, Moments};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
 use super::{Columns, NONE, Rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{AggregateFunction, UserAggregate, UserState};
+use crate::expr::{AggregateFunction, Expr, UserAggregate, UserState};
 
 /// An aggregate over columns of evaluated values.
 #[derive(Clone, Debug)]
@@ -25,8 +25,8 @@ pub struct AggregateCall {
     pub filter: Option<usize>,
     /// The type of the result.
     pub data_type: DataType,
-    /// The aggregate as text, for errors.
-    pub label: String,
+    /// The aggregate itself, for errors.
+    pub expr: Expr,
 }
 
 /// A state that is kept of each group.
@@ -127,7 +127,7 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
             F::Size => vec![state(StateKind::Sizes, &[])],
             F::Count => vec![state(StateKind::Sizes, &[]), state(StateKind::Nulls, &args)],
             F::Sum | F::Mean if matches!(of, DataType::Decimal256(..)) => {
-                let text = format!("`{}`: cast the column to Decimal128 or Float64 first", call.label);
+                let text = format!("`{}`: cast the column to Decimal128 or Float64 first", call.expr.brief());
                 return Err(Error::new(ErrorKind::Unsupported, text));
             }
             F::Sum | F::Mean => {
