@@ -127,6 +127,18 @@ impl Interner {
         kind + self.dictionary.as_ref().map_or(0, Known::bytes)
     }
 
+    /// About how many bytes so many values take as an array.
+    pub fn value_bytes(&self, count: usize) -> usize {
+        match &self.kind {
+            Kind::Words(_) => 8 * count,
+            Kind::Bytes(table) | Kind::Rows { table, .. } => {
+                // As long as the distinct ones are on average.
+                let text = table.text_bytes() as u128 * count as u128 / u128::from(self.len.max(1));
+                8 * count + text as usize
+            }
+        }
+    }
+
     /// The number of each value of an array, in place of what `out` held.
     ///
     /// # Errors
