@@ -92,7 +92,7 @@ impl Lowering {
             inputs.extend(before.map(|before| before.read(ONE)));
             let (own, waits, schema) = (pipeline.clone(), before.is_some(), node.schema.clone());
             let take = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-                let taken = if waits { taken(inputs.get(inputs.len() - 1)?) } else { 0 };
+                let taken = if waits { taken(inputs.get::<Vec<u64>>(inputs.len() - 1)?) } else { 0 };
                 if taken >= len {
                     return Ok(Batches::new());
                 }
@@ -102,7 +102,7 @@ impl Lowering {
             let rows = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| inputs.get(0).map(rows_of));
             let sum = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
                 let morsels = inputs.len() - usize::from(waits);
-                let mut sum = if waits { taken(inputs.get(morsels)?) } else { 0 };
+                let mut sum = if waits { taken(inputs.get::<Vec<u64>>(morsels)?) } else { 0 };
                 let mut sums = vec![0; morsels + 1];
                 for step in 0..morsels {
                     let morsel = if end { morsels - 1 - step } else { step };
@@ -320,7 +320,7 @@ fn rows_of(batches: &Batches) -> u64 {
 }
 
 /// The rows of all waves so far.
-fn taken(sums: &Vec<u64>) -> u64 {
+fn taken(sums: &[u64]) -> u64 {
     sums.last().copied().unwrap_or(0)
 }
 

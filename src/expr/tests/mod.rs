@@ -502,7 +502,8 @@ fn doubled(start: Expr, twice: impl Fn(Expr, Expr) -> Expr) -> Expr {
 fn shared_parts_are_seen_once() {
     let batch = batch();
     let schema = batch.schema();
-    let twice: [(&str, &dyn Fn(Expr, Expr) -> Expr); 5] = [
+    type Twice = dyn Fn(Expr, Expr) -> Expr;
+    let twice: [(&str, &Twice); 5] = [
         ("b", &|a, b| (a + b) / 2),
         ("b", &|a, b| max_horizontal([a, b])),
         ("b", &|a, b| when(col("p")).then(a).otherwise(b)),

@@ -32,7 +32,7 @@ pub struct Interner {
     keep_nulls: bool,
     len: u32,
     /// The last dictionary.
-    dictionary: Option<Known>,
+    dictionary: Option<Box<Known>>,
 }
 
 /// A dictionary, and the numbers of its values as far as they were seen.
@@ -124,7 +124,7 @@ impl Interner {
             Kind::Bytes(table) => table.bytes(),
             Kind::Rows { converter, table } => table.bytes() + converter.size(),
         };
-        kind + self.dictionary.as_ref().map_or(0, Known::bytes)
+        kind + self.dictionary.as_ref().map_or(0, |known| known.bytes())
     }
 
     /// About how many bytes so many values take as an array.
@@ -163,7 +163,7 @@ impl Interner {
     ) -> Result<()> {
         let mut known = match self.dictionary.take() {
             Some(known) if known.is_of(codes.values()) => known,
-            _ => Known::new(codes.values(), &self.data_type)?,
+            _ => Box::new(Known::new(codes.values(), &self.data_type)?),
         };
         let nulls = codes.keys().nulls().filter(|nulls| nulls.null_count() > 0);
         let null = if nulls.is_some() { self.null_number() } else { NONE };

@@ -329,7 +329,10 @@ fn lists_of_every_type_keep_its_values() {
         assert_eq!(whole(F::TopK(usize::MAX), &parts).unwrap().as_list::<i32>().value(0).len(), valid, "{of}");
     }
     let nested: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None]), None]));
-    assert_eq!(whole(F::List, &[nested.clone()]).unwrap().as_list::<i32>().value(0).to_data(), nested.to_data());
+    assert_eq!(
+        whole(F::List, std::slice::from_ref(&nested)).unwrap().as_list::<i32>().value(0).to_data(),
+        nested.to_data()
+    );
     assert_eq!(whole(F::TopK(1), &[nested]).unwrap_err().kind(), ErrorKind::Plan);
 }
 
@@ -364,7 +367,8 @@ fn large_text_stays_large() {
         let aggregation = Aggregation::new(vec![of.clone()], true, &[]).unwrap();
         let tables = GroupTables::new(Arc::new(aggregation), &Budget::new(1 << 20)).unwrap();
         let mut worker = tables.begin(0, &Budget::new(1 << 20)).unwrap();
-        worker.add(&Columns { keys: &[texts.clone()], values: &[], filters: &[], rows: 4 }).unwrap();
+        let keys = std::slice::from_ref(&texts);
+        worker.add(&Columns { keys, values: &[], filters: &[], rows: 4 }).unwrap();
         worker.finish().unwrap();
         let (arrays, _) = tables.finish().unwrap();
         let expected = arrow::compute::take(&texts, &UInt32Array::from(vec![2, 0, 1]), None).unwrap();
