@@ -47,6 +47,18 @@ pub enum Agg {
     Any,
     /// Whether all are true.
     All,
+    /// Standard error of the mean, divided by n - 1.
+    Sem,
+    /// Skewness, without correction for bias.
+    Skew,
+    /// Excess kurtosis, without correction for bias.
+    Kurtosis,
+    /// All values as a list, nulls too.
+    List,
+    /// So many of the greatest values as a list.
+    TopK(usize),
+    /// So many of the least values as a list.
+    BottomK(usize),
 }
 
 impl Agg {
@@ -67,6 +79,12 @@ impl Agg {
             Agg::NUnique => "nunique",
             Agg::Any => "any",
             Agg::All => "all",
+            Agg::Sem => "sem",
+            Agg::Skew => "skew",
+            Agg::Kurtosis => "kurtosis",
+            Agg::List => "list",
+            Agg::TopK(_) => "top_k",
+            Agg::BottomK(_) => "bottom_k",
         }
     }
 
@@ -87,6 +105,12 @@ impl Agg {
             Agg::NUnique => expr.nunique(),
             Agg::Any => expr.any(),
             Agg::All => expr.all(),
+            Agg::Sem => expr.sem(),
+            Agg::Skew => expr.skew(),
+            Agg::Kurtosis => expr.kurtosis(),
+            Agg::List => expr.collect_list(),
+            Agg::TopK(k) => expr.top_k(k),
+            Agg::BottomK(k) => expr.bottom_k(k),
         }
     }
 }

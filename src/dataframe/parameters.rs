@@ -50,7 +50,7 @@ pub(super) fn without_aggregates(
     for (at, aggregate) in split.aggregates.iter().enumerate() {
         let column = Expr::Column(aggregate_column(at));
         let single = Frame::new(Op::Select(vec![column]), &[&values], verb, origin)?;
-        let label = Expr::Aggregate(Arc::new(aggregate.clone())).to_string();
+        let label = Expr::Aggregate(Arc::new(aggregate.clone())).brief();
         let parameter = parameter(&single, label.into());
         parameters.push((parameter.id, single));
         made.push(parameter);

@@ -259,7 +259,7 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
                 outside_of_agg(condition)?;
                 let found = condition.data_type(&input.schema)?;
                 if found != DataType::Boolean {
-                    let text = format!("`{condition}` is a {found} and no condition");
+                    let text = format!("`{}` is a {found} and no condition", condition.brief());
                     return Err(Error::new(ErrorKind::Plan, text));
                 }
             }
@@ -352,6 +352,7 @@ impl Grouping {
         keys.iter().try_for_each(outside_of_agg)?;
         for expr in outputs {
             if !expr.has_aggregate() && !keys.iter().any(|key| key.output_name() == expr.output_name()) {
+                let expr = expr.brief();
                 let text = format!(
                     "`{expr}` is no aggregate: `agg` takes one value for a group, such as {expr}.sum() or {expr}.first()"
                 );
@@ -362,7 +363,8 @@ impl Grouping {
         if let Some(nested) =
             split.aggregates.iter().find(|of| of.args.iter().chain(&of.filter).any(Expr::has_aggregate))
         {
-            let text = format!("`{}` is an aggregate of an aggregate", Expr::Aggregate(Arc::new(nested.clone())));
+            let nested = Expr::Aggregate(Arc::new(nested.clone()));
+            let text = format!("`{}` is an aggregate of an aggregate", nested.brief());
             return Err(Error::new(ErrorKind::Plan, text));
         }
         Ok(Grouping { keys, aggregates: split.aggregates, outputs: split.outputs, keep_nulls })
@@ -397,7 +399,8 @@ fn expr_bytes(input: &Frame, expr: &Expr) -> u64 {
 
 pub(super) fn outside_of_agg(expr: &Expr) -> Result<()> {
     if expr.has_aggregate() {
-        return Err(Error::new(ErrorKind::Plan, format!("`{expr}` has an aggregate in it: those belong into `agg`")));
+        let text = format!("`{}` has an aggregate in it: those belong into `agg`", expr.brief());
+        return Err(Error::new(ErrorKind::Plan, text));
     }
     Ok(())
 }
@@ -434,7 +437,7 @@ pub(super) fn schema_of(exprs: &[Expr], input: &Schema) -> Result<SchemaRef> {
 }
 
 impl Op {
-    /// What it is, in a line.
+    /// What it is, in a line; long expressions are cut off.
     pub fn label(&self) -> String {
         match self {
             Op::Scan(scan) => {
@@ -445,13 +448,13 @@ impl Op {
                     text += &format!(", {} of {} columns: {}", names.len(), all.len(), names.join(", "));
                 }
                 if !scan.predicates.is_empty() {
-                    let predicates: Vec<String> = scan.predicates.iter().map(Expr::to_string).collect();
+                    let predicates: Vec<String> = scan.predicates.iter().map(Expr::brief).collect();
                     text += &format!(", where {}", predicates.join(" & "));
                 }
                 text
             }
             Op::Outside => "partitions".to_string(),
-            Op::Filter(condition) => format!("filter {condition}"),
+            Op::Filter(condition) => format!("filter {}", condition.brief()),
             Op::Select(exprs) => format!("select {}", listed(exprs)),
             Op::Aggregate(grouping) => {
                 let aggregates = grouping.aggregates.iter().map(|of| Expr::Aggregate(Arc::new(of.clone())));
@@ -477,7 +480,8 @@ impl Op {
             Op::Slice { len, end: false } => format!("head {len}"),
             Op::Slice { len, end: true } => format!("tail {len}"),
             Op::Top { by, len } => {
-                let key = |key: &SortKey| format!("{}{}", key.of, if key.descending { " descending" } else { "" });
+                let key =
+                    |key: &SortKey| format!("{}{}", key.of.brief(), if key.descending { " descending" } else { "" });
                 format!("top {len} by {}", by.iter().map(key).collect::<Vec<_>>().join(", "))
             }
             Op::Join(join) => {
@@ -529,5 +533,5 @@ impl Node for Step {
 }
 
 fn listed(exprs: &[Expr]) -> String {
-    exprs.iter().map(Expr::to_string).collect::<Vec<_>>().join(", ")
+    exprs.iter().map(Expr::brief).collect::<Vec<_>>().join(", ")
 }

@@ -24,6 +24,8 @@ pub enum AggregateFunction {
     Size,
     /// Sum; 0 where there is no value. Of integers exact in 64 bits, an error beyond.
     Sum,
+    /// Sum, as [`AggregateFunction::Sum`]; null of fewer values than this.
+    SumMin(u32),
     /// Product; 1 where there is no value.
     Product,
     /// Arithmetic mean; null where there is no value.
@@ -52,6 +54,12 @@ pub enum AggregateFunction {
     Last,
     /// Number of distinct values.
     NUnique,
+    /// All values in the order of the rows as a list, nulls too.
+    List,
+    /// So many of the greatest values as a list, greatest first; nulls are left out, NaN is the greatest.
+    TopK(usize),
+    /// So many of the least values as a list, least first; nulls are left out, NaN is the greatest.
+    BottomK(usize),
     /// Pearson's correlation of two expressions over the rows where both have a value.
     Correlation,
     /// Covariance of two expressions over the rows where both have a value, divided by n less this number.
@@ -122,6 +130,59 @@ impl Expr {
     #[must_use]
     pub fn var_with(self, ddof: u32) -> Expr {
         self.aggregate(AggregateFunction::Var(ddof))
+    }
+
+    /// Sum over the group; null where it has fewer values than `count`.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("k", vec![1i64, 2, 2]), ("v", vec![5, 6, 7])]);
+    /// let sums = df.group_by(["k"]).agg([col("v").sum_min_count(2)]).compute()?;
+    /// assert_eq!(sums.to_string(), "k     v\n-  ----\n1  null\n2    13\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn sum_min_count(self, count: u32) -> Expr {
+        self.aggregate(AggregateFunction::SumMin(count))
+    }
+
+    /// All values of the group as a list, in the order of the rows; nulls are kept.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("k", vec![1i64, 2, 1]), ("v", vec![9, 8, 7])]);
+    /// let lists = df.group_by(["k"]).agg([col("v").collect_list()]).compute()?;
+    /// assert_eq!(lists.to_string(), "k  v\n-  ------\n1  [9, 7]\n2  [8]\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn collect_list(self) -> Expr {
+        self.aggregate(AggregateFunction::List)
+    }
+
+    /// The `k` greatest values of the group as a list, greatest first, or all where there are fewer. Nulls are left out, NaN
+    /// is the greatest value.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("k", vec![1i64, 2, 1, 1]), ("v", vec![7, 8, 9, 1])]);
+    /// let best = df.group_by(["k"]).agg([col("v").top_k(2)]).compute()?;
+    /// assert_eq!(best.to_string(), "k  v\n-  ------\n1  [9, 7]\n2  [8]\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn top_k(self, k: usize) -> Expr {
+        self.aggregate(AggregateFunction::TopK(k))
+    }
+
+    /// The `k` least values of the group as a list, least first, or all where there are fewer. Nulls are left out, NaN is the
+    /// greatest value.
+    #[must_use]
+    pub fn bottom_k(self, k: usize) -> Expr {
+        self.aggregate(AggregateFunction::BottomK(k))
     }
 
     /// The aggregates in it of those rows alone for which a condition is true.

@@ -78,6 +78,10 @@ pub(super) struct Column {
     pub name: Arc<str>,
 }
 
+/// Parts that may fail are compiled anew for each branch that they are shared by; more than so many are refused: branches of
+/// branches that share parts would not end.
+const MOST_GUARDED: usize = 1 << 18;
+
 /// A part by its address, and its guard.
 type Site = (*const Expr, Option<usize>);
 
@@ -100,6 +104,8 @@ pub(super) struct Compiler<'a> {
     /// Of the branches of conditions: the guards of each condition and of its value.
     guards: HashMap<Site, Vec<Branch>>,
     known_constants: HashMap<Value, usize>,
+    /// Parts that may fail and were compiled under a guard.
+    guarded: usize,
     hasher: RandomState,
 }
 
@@ -125,6 +131,7 @@ impl<'a> Compiler<'a> {
             known: HashMap::new(),
             guards: HashMap::new(),
             known_constants: HashMap::new(),
+            guarded: 0,
             hasher: RandomState::default(),
         }
     }
@@ -148,6 +155,7 @@ impl<'a> Compiler<'a> {
                 }
                 Task::Leave(expr, guard) => {
                     let part = self.part(expr, guard)?;
+                    self.count(expr, guard, &part)?;
                     self.made.insert((std::ptr::from_ref(expr), guard), part);
                 }
                 Task::Branch(expr, guard, at, rest) => {
@@ -173,11 +181,25 @@ impl<'a> Compiler<'a> {
                 }
                 Task::LeaveCase(expr, guard, rest) => {
                     let part = self.case(expr, guard, rest)?;
+                    self.count(expr, guard, &part)?;
                     self.made.insert((std::ptr::from_ref(expr), guard), part);
                 }
             }
         }
         self.found(expr, None)
+    }
+
+    fn count(&mut self, expr: &Expr, guard: Option<usize>, part: &Part) -> Result<()> {
+        self.guarded += usize::from(guard.is_some() && part.can_fail);
+        if self.guarded <= MOST_GUARDED {
+            return Ok(());
+        }
+        let text = format!(
+            "`{}` and others that may fail stand in more than {MOST_GUARDED} branches of `when`: compute what the branches \
+             share as a column before",
+            expr.brief()
+        );
+        Err(Error::new(ErrorKind::Plan, text))
     }
 
     /// Whether it is compiled already: what cannot fail needs no guard.

@@ -123,6 +123,12 @@ fn pieces<'a>(expr: &'a Expr, out: &mut Vec<Piece<'a>>) {
             {
                 out.push(Own(format!(", ddof {ddof}")));
             }
+            if let AggregateFunction::TopK(k) | AggregateFunction::BottomK(k) = function {
+                out.push(Own(format!(", {k}")));
+            }
+            if let AggregateFunction::SumMin(count) = function {
+                out.push(Own(format!(", min count {count}")));
+            }
             if let Some(filter) = filter {
                 out.push(Text(if args.is_empty() { "where " } else { " where " }));
                 out.push(Piece::Expr(filter));
@@ -181,7 +187,10 @@ impl AggregateFunction {
             AggregateFunction::User(user) => user.name(),
             AggregateFunction::Count => "count",
             AggregateFunction::Size => "size",
-            AggregateFunction::Sum => "sum",
+            AggregateFunction::Sum | AggregateFunction::SumMin(_) => "sum",
+            AggregateFunction::List => "collect_list",
+            AggregateFunction::TopK(_) => "top_k",
+            AggregateFunction::BottomK(_) => "bottom_k",
             AggregateFunction::Product => "product",
             AggregateFunction::Mean => "mean",
             AggregateFunction::Min => "min",

@@ -60,7 +60,8 @@ struct Output {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("exprs", &self.exprs).field("steps", &self.steps.len()).finish()
+        let exprs: Vec<String> = self.exprs.iter().map(Expr::brief).collect();
+        f.debug_struct("Program").field("exprs", &exprs).field("steps", &self.steps.len()).finish()
     }
 }
 

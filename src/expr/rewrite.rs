@@ -121,7 +121,7 @@ impl Expr {
     }
 
     /// As text of a bounded length.
-    pub(super) fn brief(&self) -> String {
+    pub(crate) fn brief(&self) -> String {
         use std::fmt::Write;
 
         struct Bounded(String);

@@ -2,7 +2,7 @@
 //! expression may be as deep as memory goes; a part that is shared is walked once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Aggregate, Expr, Function, Parameter, UnaryOp};
@@ -144,9 +144,14 @@ impl Expr {
 
     /// The conditions of which all have to be true: `a & b & c` in parts.
     pub fn conjuncts(&self) -> Vec<Expr> {
-        let (mut parts, mut open) = (Vec::new(), vec![self]);
+        let (mut parts, mut open, mut seen) = (Vec::new(), vec![self], HashSet::new());
         while let Some(expr) = open.pop() {
-            match expr.unnamed() {
+            let expr = expr.unnamed();
+            // What stands there again says nothing new.
+            if !seen.insert(std::ptr::from_ref(expr)) {
+                continue;
+            }
+            match expr {
                 Expr::Binary(left, super::BinaryOp::And, right) => open.extend([&**right, &**left]),
                 other => parts.push(other.clone()),
             }
@@ -171,19 +176,40 @@ impl Expr {
     }
 
     /// Made anew from the leaves up: `change` is given a part with its new operands, and gives what stands in its place.
+    ///
+    /// Equal parts are made once and shared, also where they were not: a part that is shared stands at as many addresses as
+    /// it has readers, and would be made so many times, at each rebuild more of them.
     pub(super) fn rebuild(&self, mut change: impl FnMut(Expr) -> Expr) -> Expr {
-        let mut made: HashMap<*const Expr, Expr> = HashMap::new();
+        // Parts by address, as places in `distinct`: a part, its operands, and what stands in its place.
+        let mut places: HashMap<*const Expr, usize> = HashMap::new();
+        let mut distinct: Vec<(&Expr, Vec<usize>, Expr)> = Vec::new();
+        let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+        let random = foldhash::fast::RandomState::default();
         for expr in self.parts() {
             let operands = expr.operands();
-            let fresh = if operands.is_empty() {
-                expr.clone()
-            } else {
-                let operands = operands.into_iter().map(|operand| made[&std::ptr::from_ref(operand)].clone());
-                expr.with_operands(operands.collect())
+            let operands: Vec<usize> =
+                operands.into_iter().map(|operand| places[&std::ptr::from_ref(operand)]).collect();
+            let mut hasher = random.build_hasher();
+            expr.hash_head(&mut hasher);
+            operands.hash(&mut hasher);
+            let alike = known.entry(hasher.finish()).or_default();
+            let equal = |at: &&usize| distinct[**at].1 == operands && distinct[**at].0.same_head(expr);
+            let place = match alike.iter().find(equal) {
+                Some(at) => *at,
+                None => {
+                    let fresh = match operands.is_empty() {
+                        true => expr.clone(),
+                        false => expr.with_operands(operands.iter().map(|at| distinct[*at].2.clone()).collect()),
+                    };
+                    alike.push(distinct.len());
+                    distinct.push((expr, operands, change(fresh)));
+                    distinct.len() - 1
+                }
             };
-            made.insert(std::ptr::from_ref(expr), change(fresh));
+            places.insert(std::ptr::from_ref(expr), place);
         }
-        made.remove(&std::ptr::from_ref(self)).unwrap_or_else(|| self.clone())
+        // The whole is its own last part.
+        distinct.pop().map_or_else(|| self.clone(), |(.., made)| made)
     }
 
     fn is_leaf(&self) -> bool {

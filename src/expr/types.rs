@@ -292,7 +292,7 @@ impl AggregateFunction {
         let found = match self {
             F::Size | F::Count => Some(DataType::Int64),
             F::NUnique => (!matches!(first, DataType::Map(..) | DataType::Union(..))).then_some(DataType::Int64),
-            F::Sum => match first {
+            F::Sum | F::SumMin(_) => match first {
                 DataType::Decimal256(_, scale) => Some(DataType::Decimal256(DECIMAL256_MAX_PRECISION, *scale)),
                 DataType::Duration(_) => Some(first.clone()),
                 other if is_decimal(other) => {
@@ -307,10 +307,14 @@ impl AggregateFunction {
             F::Correlation | F::Covariance(_) => {
                 of.iter().all(|data_type| number(logical(data_type))).then_some(DataType::Float64)
             }
-            F::Min | F::Max => {
+            F::Min | F::Max | F::TopK(_) | F::BottomK(_) => {
                 let ordered = !first.is_nested() && !matches!(first, DataType::Interval(_));
-                ordered.then(|| first.clone())
+                ordered.then(|| match self {
+                    F::Min | F::Max => first.clone(),
+                    _ => list_of(first),
+                })
             }
+            F::List => Some(list_of(first)),
             F::First | F::Last => Some(first.clone()),
             F::User(user) => Some(user.data_type().clone()),
             F::Any | F::All => matches!(first, DataType::Boolean | DataType::Null).then_some(DataType::Boolean),
@@ -320,6 +324,10 @@ impl AggregateFunction {
             Error::new(ErrorKind::Plan, format!("`{}` does not take {types}", self.name()))
         })
     }
+}
+
+fn list_of(data_type: &DataType) -> DataType {
+    DataType::new_list(data_type.clone(), true)
 }
 
 /// The type of sums of values of a type.

@@ -89,6 +89,11 @@ for name in ("min", "max"):
 nothing = {"v": ("f64", [None, None])}
 for name, value in {"sum": 0.0, "product": 1.0, "mean": None, "std": None, "var": None, "first": None, "last": None}.items():
     case(f"{name} of nulls", nothing, ["agg", name], {"v": ("f64", [value])})
+for numbers in ([1.0, None, 2.0], [1.0, None], []):
+    series = pd.Series(numbers, dtype="Float64")
+    # Null where there are fewer values than are asked for (pandas).
+    value = series.sum(min_count=2)
+    case(f"sum of {numbers}, of two at least", {"v": ("f64", numbers)}, ["agg", "sum of two"], {"v": ("f64", [None if pd.isna(value) else float(value)])})
 case("any of nothing", {"v": ("bool", [None])}, ["agg", "any"], {"v": ("bool", [False])})
 case("all of nothing", {"v": ("bool", [None])}, ["agg", "all"], {"v": ("bool", [True])})
 
@@ -200,6 +205,12 @@ frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0, 10.0], "b": [2.0, 1.0, 4.0, 3.0,
 case("corr", {name: ("f64", list(frame[name])) for name in "ab"}, ["corr"], {"v": ("f64", [frame.a.corr(frame.b)])}, near=1e-12)
 case("corr of a constant", {"a": ("f64", [1.0, 2.0]), "b": ("f64", [3.0, 3.0])}, ["corr"], {"v": ("f64", [NAN])})
 case("corr skips what is half there", {"a": ("f64", [1.0, None, 2.0, 5.0]), "b": ("f64", [2.0, 9.0, 4.0, None])}, ["corr"], {"v": ("f64", [1.0])}, near=1e-12)
+for numbers in ([1.0, None, 2.0, 5.0], [1.0, 2.0, 2.5, 7.5], [None, 1.0, None, None]):
+    # Covariance too.
+    other = [2.0, 9.0, 4.0, None]
+    value = pd.Series(numbers, dtype="Float64").cov(pd.Series(other, dtype="Float64"))
+    value = None if pd.isna(value) else float(value)
+    case(f"cov of {numbers}", {"a": ("f64", numbers), "b": ("f64", other)}, ["cov"], {"v": ("f64", [value])}, near=1e-12)
 
 # Most frequent first, of equally frequent ones the lesser; largest and least rows, nulls last.
 case("value_counts", {"v": ("text", ["b", "a", "c", "a", "b", None])}, ["value_counts"], {"v": ("text", ["a", "b", "c"]), "count": ("i64", [2, 2, 1])})

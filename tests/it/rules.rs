@@ -69,6 +69,7 @@ fn aggregate(name: &str) -> Expr {
         "skew" => v.skew(),
         "kurtosis" => v.kurtosis(),
         "product" => v.product(),
+        "sum of two" => v.sum_min_count(2),
         "any" => v.any(),
         "all" => v.all(),
         other => panic!("no aggregate is called {other}"),
@@ -86,6 +87,7 @@ fn run(df: &DataFrame, what: &Value) -> DataFrame {
         "group_as" => df.group_by([col(words[1]).alias("k")]).agg([aggregate(words[2]).alias("v")]),
         "agg" => df.agg([aggregate(words[1]).alias("v")]),
         "corr" => df.agg([corr(a, b).alias("v")]),
+        "cov" => df.agg([cov(a, b).alias("v")]),
         "math" => {
             let made = match words[1] {
                 "+" => a + b,

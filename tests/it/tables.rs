@@ -290,3 +290,90 @@ fn a_file_that_is_not_compressed_though_its_name_says_so() {
         );
     }
 }
+
+#[test]
+fn expressions_that_share_their_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("n");
+    let small = dataframe::from_columns([("k", vec![1.0, 2.0, 1.0, 3.0]), ("v", vec![1.0, 2.0, 3.0, 4.0])]);
+    small.to_parquet(&path).compute().unwrap();
+    // Written out each would have 2^60 parts.
+    let mean = |of: Expr| (0..60).fold(of, |expr, _| (expr.clone() + expr) / 2);
+    let either =
+        (0..60).fold(col("v").gt(1), |expr, at| (expr.clone() & col("k").lt(at + 5)) | (expr & col("k").ge(at + 5)));
+    let sources = [small, dataframe::read_parquet(path.to_str().unwrap()).open().unwrap()];
+    for frame in sources {
+        let twice =
+            (0..60).fold(frame.clone(), |frame, _| frame.with_columns([((col("v") + col("v")) / 2).alias("v")]));
+        let both = [
+            frame.with_columns([mean(col("v")).alias("v")]),
+            twice,
+            frame.select([col("k"), mean(col("v") - col("v").mean()) + col("v").mean()]).rename([("v", "v")]),
+        ];
+        for table in both {
+            let kept = table.filter(either.clone());
+            assert!(kept.explain().unwrap().len() < 1 << 20);
+            let groups =
+                kept.group_by([mean(col("k"))]).agg([mean(col("v")).sum(), mean(col("v").max()).alias("most")]);
+            assert_eq!(
+                groups.compute().unwrap().to_string(),
+                "  k    v  most\n---  ---  ----\n1.0  3.0   3.0\n2.0  2.0   2.0\n3.0  4.0   4.0\n"
+            );
+            assert_eq!(kept.count_rows().compute().unwrap(), 3);
+            let first = kept.nlargest(2, [mean(col("v"))]).compute().unwrap();
+            assert_eq!(first.column::<Float64Type>("v").unwrap().values(), &[4.0, 3.0]);
+        }
+        let error = frame.filter(mean(col("v"))).compute().unwrap_err();
+        assert!(error.message().len() < 400, "{error}");
+    }
+}
+
+#[test]
+fn first_and_last_rows_of_more_than_memory() {
+    const ROWS: i64 = 150_000;
+    let files = Files::new(&[]);
+    let (source, out) = (files.path("in"), files.path("out"));
+    let pad = concat_str([col("n"), lit("-".repeat(100))], "").alias("pad");
+    for part in 0..30 {
+        let numbers: Vec<i64> = (part * (ROWS / 30)..(part + 1) * (ROWS / 30)).collect();
+        let table = dataframe::from_columns([("n", numbers)]).with_column(pad.clone());
+        table.to_ipc(&source).append().compute().unwrap();
+    }
+    let df = dataframe::read_ipc(&source).open().unwrap();
+    let even = df.filter((col("n") % 2).eq(0));
+    let cases: [(DataFrame, Vec<i64>); 5] = [
+        (df.head(120_000), (0..120_000).collect()),
+        (df.tail(120_000), (30_000..ROWS).collect()),
+        (df.head(400_000), (0..ROWS).collect()),
+        (
+            even.tail(70_000).with_columns([col("n") + 1]),
+            (10_000..ROWS).filter(|n| n % 2 == 0).map(|n| n + 1).collect(),
+        ),
+        (even.head(70_000).tail(65_000), (10_000..140_000).filter(|n| n % 2 == 0).collect()),
+    ];
+    for threads in [0, 2] {
+        // The rows of the first cases take 14 to 18 MiB.
+        let builder = Runtime::builder().memory_limit(8 << 20);
+        let builder = match threads {
+            0 => builder.scheduler(chunkwise::runtime::config::Scheduler::Synchronous),
+            _ => builder.threads(threads),
+        };
+        let runtime = builder.build().unwrap();
+        for (case, (df, expected)) in cases.iter().enumerate() {
+            let written = df.to_ipc(&out).compute_on(&runtime).unwrap();
+            assert_eq!(written.rows, expected.len() as u64, "{case}");
+            assert!(runtime.last_report().spilled_bytes > 0, "{case}: {}", runtime.last_report());
+            let read = dataframe::read_ipc(&out).open().unwrap().compute().unwrap();
+            assert!(read.column::<Int64Type>("n").unwrap().values().iter().eq(expected), "{case}");
+            let sums = df.agg([col("n").sum(), col("pad").max()]).compute_on(&runtime).unwrap();
+            assert_eq!(sums.column::<Int64Type>("n").unwrap().value(0), expected.iter().sum::<i64>(), "{case}");
+            let report = runtime.last_report();
+            assert!(report.peak_accounted_bytes <= report.limit_bytes, "{case}: {report}");
+            assert_eq!(df.count_rows().compute_on(&runtime).unwrap(), expected.len() as u64, "{case}");
+        }
+        // No more is read than has to be.
+        assert_eq!(df.head(7000).count_rows().compute_on(&runtime).unwrap(), 7000);
+        let read = runtime.last_report().source_bytes;
+        assert!(read <= 2 << 20, "{read}");
+    }
+}

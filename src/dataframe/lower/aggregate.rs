@@ -1,7 +1,7 @@
 //! Group-bys and reductions: the tasks of a pipeline fill tables, one task puts them together.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -13,10 +13,9 @@ use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Program};
 use crate::external::group::{AggregateCall, Aggregation, Columns, GroupTables};
-use crate::external::{Exchange as State, Load};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
 use crate::plan::RegionLowering;
-use crate::store::{Budget, chunk};
+use crate::store::{Budget, Reservation, chunk};
 
 /// Bytes that a task is admitted with for its groups, until they are counted.
 const GROUPS_NEED: u64 = 256 << 10;
@@ -59,7 +58,7 @@ struct GroupExchange {
 /// The tables of a run, and what was made of them.
 struct Groups {
     tables: Result<GroupTables>,
-    result: State<(), Batches>,
+    result: Mutex<Option<(Batches, Reservation)>>,
 }
 
 impl GroupExchange {
@@ -80,8 +79,8 @@ impl GroupExchange {
             }
             let filter = aggregate.filter.as_ref().map(|filter| place(&mut filters, filter));
             let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
-            let (data_type, label) = (whole.data_type(input)?, whole.to_string());
-            calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, label });
+            let data_type = whole.data_type(input)?;
+            calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, expr: whole });
         }
         let key_types = grouping.keys.iter().map(|key| key.data_type(input)).collect::<Result<Vec<_>>>()?;
         let aggregation = Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?);
@@ -105,7 +104,7 @@ impl Exchange for GroupExchange {
 
     fn open(&self, _: u32, budget: &Budget) -> Groups {
         let tables = GroupTables::new(self.aggregation.clone(), budget);
-        Groups { tables, result: State::open("group_by", 0, budget) }
+        Groups { tables, result: Mutex::new(None) }
     }
 
     fn append_need(&self) -> u64 {
@@ -132,18 +131,16 @@ impl Exchange for GroupExchange {
 
     fn seal(&self, _: &TaskContext<'_>, state: &Groups) -> Result<Vec<u64>> {
         let tables = state.tables.as_ref().map_err(Error::clone)?;
-        let mut count = 0;
-        state.result.seal(0, |_| {
-            let (arrays, _) = tables.finish()?;
-            let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
-            count = rows as u64;
-            let inner = kernels::batch_of(&self.inner, arrays, rows)?;
-            let outputs = self.outputs.evaluate(&inner)?;
-            let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
-            let bytes = batch.get_array_memory_size() as u64;
-            Ok((vec![kernels::conform(batch, &self.schema)?], Load { rows: 0, bytes }))
-        })?;
-        Ok(vec![count])
+        let (arrays, mut held) = tables.finish()?;
+        let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
+        let inner = kernels::batch_of(&self.inner, arrays, rows)?;
+        let outputs = self.outputs.evaluate(&inner)?;
+        let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
+        drop(inner);
+        let batch = kernels::conform(batch, &self.schema)?;
+        GroupTables::hold(&mut held, batch.get_array_memory_size() as u64)?;
+        *state.result.lock().unwrap_or_else(PoisonError::into_inner) = Some((vec![batch], held));
+        Ok(vec![rows as u64])
     }
 
     fn kind(&self) -> &'static dyn Kind {
@@ -151,6 +148,9 @@ impl Exchange for GroupExchange {
     }
 
     fn part(&self, _: &TaskContext<'_>, state: &Groups, _: u32, _: &mut Inputs<'_>) -> Result<Chunk> {
-        Ok(Chunk::new(Batches::clone(&*state.result.sealed()?)))
+        let result = state.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let (batches, _) =
+            result.as_ref().ok_or_else(|| Error::internal("groups are read before they are put together"))?;
+        Ok(Chunk::new(batches.clone()))
     }
 }

@@ -23,7 +23,7 @@ impl Lowering {
     /// The layer of the table that a join holds, one piece.
     pub(super) fn build(&self, at: usize, join: &JoinOp, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
         let node = &self.plan.nodes[at];
-        let (pipeline, _) = self.pipeline(node.inputs[1], lowering)?;
+        let (pipeline, _) = self.pipeline(node.inputs[1], &[], lowering)?;
         let (tasks, inputs, (bytes, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
         let given: Vec<&String> = join.columns.iter().filter(|column| column.held).map(|column| &column.from).collect();
         let keys: Vec<&String> = join.on.iter().map(|(_, held)| held).collect();

@@ -314,7 +314,8 @@ impl Lowering {
                     });
                     names = below.collect();
                 }
-                Op::Map(_) => return Vec::new(),
+                // Rows were counted in tasks of a scan without.
+                Op::Map(_) | Op::Number(_) => return Vec::new(),
                 Op::Join(join) => {
                     let below = names.iter().filter_map(|name| {
                         let column = join.columns.iter().find(|column| *column.name == **name && !column.held)?;

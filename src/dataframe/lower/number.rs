@@ -18,7 +18,7 @@ impl Lowering {
     /// Where the rows of each task begin of what a node reads.
     pub(super) fn number(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Starts> {
         let below = self.plan.nodes[at].inputs[0];
-        let pipeline = self.pipeline(below, lowering)?.0;
+        let pipeline = self.pipeline(below, &[], lowering)?.0;
         if let Some(starts) = known(&pipeline) {
             return Ok(Starts::Known(starts));
         }
@@ -28,7 +28,7 @@ impl Lowering {
         } else {
             drop(pipeline);
             self.made[below] = Some(self.collect(below, lowering)?);
-            self.pipeline(below, lowering)?.0
+            self.pipeline(below, &[], lowering)?.0
         };
         self.counted(at, pipeline, lowering).map(Starts::Layer)
     }

@@ -5,19 +5,26 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 
 use super::super::kernels::top::Top;
 use super::super::kernels::{self, Batches};
 use super::super::plan::{Op, SortKey};
-use super::pipeline::{Pipeline, Source};
+use super::pipeline::Pipeline;
 use super::{GatherCall, Lowering, Made, gather_pieces, meta};
 use crate::error::{Error, Result, Role};
 use crate::expr::{Expr, Program};
-use crate::graph::{Each, Input, Inputs, LayerRef, Pattern, TaskContext, Tasks};
+use crate::graph::{Call, Chunk, Each, Input, Inputs, Kind, LayerRef, Meta, Outputs, Pattern, TaskContext, Tasks};
+use crate::origin::Origin;
 use crate::plan::RegionLowering;
+use crate::store::chunk;
 
 /// Tasks of the first wave of a `head`; each further wave has twice as many.
 const FIRST_WAVE: u32 = 1;
+
+/// Every task reads the only piece. A broadcast would be a barrier in the order of tasks: rows of one wave are to go on before
+/// the next wave is read.
+const ONE: Pattern = Pattern::Product { stride: 1, extent: 1 };
 
 /// How many lists of first rows a step of the tree takes together.
 const TREE_FAN: u32 = 8;
@@ -82,15 +89,17 @@ impl Lowering {
     }
 
     /// The first rows, or the last ones. Morsels are read in waves, each twice as large as the one before; a wave that begins
-    /// when enough rows are there reads nothing.
+    /// when enough rows are there reads nothing. What is read of a morsel stays a piece of its own, which is cut off when the rows
+    /// before it are counted.
     pub(super) fn slice(&self, at: usize, len: u64, end: bool, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
         let node = &self.plan.nodes[at];
         let (pipeline, _) = self.front(at, lowering)?;
         let (pipeline, layer_meta) = (Arc::new(pipeline), meta(node, if end { "tail" } else { "head" }));
         let (bytes, need) = pipeline.most();
-        let tasks = pipeline.tasks;
-        let mut waves: Vec<LayerRef<Batches>> = Vec::new();
-        let mut before: Option<LayerRef<u64>> = None;
+        let (tasks, member) = (pipeline.tasks, node.member);
+        // Of each wave the number of morsels, what was read of each, and the rows before each of them and after all.
+        let mut waves: Vec<(u32, LayerRef<Batches>, LayerRef<Vec<u64>>)> = Vec::new();
+        let mut before: Option<LayerRef<Vec<u64>>> = None;
         let (mut next, mut wave) = (0, FIRST_WAVE);
         while next < tasks {
             let count = wave.min(tasks - next);
@@ -101,50 +110,60 @@ impl Lowering {
                 inputs.push(Input { layer, pattern: Pattern::Slice { start: first, step: 1 } });
             }
             inputs.extend(pipeline.shared_inputs());
-            inputs.extend(before.map(|before| before.read(Pattern::Broadcast)));
-            let (own, waits) = (pipeline.clone(), before.is_some());
+            inputs.extend(before.map(|before| before.read(ONE)));
+            let (own, waits, schema) = (pipeline.clone(), before.is_some(), node.schema.clone());
             let take = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-                let taken = if waits { *inputs.get::<u64>(inputs.len() - 1)? } else { 0 };
+                let taken = if waits { taken(inputs.get::<Vec<u64>>(inputs.len() - 1)?) } else { 0 };
                 if taken >= len {
                     return Ok(Batches::new());
                 }
-                slice_of(&own, context, first + index, inputs, (len - taken) as usize, end)
+                let rows = usize::try_from(len - taken).unwrap_or(usize::MAX);
+                slice_of(&own, context, first + index, inputs, (rows, end), &schema)
             });
-            let member = node.member;
-            let (made, counted) = lowering.gated(member, |draft| {
+            let rows = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| inputs.get(0).map(rows_of));
+            let sum = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
+                let morsels = inputs.len() - usize::from(waits);
+                let mut sum = if waits { taken(inputs.get::<Vec<u64>>(morsels)?) } else { 0 };
+                let mut sums = vec![0; morsels + 1];
+                for step in 0..morsels {
+                    let morsel = if end { morsels - 1 - step } else { step };
+                    sums[morsel] = sum;
+                    sum += *inputs.get::<u64>(morsel)?;
+                }
+                sums[morsels] = sum;
+                Ok(sums)
+            });
+            let (made, sums) = lowering.gated(member, |draft| {
                 let made: LayerRef<Batches> =
                     draft.regular(layer_meta.clone(), count, inputs, take.need(bytes.min(32 << 20) + need))?;
-                let rows = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-                    let pieces = inputs.len() - usize::from(waits);
-                    let own = (0..pieces).map(|at| inputs.get::<Batches>(at).map(rows_of)).sum::<Result<u64>>()?;
-                    Ok(own + if waits { *inputs.get::<u64>(pieces)? } else { 0 })
-                });
-                let mut reads = vec![made.read(Pattern::All)];
-                reads.extend(before.map(|before| before.read(Pattern::Broadcast)));
-                let counted: LayerRef<u64> = draft.regular(layer_meta.clone(), 1, reads, rows)?;
-                Ok((made, counted))
+                // Numbers, so that no task needs all morsels in memory to count them.
+                let rows: LayerRef<u64> =
+                    draft.regular(layer_meta.clone(), count, vec![made.read(Pattern::OneToOne)], rows)?;
+                let mut reads = vec![rows.read(Pattern::All)];
+                reads.extend(before.map(|before| before.read(ONE)));
+                let sums: LayerRef<Vec<u64>> = draft.regular(layer_meta.clone(), 1, reads, sum)?;
+                Ok((made, sums))
             })?;
-            waves.push(made);
-            before = Some(counted);
+            waves.push((count, made, sums));
+            before = Some(sums);
             next += count;
             wave = wave.saturating_mul(2);
         }
         if end {
             waves.reverse();
         }
-        let schema = node.schema.clone();
-        let last = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-            let mut all = Batches::new();
-            for at in 0..inputs.len() {
-                all.extend(inputs.take::<Batches>(at)?);
+        let mut calls = Tasks::with_capacity(tasks as usize, 2 * tasks as usize);
+        for (count, made, sums) in waves {
+            let layers = lowering.draft().graph().layers();
+            let piece = |layer: u32| layers[layer as usize].pieces.start;
+            let (pieces, sums) = (piece(made.layer()), piece(sums.layer()));
+            for index in 0..count {
+                let call = CutCall { meta: layer_meta.clone(), index: index as usize, len, end };
+                calls.push(Arc::new(call), [pieces + index, sums], 1);
             }
-            let all = all.into_iter().map(|batch| kernels::conform(batch, &schema)).collect::<Result<Batches>>()?;
-            Ok(kernels::limit(all, len as usize, end))
-        });
-        let reads = waves.iter().map(|wave| wave.read(Pattern::All)).collect();
-        let member = node.member;
-        let layer: LayerRef<Batches> = lowering.gated(member, |draft| draft.regular(layer_meta, 1, reads, last))?;
-        Ok(Made::each(layer.layer(), 1))
+        }
+        let layer = lowering.draft().explicit(layer_meta, calls)?;
+        Ok(Made { layer, bounds: [0, tasks].into() })
     }
 
     /// The first rows of an order: of each morsel, then of some together, and so on.
@@ -293,10 +312,9 @@ fn slice_of(
     context: &TaskContext<'_>,
     morsel: u32,
     inputs: &mut Inputs<'_>,
-    rows: usize,
-    end: bool,
+    (rows, end): (usize, bool),
+    schema: &SchemaRef,
 ) -> Result<Batches> {
-    let _ = matches!(pipeline.source, Source::Piece);
     let mut kept = Batches::new();
     let mut count = 0;
     pipeline.run(context, morsel, inputs, &mut |batch: RecordBatch| {
@@ -313,11 +331,58 @@ fn slice_of(
     })?;
     let mut own = Batches::new();
     for batch in kernels::limit(kept, rows, end) {
-        kernels::keep(&mut own, batch)?;
+        kernels::keep(&mut own, kernels::conform(batch, schema)?)?;
     }
     Ok(own)
 }
 
 fn rows_of(batches: &Batches) -> u64 {
     batches.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// The rows of all waves so far.
+fn taken(sums: &[u64]) -> u64 {
+    sums.last().copied().unwrap_or(0)
+}
+
+/// Keeps of the rows of one morsel those that are among the first ones, or the last ones, of the table.
+struct CutCall {
+    meta: Meta,
+    /// The place of the morsel in its wave.
+    index: usize,
+    len: u64,
+    end: bool,
+}
+
+impl Call for CutCall {
+    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        let before = inputs.get::<Vec<u64>>(1)?.get(self.index).copied().unwrap_or(self.len);
+        let rows = usize::try_from(self.len.saturating_sub(before)).unwrap_or(usize::MAX);
+        let mut batches: Batches = inputs.take(0)?;
+        if rows_of(&batches) > rows as u64 {
+            let mut kept = Batches::new();
+            for batch in kernels::limit(batches, rows, self.end) {
+                kernels::keep(&mut kept, batch)?;
+            }
+            batches = kept;
+        }
+        out.push_chunk(Chunk::new(batches));
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    fn verb(&self) -> &'static str {
+        self.meta.verb
+    }
+
+    fn origin(&self) -> Origin {
+        self.meta.origin
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        chunk::plain::<Batches>()
+    }
 }

@@ -2,6 +2,7 @@
 //! together.
 
 use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 use super::super::plan::{Grouping, Op};
@@ -15,21 +16,40 @@ pub(super) fn run(plan: &mut Plan) -> Result<()> {
     aggregates(plan)
 }
 
+/// What nodes have in common that do the same. Expressions are compared as they are: as text, one that shares parts of itself
+/// may be far longer.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    kind: Discriminant<Op>,
+    exprs: Vec<Expr>,
+    /// All of the operation that is no expression, and how many expressions belong together.
+    text: String,
+    inputs: Vec<usize>,
+    parameters: Vec<u64>,
+    gate: Option<u32>,
+}
+
+impl Key {
+    fn new(node: &Node, exprs: Vec<Expr>, text: String) -> Key {
+        let (inputs, parameters) = (node.inputs.clone(), node.parameters.clone());
+        Key { kind: discriminant(&node.op), exprs, text, inputs, parameters, gate: node.gate }
+    }
+}
+
 /// Aggregates of the same groups of the same table become one, of which each takes its columns.
 fn aggregates(plan: &mut Plan) -> Result<()> {
-    let mut alike: Vec<(String, Vec<usize>)> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut alike: Vec<Vec<usize>> = Vec::new();
+    let mut places: HashMap<Key, usize> = HashMap::new();
     for (at, node) in plan.nodes.iter().enumerate() {
         let Op::Aggregate(grouping) = &node.op else { continue };
-        let keys = texts(&grouping.keys);
-        let key = format!("{:?} {keys} {} {:?}", node.inputs, grouping.keep_nulls, node.gate);
-        let place = *places.entry(key.clone()).or_insert_with(|| {
-            alike.push((key, Vec::new()));
+        let key = Key::new(node, grouping.keys.clone(), grouping.keep_nulls.to_string());
+        let place = *places.entry(key).or_insert_with(|| {
+            alike.push(Vec::new());
             alike.len() - 1
         });
-        alike[place].1.push(at);
+        alike[place].push(at);
     }
-    for (_, members) in alike.into_iter().filter(|(_, members)| members.len() > 1) {
+    for members in alike.into_iter().filter(|members| members.len() > 1) {
         take_together(plan, &members)?;
     }
     Ok(())
@@ -71,7 +91,7 @@ fn take_together(plan: &mut Plan, members: &[usize]) -> Result<()> {
 }
 
 fn equal(plan: &mut Plan) {
-    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut known: HashMap<Key, usize> = HashMap::new();
     let mut places: Vec<usize> = Vec::with_capacity(plan.nodes.len());
     for at in 0..plan.nodes.len() {
         let node = &mut plan.nodes[at];
@@ -84,26 +104,32 @@ fn equal(plan: &mut Plan) {
     plan.roots.iter_mut().for_each(|root| *root = places[*root]);
 }
 
-/// A text that is equal for nodes that are; none where that is not known.
-fn key(node: &Node) -> Option<String> {
-    let op = match &node.op {
-        Op::Scan(scan) => {
-            let key = scan.source.key()?;
-            format!("scan {key} {:?} {}", scan.columns, texts(&scan.predicates))
-        }
+/// A key that is equal for nodes that are; none where that is not known.
+fn key(node: &Node) -> Option<Key> {
+    let (exprs, text) = match &node.op {
+        Op::Scan(scan) => (scan.predicates.clone(), format!("{} {:?}", scan.source.key()?, scan.columns)),
         Op::Outside | Op::Map(_) | Op::Write(_) => return None,
+        Op::Filter(condition) => (vec![condition.clone()], String::new()),
+        Op::Select(exprs) => (exprs.clone(), String::new()),
         Op::Aggregate(grouping) => {
-            // The label names no outputs.
-            format!("{} {} {}", node.op.label(), texts(&grouping.outputs), grouping.keep_nulls)
+            let Grouping { keys, aggregates, outputs, keep_nulls } = grouping;
+            let of = aggregates.iter().map(|of| Expr::Aggregate(Arc::new(of.clone())));
+            let exprs = keys.iter().cloned().chain(of).chain(outputs.iter().cloned()).collect();
+            (exprs, format!("{} {} {keep_nulls}", keys.len(), aggregates.len()))
         }
-        Op::Repartition => format!("repartition {}", node.partitions),
-        // The label does not name all columns.
-        Op::Join(join) => format!("{join:?}"),
-        op => op.label(),
+        Op::Top { by, len } => {
+            let descending: Vec<bool> = by.iter().map(|key| key.descending).collect();
+            (by.iter().map(|key| key.of.clone()).collect(), format!("{len} {descending:?}"))
+        }
+        op @ (Op::CountRows
+        | Op::CountBytes
+        | Op::Slice { .. }
+        | Op::Number(_)
+        | Op::Join(_)
+        | Op::Concat
+        | Op::Gather
+        | Op::Partition(_)) => (Vec::new(), format!("{op:?}")),
+        Op::Repartition => (Vec::new(), node.partitions.to_string()),
     };
-    Some(format!("{op} of {:?} with {:?} at {:?}", node.inputs, node.parameters, node.gate))
-}
-
-fn texts(exprs: &[crate::expr::Expr]) -> String {
-    exprs.iter().map(|expr| format!("{expr}; ")).collect()
+    Some(Key::new(node, exprs, text))
 }

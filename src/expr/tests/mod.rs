@@ -493,3 +493,58 @@ fn as_deep_as_memory_goes() {
     };
     std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }
+
+/// Expressions of which each level stands twice in the next one: as text, of 2^60 parts.
+fn doubled(start: Expr, twice: impl Fn(Expr, Expr) -> Expr) -> Expr {
+    (0..60).fold(start, |expr, _| twice(expr.clone(), expr))
+}
+
+#[test]
+fn shared_parts_are_seen_once() {
+    let batch = batch();
+    let schema = batch.schema();
+    type Twice = dyn Fn(Expr, Expr) -> Expr;
+    let twice: [(&str, &Twice); 5] = [
+        ("b", &|a, b| (a + b) / 2),
+        ("b", &|a, b| max_horizontal([a, b])),
+        ("b", &|a, b| when(col("p")).then(a).otherwise(b)),
+        ("p", &|a, b| (a & col("b").gt(0)) | (b & col("b").le(0))),
+        ("p", &|a, b| a & b),
+    ];
+    for (name, twice) in twice {
+        let expr = doubled(col(name), twice);
+        assert!(expr.brief().len() < 300);
+        assert_eq!(expr.columns().first().map(|name| name.len()), Some(1));
+        assert!(expr == doubled(col(name), twice) && expr != doubled(col("f32"), twice));
+        assert!(!expr.has_aggregate() && !expr.conjuncts().is_empty());
+        let value = shown(&expr.evaluate(&batch).unwrap());
+        assert_eq!(expr.data_type(&schema).unwrap(), *batch.column_by_name(name).unwrap().data_type());
+        let split = split_aggregates(&[expr.clone().max().alias("m"), doubled(col(name).max(), twice)]);
+        assert_eq!((split.aggregates.len(), split.outputs.len()), (2, 2));
+        // However often it is made anew, it does not grow.
+        let mut again = expr.expand(&schema).unwrap().pop().unwrap();
+        for _ in 0..30 {
+            again = again.substitute(&|name| Some(col(name)));
+            again = again.simplified(&schema);
+        }
+        assert_eq!(shown(&again.evaluate(&batch).unwrap()), value);
+        assert!(expr.substitute(&|column| Some(col(column).alias("x"))) == expr);
+        let all = doubled(by_type(DataType::Float64), twice);
+        // A function of any number takes both columns.
+        let many = all.expand(&schema).unwrap().len();
+        assert!(many == 2 || many == 1 && all.brief().starts_with("max_horizontal"));
+        let program = Program::new(&[expr.clone(), again], &schema).unwrap();
+        assert!(format!("{program:?}").len() < 700);
+    }
+}
+
+#[test]
+fn shared_parts_that_may_fail_in_branches_end() {
+    let schema = batch().schema();
+    // Each of the branches of the branches has rows of its own for which the sum may fail.
+    let expr = (0..60).fold(col("a") + 1, |expr, at| when(col("a").gt(at)).then(expr.clone() + 1).otherwise(expr));
+    let error = Program::new(std::slice::from_ref(&expr), &schema).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Plan);
+    let told = "stand in more than 262144 branches of `when`: compute what the branches share as a column before";
+    assert!(error.message().ends_with(told), "{error}");
+}

@@ -3,15 +3,17 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryBuilder, GenericByteArray};
+use arrow::array::{Array, ArrayRef, GenericByteArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{BinaryType, DataType, Utf8Type};
+use arrow::datatypes::{
+    ArrowNativeType, BinaryType, ByteArrayType, DataType, LargeBinaryType, LargeUtf8Type, Utf8Type,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::intern::failed;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// An arena of distinct values, and a table to find them.
 pub struct BytesTable {
@@ -73,20 +75,36 @@ impl BytesTable {
         self.arena.capacity() + 8 * self.ends.capacity() + self.table.capacity() * 9
     }
 
+    /// Bytes of all values.
+    pub fn text_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
     /// Values as an array of text or bytes; none stands for null.
     pub fn array(&self, numbers: impl Iterator<Item = Option<u32>> + Clone, data_type: &DataType) -> Result<ArrayRef> {
+        let array: ArrayRef = match data_type {
+            DataType::LargeBinary => Arc::new(self.typed::<LargeBinaryType>(numbers)?),
+            DataType::Binary | DataType::BinaryView => Arc::new(self.typed::<BinaryType>(numbers)?),
+            // What was put in as text comes out as text; the check of all at once is cheap.
+            DataType::LargeUtf8 => Arc::new(self.typed::<LargeUtf8Type>(numbers)?),
+            _ => Arc::new(self.typed::<Utf8Type>(numbers)?),
+        };
+        if array.data_type() == data_type { Ok(array) } else { cast(&array, data_type).map_err(failed) }
+    }
+
+    fn typed<T: ByteArrayType>(
+        &self,
+        numbers: impl Iterator<Item = Option<u32>> + Clone,
+    ) -> Result<GenericByteArray<T>> {
         let total: usize = numbers.clone().flatten().map(|number| self.value(number).len()).sum();
+        if T::Offset::from_usize(total).is_none() {
+            let text = format!(
+                "the keys of all groups are {total} bytes of text, and an array holds 2 147 483 647: cast the key to LargeUtf8 \
+                 or LargeBinary"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
         let count = numbers.clone().count();
-        if i32::try_from(total).is_err() {
-            return Err(Error::internal("keys of more than 2 GiB in one array"));
-        }
-        if matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView) {
-            let mut builder = BinaryBuilder::with_capacity(count, total);
-            numbers.for_each(|number| builder.append_option(number.map(|number| self.value(number))));
-            let array: GenericByteArray<BinaryType> = builder.finish();
-            return cast(&array, data_type).map_err(failed);
-        }
-        // What was put in as text comes out as text; the check of all at once is cheap.
         let mut bytes = Vec::with_capacity(total);
         let mut lengths = Vec::with_capacity(count);
         let mut valid = Vec::with_capacity(count);
@@ -97,9 +115,8 @@ impl BytesTable {
             valid.push(number.is_some());
         }
         let nulls = Some(NullBuffer::from(valid)).filter(|nulls| nulls.null_count() > 0);
-        let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-        let array = GenericByteArray::<Utf8Type>::try_new(offsets, Buffer::from_vec(bytes), nulls).map_err(failed)?;
-        if *data_type == DataType::Utf8 { Ok(Arc::new(array)) } else { cast(&array, data_type).map_err(failed) }
+        let offsets = OffsetBuffer::<T::Offset>::from_lengths(lengths);
+        GenericByteArray::<T>::try_new(offsets, Buffer::from_vec(bytes), nulls).map_err(failed)
     }
 
     fn hash(&self, value: &[u8]) -> u64 {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, PrimitiveArray};
-use arrow::compute::cast;
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveArray};
+use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
 
 use super::intern::failed;
@@ -31,6 +31,15 @@ impl Output {
         Output { call: call.clone(), states }
     }
 
+    /// About how many bytes the array of its values takes.
+    pub fn bytes(&self, states: &[State], count: usize) -> usize {
+        match self.call.data_type.primitive_width() {
+            Some(width) => (width + 1) * count,
+            // Text or lists: what was kept of them.
+            None => self.states.iter().map(|at| states[*at].bytes()).sum::<usize>() + 8 * count,
+        }
+    }
+
     /// The value of each group.
     pub fn finish(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
         use AggregateFunction as F;
@@ -39,13 +48,19 @@ impl Output {
         let array: ArrayRef = match &self.call.function {
             F::Size => ints((0..count).map(|group| self.size(all, 0, group) as i64).collect()),
             F::Count => ints((0..count).map(|group| self.valid(all, 0, group) as i64).collect()),
-            F::Sum => match self.state(all, 0) {
-                State::IntSums(sums) => {
-                    sums.0.resize(count, 0);
-                    let sums = sums.0.clone();
-                    self.exact(&sums)?
-                }
-                _ => Arc::new((0..count).map(|group| Some(self.float_sum(all, group))).collect::<Float64Array>()),
+            F::Sum => self.sum(all)?,
+            F::SumMin(least) => {
+                let few = (0..count).map(|group| self.valid(all, 1, group) < u64::from(*least));
+                let few = BooleanArray::from(few.collect::<Vec<bool>>());
+                nullif(&self.sum(all)?, &few).map_err(failed)?
+            }
+            F::List => match self.state(all, 0) {
+                State::Lists(lists) => lists.finish(count)?,
+                _ => return Err(mismatch()),
+            },
+            F::TopK(_) | F::BottomK(_) => match self.state(all, 0) {
+                State::Tops(tops) => tops.finish(count)?,
+                _ => return Err(mismatch()),
             },
             F::Mean => self.mean(all)?,
             F::Product => {
@@ -130,6 +145,18 @@ impl Output {
         }
     }
 
+    fn sum(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
+        let count = all.count;
+        Ok(match self.state(all, 0) {
+            State::IntSums(sums) => {
+                sums.0.resize(count, 0);
+                let sums = sums.0.clone();
+                self.exact(&sums)?
+            }
+            _ => Arc::new((0..count).map(|group| Some(self.float_sum(all, group))).collect::<Float64Array>()),
+        })
+    }
+
     fn mean(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
         let count = all.count;
         let sums = match self.state(all, 0) {
@@ -176,7 +203,7 @@ impl Output {
 
     fn too_large(&self, value: &str) -> Error {
         let is = if value.is_empty() { "the result".to_string() } else { value.to_string() };
-        let text = format!("`{}` overflows: {is} is no {}", self.call.label, self.call.data_type);
+        let text = format!("`{}` overflows: {is} is no {}", self.call.expr.brief(), self.call.data_type);
         Error::new(ErrorKind::Data, format!("{text}; cast the column to Float64 for an approximate result"))
     }
 

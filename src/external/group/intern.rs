@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    ArrowDictionaryKeyType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type,
-    UInt64Type,
+    ArrowDictionaryKeyType, ArrowNativeType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type,
+    Int64Type, UInt32Type, UInt64Type,
 };
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use hashbrown::HashTable;
@@ -30,8 +31,45 @@ pub struct Interner {
     pub(super) null: Option<u32>,
     keep_nulls: bool,
     len: u32,
-    /// The last dictionary, and the numbers of its values as far as they were seen.
-    dictionary: Option<(ArrayRef, Vec<u32>)>,
+    /// The last dictionary.
+    dictionary: Option<Box<Known>>,
+}
+
+/// A dictionary, and the numbers of its values as far as they were seen.
+struct Known {
+    /// As it came, to be recognized.
+    dictionary: ArrayRef,
+    /// Its values as the column's type.
+    values: ArrayRef,
+    /// By place; [`UNSEEN`] of those that were not looked up.
+    numbers: Vec<u32>,
+    /// The values as words, or encoded, where they are numbered so; made when the first is looked up.
+    words: Option<ScalarBuffer<i64>>,
+    rows: Option<arrow::row::Rows>,
+}
+
+/// Not looked up yet; [`NONE`] is what a dropped null has.
+const UNSEEN: u32 = u32::MAX - 1;
+
+/// Runs a piece of code with `$value`, which gives the bytes of a row of an array of text or bytes.
+macro_rules! with_bytes {
+    ($array:expr, $value:ident => $run:expr) => {{
+        macro_rules! of {
+            ($typed:expr) => {{
+                let typed = $typed;
+                let $value = |row: usize| -> &[u8] { typed.value(row).as_ref() };
+                $run
+            }};
+        }
+        match $array.data_type() {
+            DataType::Utf8 => of!($array.as_string::<i32>()),
+            DataType::LargeUtf8 => of!($array.as_string::<i64>()),
+            DataType::Utf8View => of!($array.as_string_view()),
+            DataType::Binary => of!($array.as_binary::<i32>()),
+            DataType::LargeBinary => of!($array.as_binary::<i64>()),
+            _ => of!($array.as_binary_view()),
+        }
+    }};
 }
 
 pub(super) enum Kind {
@@ -86,7 +124,19 @@ impl Interner {
             Kind::Bytes(table) => table.bytes(),
             Kind::Rows { converter, table } => table.bytes() + converter.size(),
         };
-        kind + self.dictionary.as_ref().map_or(0, |(_, map)| 4 * map.capacity())
+        kind + self.dictionary.as_ref().map_or(0, |known| known.bytes())
+    }
+
+    /// About how many bytes so many values take as an array.
+    pub fn value_bytes(&self, count: usize) -> usize {
+        match &self.kind {
+            Kind::Words(_) => 8 * count,
+            Kind::Bytes(table) | Kind::Rows { table, .. } => {
+                // As long as the distinct ones are on average.
+                let text = table.text_bytes() as u128 * count as u128 / u128::from(self.len.max(1));
+                8 * count + text as usize
+            }
+        }
     }
 
     /// The number of each value of an array, in place of what `out` held.
@@ -96,17 +146,10 @@ impl Interner {
     pub fn number(&mut self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         match array.data_type() {
-            DataType::Dictionary(key, value)
+            DataType::Dictionary(key, _)
                 if **key == DataType::Int32 && !matches!(self.data_type, DataType::Dictionary(..)) =>
             {
-                let codes = array.as_dictionary::<Int32Type>();
-                if **value == self.data_type {
-                    self.number_dictionary(codes, out)
-                } else {
-                    let values = cast(codes.values(), &self.data_type).map_err(failed)?;
-                    let codes = codes.with_values(values);
-                    self.number_dictionary(&codes, out)
-                }
+                self.number_dictionary(array.as_dictionary::<Int32Type>(), out)
             }
             found if *found == self.data_type => self.number_plain(array, out),
             found => Err(Error::internal(format!("a {found} where keys are of type {}", self.data_type))),
@@ -118,33 +161,80 @@ impl Interner {
         codes: &DictionaryArray<K>,
         out: &mut Vec<u32>,
     ) -> Result<()> {
-        use arrow::datatypes::ArrowNativeType;
-        /// Not looked up yet; [`NONE`] is what a dropped null has.
-        const UNSEEN: u32 = u32::MAX - 1;
-        let values = codes.values();
-        let mut map = match self.dictionary.take() {
-            Some((known, map)) if Arc::ptr_eq(&known, values) || same(&known, values) => map,
-            _ => vec![UNSEEN; values.len()],
+        let mut known = match self.dictionary.take() {
+            Some(known) if known.is_of(codes.values()) => known,
+            _ => Box::new(Known::new(codes.values(), &self.data_type)?),
         };
-        let null = if codes.keys().null_count() > 0 { self.null_number() } else { NONE };
-        let nulls = codes.keys().nulls();
-        let mut one = Vec::with_capacity(1);
-        out.reserve(codes.len());
-        for (row, code) in codes.keys().values().iter().enumerate() {
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                out.push(null);
-                continue;
+        let nulls = codes.keys().nulls().filter(|nulls| nulls.null_count() > 0);
+        let null = if nulls.is_some() { self.null_number() } else { NONE };
+        let is_null = |row: usize| nulls.is_some_and(|nulls| nulls.is_null(row));
+        let places = codes.keys().values();
+        // The values that come for the first time, in the order in which they do.
+        let mut first: Vec<u32> = Vec::new();
+        for (row, code) in places.iter().enumerate() {
+            let number = &mut known.numbers[code.as_usize()];
+            if *number == UNSEEN && !is_null(row) {
+                *number = NONE;
+                first.push(code.as_usize() as u32);
             }
-            let code = code.as_usize();
-            let mut number = map[code];
-            if number == UNSEEN {
-                self.number_plain(&values.slice(code, 1), &mut one)?;
-                number = one.pop().unwrap_or(NONE);
-                map[code] = number;
-            }
-            out.push(number);
         }
-        self.dictionary = Some((values.clone(), map));
+        if !first.is_empty() {
+            self.number_some(&mut known, &first)?;
+        }
+        let numbers = &known.numbers;
+        match nulls {
+            None => out.extend(places.iter().map(|code| numbers[code.as_usize()])),
+            Some(_) => out.extend(
+                places.iter().enumerate().map(|(row, code)| if is_null(row) { null } else { numbers[code.as_usize()] }),
+            ),
+        }
+        self.dictionary = Some(known);
+        Ok(())
+    }
+
+    /// Looks up some values of a dictionary, by their places.
+    fn number_some(&mut self, known: &mut Known, places: &[u32]) -> Result<()> {
+        let Known { values, numbers, words, rows, .. } = known;
+        let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        let valid: Vec<u32>;
+        let mut places = places;
+        if let Some(nulls) = &nulls {
+            // A null among the values is a null as well.
+            if places.iter().any(|place| nulls.is_null(*place as usize)) {
+                let null = self.null_number();
+                let null_places = places.iter().filter(|place| nulls.is_null(**place as usize));
+                null_places.for_each(|place| numbers[*place as usize] = null);
+            }
+            valid = places.iter().copied().filter(|place| nulls.is_valid(*place as usize)).collect();
+            places = &valid;
+        }
+        match &mut self.kind {
+            Kind::Words(table) => {
+                let words = match words {
+                    Some(words) => words,
+                    none => none.insert(to_words(values)?),
+                };
+                let own: Vec<i64> = places.iter().map(|place| words[*place as usize]).collect();
+                let mut found = Vec::with_capacity(own.len());
+                table.number(&own, &mut self.len, &mut found);
+                places.iter().zip(found).for_each(|(place, number)| numbers[*place as usize] = number);
+            }
+            Kind::Bytes(table) => {
+                let len = &mut self.len;
+                with_bytes!(values, value => for place in places {
+                    numbers[*place as usize] = table.number(value(*place as usize), len);
+                });
+            }
+            Kind::Rows { converter, table } => {
+                let rows = match rows {
+                    Some(rows) => rows,
+                    none => none.insert(converter.convert_columns(std::slice::from_ref(values)).map_err(failed)?),
+                };
+                for place in places {
+                    numbers[*place as usize] = table.number(rows.row(*place as usize).data(), &mut self.len);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -186,27 +276,13 @@ impl Interner {
                 }
             }
             Kind::Bytes(table) => {
-                let mut each = |row: usize, value: &[u8]| {
-                    let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-                    out.push(if is_null { null } else { table.number(value, &mut self.len) });
-                };
-                macro_rules! values {
-                    ($array:expr, $value:ident => $bytes:expr) => {{
-                        let array = $array;
-                        for row in 0..array.len() {
-                            let $value = array.value(row);
-                            each(row, $bytes);
-                        }
-                    }};
-                }
-                match array.data_type() {
-                    DataType::Utf8 => values!(array.as_string::<i32>(), value => value.as_bytes()),
-                    DataType::LargeUtf8 => values!(array.as_string::<i64>(), value => value.as_bytes()),
-                    DataType::Utf8View => values!(array.as_string_view(), value => value.as_bytes()),
-                    DataType::Binary => values!(array.as_binary::<i32>(), value => value),
-                    DataType::LargeBinary => values!(array.as_binary::<i64>(), value => value),
-                    _ => values!(array.as_binary_view(), value => value),
-                }
+                let len = &mut self.len;
+                with_bytes!(array, value => match &nulls {
+                    None => out.extend((0..array.len()).map(|row| table.number(value(row), len))),
+                    Some(nulls) => out.extend(
+                        (0..array.len()).map(|row| if nulls.is_null(row) { null } else { table.number(value(row), len) }),
+                    ),
+                });
             }
             Kind::Rows { converter, table } => {
                 let rows = converter.convert_columns(std::slice::from_ref(array)).map_err(failed)?;
@@ -253,9 +329,27 @@ fn null_row(converter: &RowConverter, data_type: &DataType) -> Result<OwnedRow> 
     Ok(rows.row(0).owned())
 }
 
-/// Whether two dictionaries are the same memory.
-fn same(a: &ArrayRef, b: &ArrayRef) -> bool {
-    a.len() == b.len() && a.to_data().ptr_eq(&b.to_data())
+impl Known {
+    fn new(dictionary: &ArrayRef, data_type: &DataType) -> Result<Known> {
+        let values = match dictionary.data_type() == data_type {
+            true => dictionary.clone(),
+            false => cast(dictionary, data_type).map_err(failed)?,
+        };
+        let numbers = vec![UNSEEN; values.len()];
+        Ok(Known { dictionary: dictionary.clone(), values, numbers, words: None, rows: None })
+    }
+
+    /// Whether a dictionary is this one: the same memory.
+    fn is_of(&self, dictionary: &ArrayRef) -> bool {
+        Arc::ptr_eq(&self.dictionary, dictionary)
+            || self.dictionary.len() == dictionary.len() && self.dictionary.to_data().ptr_eq(&dictionary.to_data())
+    }
+
+    fn bytes(&self) -> usize {
+        let words = self.words.as_ref().map_or(0, |words| 8 * words.len());
+        let rows = self.rows.as_ref().map_or(0, arrow::row::Rows::size);
+        self.values.get_array_memory_size() + 4 * self.numbers.capacity() + words + rows
+    }
 }
 
 impl Words {
@@ -380,7 +474,7 @@ fn float_word(value: f64) -> i64 {
 }
 
 /// The values of an array as words; where they are integers of 64 bits without a copy.
-pub(super) fn to_words(array: &ArrayRef) -> Result<arrow::buffer::ScalarBuffer<i64>> {
+pub(super) fn to_words(array: &ArrayRef) -> Result<ScalarBuffer<i64>> {
     fn widen<T: ArrowPrimitiveType>(array: &dyn Array, word: impl Fn(T::Native) -> i64) -> Vec<i64> {
         array.as_primitive::<T>().values().iter().map(|value| word(*value)).collect()
     }

@@ -62,6 +62,12 @@ impl KeyTable {
             + 4 * self.scratch.capacity()
     }
 
+    /// About how many bytes the arrays of all keys take.
+    pub fn value_bytes(&self) -> usize {
+        let groups = self.len();
+        self.columns.iter().map(|column| column.value_bytes(groups)).sum()
+    }
+
     /// The group of each row of the keys, in place of what `out` held; [`NONE`] where a key is null and null is no value.
     /// Not to be asked without keys.
     ///

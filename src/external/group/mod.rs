@@ -3,7 +3,7 @@
 //!
 //! What is kept of a group is a list of *states*, each of which several aggregates may read: a mean is a sum and a number
 //! of rows. States whose result does not depend on the order of the rows (numbers, sums of integers, extremes, distinct
-//! values) are kept for a worker as long as the run lasts. States that do (sums of floats, first and last) are kept for one
+//! values) are kept for a worker as long as the run lasts. States that do (sums of floats, first and last, lists) are kept for one
 //! morsel, and the morsels' are merged in the order of the morsels: so bits do not depend on threads.
 
 mod bytes;
@@ -13,6 +13,7 @@ mod find;
 mod finish;
 mod intern;
 mod keys;
+mod lists;
 mod moments;
 mod state;
 mod sums;

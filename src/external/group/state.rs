@@ -8,11 +8,12 @@ use super::distinct::Distinct;
 use super::extremes::{Ends, Extremes, Logic, Products};
 use super::finish::Output;
 use super::intern::{failed, take_rows};
+use super::lists::{Lists, Tops};
 use super::moments::{CoMoments, IntMoments, Moments};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
 use super::{Columns, NONE, Rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{AggregateFunction, UserAggregate, UserState};
+use crate::expr::{AggregateFunction, Expr, UserAggregate, UserState};
 
 /// An aggregate over columns of evaluated values.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub struct AggregateCall {
     pub filter: Option<usize>,
     /// The type of the result.
     pub data_type: DataType,
-    /// The aggregate as text, for errors.
-    pub label: String,
+    /// The aggregate itself, for errors.
+    pub expr: Expr,
 }
 
 /// A state that is kept of each group.
@@ -51,6 +52,14 @@ pub(crate) enum StateKind {
     Ends {
         data_type: DataType,
         last: bool,
+    },
+    Lists {
+        data_type: DataType,
+    },
+    Tops {
+        data_type: DataType,
+        most: bool,
+        len: usize,
     },
     Logic,
     Products {
@@ -78,6 +87,7 @@ impl StateKind {
         match self {
             StateKind::FloatSums
             | StateKind::Ends { .. }
+            | StateKind::Lists { .. }
             | StateKind::Products { exact: false }
             | StateKind::Moments { .. }
             | StateKind::CoMoments
@@ -86,6 +96,7 @@ impl StateKind {
             | StateKind::Nulls
             | StateKind::IntSums
             | StateKind::Extremes { .. }
+            | StateKind::Tops { .. }
             | StateKind::Logic
             | StateKind::Products { exact: true }
             | StateKind::IntMoments { .. }
@@ -126,11 +137,11 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
         let needed: Vec<usize> = match &call.function {
             F::Size => vec![state(StateKind::Sizes, &[])],
             F::Count => vec![state(StateKind::Sizes, &[]), state(StateKind::Nulls, &args)],
-            F::Sum | F::Mean if matches!(of, DataType::Decimal256(..)) => {
-                let text = format!("`{}`: cast the column to Decimal128 or Float64 first", call.label);
+            F::Sum | F::SumMin(_) | F::Mean if matches!(of, DataType::Decimal256(..)) => {
+                let text = format!("`{}`: cast the column to Decimal128 or Float64 first", call.expr.brief());
                 return Err(Error::new(ErrorKind::Unsupported, text));
             }
-            F::Sum | F::Mean => {
+            F::Sum | F::SumMin(_) | F::Mean => {
                 let exact = exact || (of.is_decimal() || matches!(of, DataType::Duration(_)));
                 let sum = if exact { StateKind::IntSums } else { StateKind::FloatSums };
                 vec![state(sum, &args), state(StateKind::Sizes, &[]), state(StateKind::Nulls, &args)]
@@ -149,6 +160,11 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
             F::First | F::Last => {
                 let last = call.function == F::Last;
                 vec![state(StateKind::Ends { data_type: of.clone(), last }, &args)]
+            }
+            F::List => vec![state(StateKind::Lists { data_type: of.clone() }, &args)],
+            F::TopK(len) | F::BottomK(len) => {
+                let most = matches!(call.function, F::TopK(_));
+                vec![state(StateKind::Tops { data_type: of.clone(), most, len: *len }, &args)]
             }
             F::Any | F::All => vec![state(StateKind::Logic, &args)],
             F::NUnique => vec![state(StateKind::Distinct { data_type: of.clone() }, &args)],
@@ -175,6 +191,8 @@ pub(crate) enum State {
     FloatSums(FloatSums),
     Extremes(Extremes),
     Ends(Ends),
+    Lists(Lists),
+    Tops(Tops),
     Logic(Logic),
     Products(Products),
     IntMoments(IntMoments),
@@ -193,6 +211,8 @@ impl State {
             StateKind::FloatSums => State::FloatSums(FloatSums::new(spec.args.len())),
             StateKind::Extremes { data_type, most } => State::Extremes(Extremes::new(data_type, *most)?),
             StateKind::Ends { data_type, last } => State::Ends(Ends::new(data_type, *last)),
+            StateKind::Lists { data_type } => State::Lists(Lists::new(data_type)),
+            StateKind::Tops { data_type, most, len } => State::Tops(Tops::new(data_type, *most, *len)?),
             StateKind::Logic => State::Logic(Logic::default()),
             StateKind::Products { exact } => State::Products(Products::new(*exact)),
             StateKind::IntMoments { pair } => State::IntMoments(IntMoments::new(*pair)),
@@ -221,6 +241,14 @@ impl State {
                 _ => return Err(Error::internal("a state of another kind")),
             },
             State::Ends(state) => state.update(rows, args[0])?,
+            State::Lists(state) => match &spec.kind {
+                StateKind::Lists { data_type } => state.update(rows, &plain(args[0], data_type)?)?,
+                _ => return Err(Error::internal("a state of another kind")),
+            },
+            State::Tops(state) => match &spec.kind {
+                StateKind::Tops { data_type, .. } => state.update(rows, &plain(args[0], data_type)?)?,
+                _ => return Err(Error::internal("a state of another kind")),
+            },
             State::Logic(state) => state.update(rows, &plain(args[0], &DataType::Boolean)?),
             State::Products(state) => state.update(rows, args[0])?,
             State::IntMoments(state) => state.update(rows, &args)?,
@@ -245,6 +273,8 @@ impl State {
             (State::FloatSums(state), State::FloatSums(other)) => state.merge(&other, map, count),
             (State::Extremes(state), State::Extremes(other)) => state.merge(other, map, count),
             (State::Ends(state), State::Ends(other)) => state.merge(other, map, count)?,
+            (State::Lists(state), State::Lists(other)) => state.merge(other, map),
+            (State::Tops(state), State::Tops(other)) => state.merge(other, map, count)?,
             (State::Logic(state), State::Logic(other)) => state.merge(&other, map, count),
             (State::Products(state), State::Products(other)) => state.merge(&other, map, count),
             (State::IntMoments(state), State::IntMoments(other)) => state.merge(other, map, count),
@@ -266,6 +296,8 @@ impl State {
             State::FloatSums(state) => 8 * state.capacity(),
             State::Extremes(state) => state.bytes(),
             State::Ends(state) => state.bytes(),
+            State::Lists(state) => state.bytes(),
+            State::Tops(state) => state.bytes(),
             State::Logic(state) => state.bytes(),
             State::Products(state) => state.bytes(),
             State::IntMoments(state) => state.bytes(),

@@ -31,6 +31,8 @@ struct Table {
     /// The group of each group among the merged ones, as far as they are told of.
     map: Vec<u32>,
     groups: Vec<u32>,
+    /// Rows that are in its groups.
+    rows: u64,
     /// What it holds, as far as it was counted.
     held: Reservation,
 }
@@ -43,7 +45,9 @@ struct Merged {
     next: u32,
     /// Morsels that came early.
     waiting: BTreeMap<u32, Partial>,
+    /// Rows of all morsels that are in groups, and of those that were added.
     rows: u64,
+    added: u64,
     held: Reservation,
 }
 
@@ -51,6 +55,7 @@ struct Merged {
 struct Partial {
     states: Vec<Option<State>>,
     map: Vec<u32>,
+    rows: u64,
 }
 
 /// Aggregates the batches of one morsel.
@@ -74,6 +79,7 @@ impl GroupTables {
             next: 0,
             waiting: BTreeMap::new(),
             rows: 0,
+            added: 0,
             held: budget.force_reserve("group_by", 0),
         };
         Ok(GroupTables { aggregation, idle: Mutex::new(Vec::new()), merged: Mutex::new(merged) })
@@ -92,67 +98,111 @@ impl GroupTables {
                 free: self.aggregation.states(false)?,
                 map: Vec::new(),
                 groups: Vec::new(),
+                rows: 0,
                 held: budget.force_reserve("group_by", 0),
             },
         };
         Ok(Worker { tables: self, table, ordered: self.aggregation.states(true)?, morsel, rows: 0 })
     }
 
-    /// All groups in ascending order of their keys: the keys, then the aggregates; and how many rows of the input they stand for.
+    /// All groups in ascending order of their keys: the keys, then the aggregates. The tables are gone afterwards; the arrays are held
+    /// by the reservation.
     ///
     /// # Errors
-    /// Of kind `Data`, where a sum is too large; of kind `OutOfMemory`, where all groups together are.
-    pub fn finish(&self) -> Result<(Vec<ArrayRef>, u64)> {
-        let tables = std::mem::take(&mut *lock(&self.idle));
-        let mut merged = lock(&self.merged);
-        let Merged { keys, ordered, waiting, rows, held, .. } = &mut *merged;
-        if !waiting.is_empty() {
-            return Err(Error::internal("a group_by is finished before all its morsels are"));
-        }
-        let mut free = self.aggregation.states(false)?;
-        let mut left = tables.into_iter().map(Some).collect::<Vec<_>>();
-        let mut first = true;
-        for table in &mut left {
-            let Some(Table { keys: own, free: states, mut map, held: own_held, .. }) = table.take() else { continue };
-            if first && self.aggregation.is_order_free() {
-                // Nothing was merged yet: the first table is what others are added to.
-                (*keys, free) = (own, states);
-                *held = own_held;
-            } else {
-                extend(keys, &own, &mut map)?;
-                let count = keys.len();
-                for (state, other) in free.iter_mut().zip(states) {
-                    if let (Some(state), Some(other)) = (state, other) {
-                        state.merge(other, &map, count)?;
-                    }
-                }
-                drop(own_held);
-                let bytes = bytes(keys, &free) + bytes(keys, ordered);
-                grow(held, bytes as u64)?;
-            }
-            first = false;
-        }
+    /// Of kind `Data`, where a sum is too large; of kind `OutOfMemory`, where all groups together are; of kind `Unsupported`,
+    /// where a column of the result is too large for an array; of kind `Internal`, where rows were lost or made up.
+    pub fn finish(&self) -> Result<(Vec<ArrayRef>, Reservation)> {
+        let Together { keys, mut states, mut held } = self.together()?;
         let count = keys.len();
-        let mut states = Vec::with_capacity(free.len());
-        for (free, ordered) in free.into_iter().zip(ordered.iter_mut()) {
-            let state = free.or_else(|| ordered.take());
-            states.push(state.ok_or_else(|| Error::internal("a group_by is finished twice"))?);
-        }
-        let all: Vec<u32> = (0..count as u32).collect();
-        let mut arrays = keys.keys(&all)?;
+        let groups: Vec<u32> = (0..count as u32).collect();
+        // All of the result, and once more while it is brought into order.
+        let outputs: usize = self.aggregation.outputs.iter().map(|output| output.bytes(&states, count)).sum();
+        let tables = held.bytes();
+        grow(&mut held, tables + 2 * (keys.value_bytes() + outputs) as u64)?;
+        let mut arrays = keys.keys(&groups)?;
+        drop((keys, groups));
         let key_count = arrays.len();
         let mut finished = Finished { specs: &self.aggregation.states, states: &mut states, count };
         for output in &self.aggregation.outputs {
             arrays.push(output.finish(&mut finished)?);
         }
+        drop(states);
         if key_count > 0 && count > 1 {
             let order = ascending(&arrays[..key_count])?;
             for array in &mut arrays {
                 *array = take(array, &order, None).map_err(failed)?;
             }
         }
-        Ok((arrays, *rows))
+        held.shrink(tables);
+        Ok((arrays, held))
     }
+
+    /// Brings the reservation of what was made of the groups to what it takes.
+    ///
+    /// # Errors
+    /// Of kind `OutOfMemory`, where the budget has no room for it, naming limit and setting.
+    pub fn hold(held: &mut Reservation, bytes: u64) -> Result<()> {
+        grow(held, bytes)
+    }
+
+    /// What all tables make together; nothing is left in them.
+    fn together(&self) -> Result<Together> {
+        let tables = std::mem::take(&mut *lock(&self.idle));
+        let mut merged = lock(&self.merged);
+        let Merged { keys, ordered, waiting, rows, added, held, .. } = &mut *merged;
+        let order_free = self.aggregation.is_order_free();
+        if !waiting.is_empty() {
+            return Err(Error::internal("a group_by is finished before all its morsels are"));
+        }
+        let counted: u64 = tables.iter().map(|table| table.rows).sum();
+        if counted != *rows || !order_free && *added != *rows {
+            let text = format!("a group_by was given {rows} rows, has {counted} in its tables and {added} in order");
+            return Err(Error::internal(text));
+        }
+        let mut keys = std::mem::replace(keys, self.aggregation.table()?);
+        let ordered = std::mem::take(ordered);
+        let nothing = held.budget().force_reserve("group_by", 0);
+        let mut held = std::mem::replace(held, nothing);
+        let mut free = self.aggregation.states(false)?;
+        for (number, table) in tables.into_iter().enumerate() {
+            let Table { keys: own, free: states, mut map, held: own_held, .. } = table;
+            if number == 0 && order_free {
+                // Nothing was merged yet: the first table is what others are added to.
+                (keys, free, held) = (own, states, own_held);
+                continue;
+            }
+            extend(&mut keys, &own, &mut map)?;
+            let count = keys.len();
+            for (state, other) in free.iter_mut().zip(states) {
+                if let (Some(state), Some(other)) = (state, other) {
+                    state.merge(other, &map, count)?;
+                }
+            }
+            drop((own, own_held));
+            grow(&mut held, (bytes(&keys, &free) + states_bytes(&ordered)) as u64)?;
+        }
+        let states = free
+            .into_iter()
+            .zip(ordered)
+            .map(|(free, ordered)| free.or(ordered).ok_or_else(|| Error::internal("a state that is nowhere")));
+        let states = states.collect::<Result<Vec<State>>>()?;
+        for (spec, state) in self.aggregation.states.iter().zip(&states) {
+            if let (State::Sizes(sizes), None) = (state, spec.filter)
+                && sizes.0.iter().sum::<u64>() != *rows
+            {
+                let out: u64 = sizes.0.iter().sum();
+                return Err(Error::internal(format!("a group_by was given {rows} rows, and its groups have {out}")));
+            }
+        }
+        Ok(Together { keys, states, held })
+    }
+}
+
+/// All groups in no order.
+struct Together {
+    keys: KeyTable,
+    states: Vec<State>,
+    held: Reservation,
 }
 
 /// The order of rows by their columns, nulls last.
@@ -219,6 +269,7 @@ impl Worker<'_> {
     pub fn finish(mut self) -> Result<()> {
         let tables = self.tables;
         let order_free = tables.aggregation.is_order_free();
+        self.table.rows += self.rows;
         let held = bytes(&self.table.keys, &self.table.free) + 4 * self.table.map.capacity();
         grow(&mut self.table.held, held as u64)?;
         {
@@ -226,7 +277,7 @@ impl Worker<'_> {
             merged.rows += self.rows;
             if !order_free {
                 extend(&mut merged.keys, &self.table.keys, &mut self.table.map)?;
-                let partial = Partial { states: self.ordered, map: self.table.map.clone() };
+                let partial = Partial { states: self.ordered, map: self.table.map.clone(), rows: self.rows };
                 merged.waiting.insert(self.morsel, partial);
                 merged.advance()?;
                 let waiting: usize = merged.waiting.values().map(Partial::bytes).sum();
@@ -244,6 +295,7 @@ impl Merged {
     fn advance(&mut self) -> Result<()> {
         while let Some(partial) = self.waiting.remove(&self.next) {
             let count = self.keys.len();
+            self.added += partial.rows;
             for (state, other) in self.ordered.iter_mut().zip(partial.states) {
                 if let (Some(state), Some(other)) = (state, other) {
                     state.merge(other, &partial.map, count)?;
@@ -286,14 +338,25 @@ fn masked(filter: &BooleanArray, by_key: bool, groups: &[u32]) -> Vec<u32> {
 }
 
 fn bytes(keys: &KeyTable, states: &[Option<State>]) -> usize {
-    keys.bytes() + states.iter().flatten().map(State::bytes).sum::<usize>()
+    keys.bytes() + states_bytes(states)
 }
+
+fn states_bytes(states: &[Option<State>]) -> usize {
+    states.iter().flatten().map(State::bytes).sum()
+}
+
+/// So much a table may always hold: its task is let in with as much.
+const ALWAYS: u64 = 128 << 10;
 
 /// Brings a reservation to what is held.
 fn grow(held: &mut Reservation, bytes: u64) -> Result<()> {
     let now = held.bytes();
     if bytes <= now {
         held.shrink(now - bytes);
+        return Ok(());
+    }
+    if bytes <= ALWAYS {
+        held.force_grow(bytes - now);
         return Ok(());
     }
     held.try_grow(bytes - now).map_err(|refused| {

@@ -22,6 +22,9 @@ pub(super) struct Pruner {
     columns: Vec<usize>,
 }
 
+/// A condition of more parts is not looked at: where parts are shared, it would not end.
+const MOST_PARTS: usize = 1 << 18;
+
 /// A part of a condition, in postfix order.
 #[derive(Debug)]
 enum Part {
@@ -108,6 +111,9 @@ impl Pruner {
                     open.extend([&**left, right]);
                 }
                 other => parts.push(self.leaf(other, fields)),
+            }
+            if parts.len() > MOST_PARTS {
+                return vec![Part::Unknown];
             }
         }
         parts.reverse();

@@ -330,6 +330,7 @@ fn cast(value: V, to: T) -> Option<V> {
 
 fn value(value: &V) -> chunkwise::expr::Value {
     match value {
+        V::List(_) => panic!("lists are made by aggregates alone"),
         V::Null => chunkwise::expr::Value::Null,
         V::Bool(value) => (*value).into(),
         V::Int(value) => match i64::try_from(*value) {
@@ -358,6 +359,7 @@ fn column(pick: &mut Pick, columns: &[Column], fits: impl Fn(T) -> bool) -> Opti
 /// A constant near the values of a type.
 fn constant(pick: &mut Pick, of: T) -> E {
     let value = match of {
+        T::List(_) => panic!("lists are made by aggregates alone"),
         T::Int(_, signed) => V::Int(pick.below(20) as i128 - if signed { 8 } else { 0 }),
         T::F32 | T::F64 => V::Float((pick.below(41) as f64 - 20.0) / 4.0),
         T::Bool => V::Bool(pick.chance(50)),

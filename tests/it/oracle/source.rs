@@ -147,6 +147,7 @@ fn cell(pick: &mut Pick, column: &Column, kind: usize, extreme: bool) -> V {
         _ => pick.below(most),
     };
     match column.of {
+        T::List(_) => panic!("lists are made by aggregates alone"),
         T::Bool => V::Bool(pick.chance(50)),
         T::Int(bits, signed) if extreme && pick.chance(10) => {
             let top = if signed { (1i128 << (bits - 1)) - 1 } else { (1i128 << bits) - 1 };
@@ -211,6 +212,7 @@ fn array(rows: &[Vec<V>], at: usize, of: T) -> ArrayRef {
     let time = |cell: &V| if let V::Time(value) = cell { Some(*value) } else { None };
     let float = |cell: &V| if let V::Float(value) = cell { Some(*value) } else { None };
     match of {
+        T::List(_) => panic!("lists are made by aggregates alone"),
         T::Bool => Arc::new(
             cells().map(|cell| if let V::Bool(value) = cell { Some(*value) } else { None }).collect::<BooleanArray>(),
         ),
@@ -236,6 +238,7 @@ fn csv(rows: &Rows) -> String {
     let mut text = names.join(",") + "\n";
     for row in &rows.rows {
         let fields = row.iter().zip(&rows.columns).map(|(value, column)| match value {
+            V::List(_) => panic!("lists are made by aggregates alone"),
             // Alone in its line it would be a line without fields.
             V::Null if rows.columns.len() == 1 => "\"\"".to_string(),
             V::Null => String::new(),

@@ -16,6 +16,7 @@ pub enum V {
     Text(String),
     /// Days, or microseconds.
     Time(i64),
+    List(Vec<V>),
 }
 
 /// A type of cells.
@@ -29,7 +30,23 @@ pub enum T {
     Text,
     Date,
     Micros,
+    List(&'static T),
 }
+
+/// What lists can be made of.
+static TYPES: [T; 11] = [
+    T::Bool,
+    T::Int(8, true),
+    T::Int(16, true),
+    T::Int(32, true),
+    T::Int(64, true),
+    T::Int(64, false),
+    T::F32,
+    T::F64,
+    T::Text,
+    T::Date,
+    T::Micros,
+];
 
 impl T {
     pub fn arrow(self) -> DataType {
@@ -46,7 +63,13 @@ impl T {
             T::Text => DataType::Utf8,
             T::Date => DataType::Date32,
             T::Micros => DataType::Timestamp(TimeUnit::Microsecond, None),
+            T::List(of) => DataType::new_list(of.arrow(), true),
         }
+    }
+
+    /// Lists of it.
+    pub fn list(self) -> T {
+        T::List(TYPES.iter().find(|of| **of == self).expect("a type of plain values"))
     }
 
     pub fn is_int(self) -> bool {
@@ -145,6 +168,10 @@ pub fn cell(array: &dyn Array, row: usize) -> V {
         DataType::Timestamp(TimeUnit::Microsecond, None) => {
             V::Time(array.as_primitive::<TimestampMicrosecondType>().value(row))
         }
+        DataType::List(_) => {
+            let values = array.as_list::<i32>().value(row);
+            V::List((0..values.len()).map(|at| cell(&values, at)).collect())
+        }
         other => panic!("no cell of {other}"),
     }
 }
@@ -158,10 +185,13 @@ pub fn cells(table: &Table) -> Vec<Vec<V>> {
 
 /// Cells with the bits of floats, for equality of two runs.
 pub fn exactly(rows: &[Vec<V>]) -> Vec<Vec<String>> {
-    let bits = |value: &V| match value {
-        V::Float(value) => format!("{:x}", value.to_bits()),
-        other => format!("{other:?}"),
-    };
+    fn bits(value: &V) -> String {
+        match value {
+            V::Float(value) => format!("{:x}", value.to_bits()),
+            V::List(values) => values.iter().map(|value| bits(value) + ",").collect(),
+            other => format!("{other:?}"),
+        }
+    }
     rows.iter().map(|row| row.iter().map(bits).collect()).collect()
 }
 
@@ -201,6 +231,7 @@ fn same(found: &V, wanted: &V, rough: Option<f64>) -> bool {
             Some(scale) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()).max(scale),
             None => a == b,
         },
+        (V::List(a), V::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, None)),
         (found, wanted) => found == wanted,
     }
 }

@@ -71,6 +71,11 @@ impl A {
             "nunique" => of.nunique(),
             "any" => of.any(),
             "all" => of.all(),
+            "list" => of.collect_list(),
+            "top_k" => of.top_k(2),
+            "bottom_k" => of.bottom_k(3),
+            "sum_min" => of.sum_min_count(2),
+            "cov" => cov(of, self.second.as_ref().expect("two operands").expr()),
             _ => corr(of, self.second.as_ref().expect("two operands").expr()),
         };
         match &self.condition {
@@ -81,7 +86,7 @@ impl A {
 
     /// Its value over some rows; and for floats how large the numbers were.
     fn value(&self, columns: &[Column], rows: &[&Vec<V>], of: T) -> Result<(V, f64), Overflow> {
-        let mut values = Vec::new();
+        let (mut all, mut values) = (Vec::new(), Vec::new());
         let mut pairs = Vec::new();
         let mut size = 0;
         for row in rows {
@@ -95,6 +100,7 @@ impl A {
             if let Some(second) = &self.second {
                 pairs.push((value.clone(), second.eval(columns, row)?));
             }
+            all.push(value.clone());
             if value != V::Null {
                 values.push(value);
             }
@@ -104,6 +110,7 @@ impl A {
             Some(V::Int(_) | V::Float(_) | V::Bool(_)) => numbers().iter().map(|x| x.abs()).sum(),
             _ => 0.0,
         };
+        let mut area = 0.0;
         let int = |value: i128| of.fit(value).ok_or(Overflow);
         let whole = |value: &V| match value {
             V::Int(value) => *value,
@@ -113,8 +120,9 @@ impl A {
         let value = match self.function {
             "count" => V::Int(values.len() as i128),
             "size" => V::Int(size),
-            "sum" if of.is_int() => int(values.iter().map(whole).sum())?,
-            "sum" => V::Float(numbers().iter().sum::<f64>() + 0.0),
+            "sum_min" if values.len() < 2 => V::Null,
+            "sum" | "sum_min" if of.is_int() => int(values.iter().map(whole).sum())?,
+            "sum" | "sum_min" => V::Float(numbers().iter().sum::<f64>() + 0.0),
             "product" => int(values.iter().map(whole).product())?,
             "mean" if values.is_empty() => V::Null,
             // Integers are added exactly.
@@ -141,14 +149,27 @@ impl A {
             }
             "any" => V::Bool(values.contains(&V::Bool(true))),
             "all" => V::Bool(!values.contains(&V::Bool(false))),
+            "list" => V::List(all),
+            "top_k" | "bottom_k" => {
+                values.sort_by(order);
+                if self.function == "top_k" {
+                    values.reverse();
+                }
+                values.truncate(if self.function == "top_k" { 2 } else { 3 });
+                V::List(values.clone())
+            }
             _ => {
                 let both = |(a, b): &(V, V)| (*a != V::Null && *b != V::Null).then(|| (number(a), number(b)));
-                correlation(&pairs.iter().filter_map(both).collect::<Vec<_>>())
+                let pairs: Vec<(f64, f64)> = pairs.iter().filter_map(both).collect();
+                let size = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(|pair| of(pair).abs()).sum::<f64>();
+                area = size(|pair| pair.0) * size(|pair| pair.1);
+                correlation(&pairs, self.function == "cov")
             }
         };
         let scale = match self.function {
             "var" => magnitude * magnitude,
-            "std" | "sum" | "mean" => magnitude,
+            "std" | "sum" | "sum_min" | "mean" => magnitude,
+            "cov" => area,
             _ => 1.0,
         };
         Ok((value, if scale.is_finite() { scale } else { 0.0 }))
@@ -165,12 +186,13 @@ impl A {
     fn of(&self) -> T {
         match self.function {
             "count" | "size" | "nunique" => T::Int(64, true),
-            "sum" | "product" => match self.of.of() {
+            "sum" | "sum_min" | "product" => match self.of.of() {
                 T::Int(_, signed) => T::Int(64, signed),
                 T::Bool => T::Int(64, true),
                 _ => T::F64,
             },
-            "mean" | "std" | "var" | "corr" => T::F64,
+            "mean" | "std" | "var" | "corr" | "cov" => T::F64,
+            "list" | "top_k" | "bottom_k" => self.of.of().list(),
             "any" | "all" => T::Bool,
             _ => self.of.of(),
         }
@@ -181,8 +203,8 @@ impl A {
         let of = self.of();
         let floats = self.of.of().is_float();
         let exact = match self.function {
-            "std" | "var" | "corr" => false,
-            "sum" | "mean" => !floats || expr::dyadic(&self.of, input),
+            "std" | "var" | "corr" | "cov" => false,
+            "sum" | "sum_min" | "mean" => !floats || expr::dyadic(&self.of, input),
             "min" | "max" => !floats,
             _ => true,
         };
@@ -194,7 +216,7 @@ impl A {
     fn pick(pick: &mut Pick, columns: &[Column]) -> Option<A> {
         let functions = [
             "count", "size", "sum", "mean", "min", "max", "std", "var", "first", "last", "nunique", "any", "all",
-            "corr", "sum", "mean", "product",
+            "corr", "sum", "mean", "product", "list", "top_k", "bottom_k", "sum_min", "cov",
         ];
         let function: &str = pick.one(&functions);
         let depth = pick.below(2) as u32;
@@ -205,8 +227,8 @@ impl A {
         let mut condition = if pick.chance(25) { expr::condition(pick, columns, 1) } else { None };
         let (mut of, mut second) = (any, None);
         match function {
-            "sum" | "mean" | "std" | "var" => of = expr::number(pick, columns, depth)?,
-            "corr" => {
+            "sum" | "sum_min" | "mean" | "std" | "var" => of = expr::number(pick, columns, depth)?,
+            "corr" | "cov" => {
                 of = expr::number(pick, columns, 0)?;
                 second = Some(expr::number(pick, columns, 0)?);
             }
@@ -249,7 +271,7 @@ fn extreme(values: &[V], which: Ordering) -> V {
     best.or(values.first()).cloned().unwrap_or(V::Null)
 }
 
-fn correlation(pairs: &[(f64, f64)]) -> V {
+fn correlation(pairs: &[(f64, f64)], covariance: bool) -> V {
     if pairs.len() < 2 {
         return V::Null;
     }
@@ -257,8 +279,12 @@ fn correlation(pairs: &[(f64, f64)]) -> V {
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
     let (mx, my) = (mean(|pair| pair.0), mean(|pair| pair.1));
     let sum = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();
+    let xy = sum(&|p| (p.0 - mx) * (p.1 - my));
+    if covariance {
+        return V::Float(xy / (n - 1.0));
+    }
     let (xx, yy) = (sum(&|p| (p.0 - mx) * (p.0 - mx)), sum(&|p| (p.1 - my) * (p.1 - my)));
-    V::Float(sum(&|p| (p.0 - mx) * (p.1 - my)) / (xx.sqrt() * yy.sqrt()))
+    V::Float(xy / (xx.sqrt() * yy.sqrt()))
 }
 
 impl Verb {
