@@ -1,7 +1,7 @@
 //! Verbs for what is missing or wrong: nulls and NaN filled or dropped, values replaced and clipped.
 
 use super::DataFrame;
-use super::plan::Frame;
+use super::plan::{FillOp, Frame, Op};
 use super::select::{filtered, known, selected, with};
 use crate::error::Result;
 use crate::expr::{Expr, Value, col, lit};
@@ -64,6 +64,69 @@ impl DataFrame {
         })
     }
 
+    /// The rows that have a value in at least one of these columns; of no columns, in any.
+    #[track_caller]
+    pub fn drop_all_null<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> DataFrame {
+        let origin = Origin::caller();
+        let names: Vec<String> = columns.into_iter().map(|name| name.as_ref().to_string()).collect();
+        self.derive("drop_all_null", origin, |frame| {
+            let names = or_all(frame, names)?;
+            let any = names.iter().map(|name| col(name).is_not_null()).reduce(|any, next| any | next);
+            any.map_or_else(|| Ok(frame.clone()), |any| filtered(frame, any, "drop_all_null", origin))
+        })
+    }
+
+    /// Nulls of these columns (of none: of all) take the last value before them, whatever partition it is in; of more than
+    /// `limit` nulls in a row only the first ones do.
+    ///
+    /// # Memory
+    /// Rows are gone through twice: they are read again where that is cheap, else they wait, spilled as far as memory is short.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("x", vec![None, Some(1), None, None, Some(4), None])]);
+    /// let filled = df.ffill(["x"], 1).compute()?;
+    /// assert_eq!(filled.to_records::<(Option<i32>,)>()?, [None, Some(1), Some(1), None, Some(4), Some(4)].map(|x| (x,)));
+    /// let filled = df.bfill(["x"], None).compute()?;
+    /// assert_eq!(filled.to_records::<(Option<i32>,)>()?, [Some(1), Some(1), Some(4), Some(4), Some(4), None].map(|x| (x,)));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn ffill<S: AsRef<str>>(
+        &self,
+        columns: impl IntoIterator<Item = S>,
+        limit: impl Into<Option<u64>>,
+    ) -> DataFrame {
+        self.filled("ffill", columns, limit.into(), false, Origin::caller())
+    }
+
+    /// Nulls of these columns (of none: of all) take the first value behind them; of more than `limit` nulls in a row only the
+    /// last ones do. See [`DataFrame::ffill`].
+    #[track_caller]
+    pub fn bfill<S: AsRef<str>>(
+        &self,
+        columns: impl IntoIterator<Item = S>,
+        limit: impl Into<Option<u64>>,
+    ) -> DataFrame {
+        self.filled("bfill", columns, limit.into(), true, Origin::caller())
+    }
+
+    fn filled<S: AsRef<str>>(
+        &self,
+        verb: &'static str,
+        columns: impl IntoIterator<Item = S>,
+        limit: Option<u64>,
+        backward: bool,
+        origin: Origin,
+    ) -> DataFrame {
+        let names: Vec<String> = columns.into_iter().map(|name| name.as_ref().to_string()).collect();
+        self.derive(verb, origin, |frame| {
+            let columns = or_all(frame, names)?;
+            Frame::new(Op::Fill(FillOp { columns, backward, limit }), &[frame], verb, origin)
+        })
+    }
+
     /// One column computed anew, under its own name.
     #[track_caller]
     fn change<const N: usize>(
@@ -102,4 +165,11 @@ impl DataFrame {
             all.map_or_else(|| Ok(frame.clone()), |all| filtered(frame, all, verb, origin))
         })
     }
+}
+
+/// These columns, or all where there are none of them.
+fn or_all(frame: &Frame, names: Vec<String>) -> Result<Vec<String>> {
+    known(frame, &names)?;
+    let all = || frame.schema.fields().iter().map(|field| field.name().clone()).collect();
+    Ok(if names.is_empty() { all() } else { names })
 }

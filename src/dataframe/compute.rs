@@ -132,7 +132,8 @@ impl Persist for DataFrame {
     fn keep(&self, kept: &Arc<Kept>, next: &mut u32) -> DataFrame {
         let Ok(frame) = self.frame() else { return self.clone() };
         let Some(node) = kept.row(next, frame.partitions) else { return self.clone() };
-        let Frame { schema, partitions, bytes, .. } = frame.clone();
-        DataFrame { state: Ok(Frame::outside(node, schema, partitions, bytes, Origin::UNKNOWN)) }
+        let Frame { schema, partitions, bytes, ordered, .. } = frame.clone();
+        let outside = Frame::outside(node, schema, partitions, bytes, Origin::UNKNOWN);
+        DataFrame { state: Ok(Frame { ordered, ..outside }) }
     }
 }

@@ -14,6 +14,7 @@ pub struct GroupBy {
     frame: DataFrame,
     keys: Vec<Expr>,
     keep_nulls: bool,
+    unordered: bool,
 }
 
 /// An aggregate by its name, for [`GroupBy::agg_each`].
@@ -134,8 +135,15 @@ impl DataFrame {
             checked.map_err(|error| error.frame(Role::In, "group_by", origin))
         });
         match checked {
-            Ok((frame, keys)) => GroupBy { frame: DataFrame { state: Ok(frame) }, keys, keep_nulls: false },
-            Err(error) => GroupBy { frame: DataFrame { state: Err(error) }, keys: Vec::new(), keep_nulls: false },
+            Ok((frame, keys)) => {
+                GroupBy { frame: DataFrame { state: Ok(frame) }, keys, keep_nulls: false, unordered: false }
+            }
+            Err(error) => GroupBy {
+                frame: DataFrame { state: Err(error) },
+                keys: Vec::new(),
+                keep_nulls: false,
+                unordered: false,
+            },
         }
     }
 }
@@ -144,6 +152,12 @@ impl GroupBy {
     /// Null is a key as others are: its group comes last.
     pub fn keep_nulls(self) -> GroupBy {
         GroupBy { keep_nulls: true, ..self }
+    }
+
+    /// Groups may come in any order: they are not sorted by their keys. The order still follows from the data alone, and verbs
+    /// that go by the order of rows are errors.
+    pub fn unordered(self) -> GroupBy {
+        GroupBy { unordered: true, ..self }
     }
 
     /// One row per group, in ascending order of the keys (nulls last): the keys, and the outputs. An output is an aggregate or
@@ -208,6 +222,7 @@ impl GroupBy {
         self.frame.derive(verb, origin, |frame| {
             let outputs = expanded(outputs(frame)?, &frame.schema)?;
             let grouping = Grouping::new(self.keys.clone(), &outputs, self.keep_nulls)?;
+            let grouping = Grouping { unordered: self.unordered, ..grouping };
             Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)
         })
     }

@@ -51,6 +51,7 @@ pub(crate) use kernels::declared;
 pub(crate) use plan::Frame;
 pub(crate) use records::{columns_for, from_batch, schema_of, to_batch};
 pub use records::{from_records, from_records_with};
+pub use reduce::Keep;
 pub use rows::concat;
 pub use sample::Sample;
 pub use scalar::{FromScalar, Scalar};

@@ -43,6 +43,8 @@ pub(super) enum Op {
     Join(JoinOp),
     /// What becomes of a row by its place in the table.
     Number(NumberOp),
+    /// Nulls take the value of the nearest row before or behind them that has one.
+    Fill(FillOp),
     /// The same rows in another number of partitions.
     Repartition,
     /// The rows of all inputs, one after another.
@@ -108,6 +110,8 @@ pub(super) struct Grouping {
     pub outputs: Vec<Expr>,
     /// Whether null is a key.
     pub keep_nulls: bool,
+    /// Whether groups may come in any order that follows from the data.
+    pub unordered: bool,
 }
 
 /// A join. The rows of the first input, the *probe*, stream; those of the second, the *build*, are held.
@@ -118,6 +122,16 @@ pub(super) struct JoinOp {
     pub on: Vec<(String, String)>,
     pub nulls_equal: bool,
     pub columns: Vec<JoinColumn>,
+}
+
+/// Which nulls are filled from other rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FillOp {
+    pub columns: Vec<String>,
+    /// From rows behind them, not before.
+    pub backward: bool,
+    /// No more than so many in a row.
+    pub limit: Option<u64>,
 }
 
 /// What becomes of a row by its place in the table.
@@ -169,6 +183,8 @@ pub(crate) struct Frame {
     pub partitions: u32,
     /// About how many bytes each column of a partition takes at most; 0 where nothing is known.
     pub bytes: Arc<[u64]>,
+    /// Whether the order of its rows is one that verbs may go by.
+    pub ordered: bool,
 }
 
 /// A node.
@@ -204,20 +220,21 @@ impl Frame {
         origin: Origin,
     ) -> Result<Frame> {
         let (schema, partitions, bytes) = metadata(&op, inputs)?;
+        let ordered = order_of(&op, inputs)?;
         let inputs = inputs.iter().map(|frame| (*frame).clone()).chain(parameters.iter().map(|(_, of)| of.clone()));
         let parameters = parameters.iter().map(|(id, _)| *id).collect();
         let (inputs, kept) = (inputs.collect(), (schema.clone(), bytes.clone()));
         let step = Step { origin, verb, op, inputs, parameters, schema, partitions, bytes };
-        Ok(Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 })
+        Ok(Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1, ordered })
     }
 
     /// A table whose partitions another node gives, as lists of batches of this schema.
     pub fn outside(node: NodeRef, schema: SchemaRef, partitions: u32, bytes: Arc<[u64]>, origin: Origin) -> Frame {
-        let input = Frame { node, schema: schema.clone(), partitions, bytes: bytes.clone() };
+        let input = Frame { node, schema: schema.clone(), partitions, bytes: bytes.clone(), ordered: true };
         let (op, kept) = (Op::Outside, (schema.clone(), bytes.clone()));
         let (inputs, verb) = (vec![input], "from_batches");
         let step = Step { origin, verb, op, inputs, parameters: Vec::new(), schema, partitions, bytes };
-        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 }
+        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1, ordered: true }
     }
 
     /// About how many bytes a partition takes.
@@ -233,7 +250,7 @@ impl Frame {
         let bytes: Arc<[u64]> = self.bytes.iter().map(scaled).collect();
         let (op, parameters, kept) = (Op::Repartition, Vec::new(), (schema.clone(), bytes.clone()));
         let step = Step { origin, verb, op, inputs, parameters, schema, partitions, bytes };
-        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1 }
+        Frame { node: NodeRef::new(step), schema: kept.0, partitions, bytes: kept.1, ordered: self.ordered }
     }
 
     /// With each partition in one piece, as others read it.
@@ -253,7 +270,7 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
             let each = |column: &usize| all.get(*column).map_or(0, |bytes| bytes / u64::from(partitions.max(1)));
             (schema, partitions, scan.columns.iter().map(each).collect())
         }
-        Op::Outside | Op::Gather | Op::Repartition | Op::Number(NumberOp::Sample(_)) | Op::Filter(_) => {
+        Op::Outside | Op::Gather | Op::Repartition | Op::Fill(_) | Op::Number(NumberOp::Sample(_)) | Op::Filter(_) => {
             let input = input()?;
             if let Op::Filter(condition) = op {
                 outside_of_agg(condition)?;
@@ -326,6 +343,35 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
     })
 }
 
+/// Whether the order of the rows that an operation gives is one to go by.
+///
+/// # Errors
+/// Of kind `Plan`, where the operation itself goes by an order that was waived.
+fn order_of(op: &Op, inputs: &[&Frame]) -> Result<bool> {
+    let kept = match op {
+        Op::Scan(_) | Op::Outside => true,
+        Op::Concat => inputs.iter().all(|input| input.ordered),
+        _ => inputs.first().is_none_or(|input| input.ordered),
+    };
+    let reads = match op {
+        Op::Slice { end: true, .. } | Op::Number(NumberOp::Index(_)) | Op::Fill(_) => Some(op.label()),
+        Op::Aggregate(grouping) => {
+            let by_order = grouping.aggregates.iter().find(|of| of.function.goes_by_order());
+            by_order.map(|of| Expr::Aggregate(Arc::new(of.clone())).brief())
+        }
+        _ => None,
+    };
+    if let (Some(what), false) = (reads, kept) {
+        let text = format!("`{what}` goes by the order of rows, which `.unordered()` waived: leave that out");
+        return Err(Error::new(ErrorKind::Plan, text));
+    }
+    Ok(match op {
+        Op::Aggregate(grouping) => !grouping.unordered,
+        Op::Top { .. } | Op::CountRows | Op::CountBytes | Op::Write(_) => true,
+        _ => kept,
+    })
+}
+
 impl JoinOp {
     /// Of what it gives.
     ///
@@ -367,7 +413,7 @@ impl Grouping {
             let text = format!("`{}` is an aggregate of an aggregate", nested.brief());
             return Err(Error::new(ErrorKind::Plan, text));
         }
-        Ok(Grouping { keys, aggregates: split.aggregates, outputs: split.outputs, keep_nulls })
+        Ok(Grouping { keys, aggregates: split.aggregates, outputs: split.outputs, keep_nulls, unordered: false })
     }
 
     /// The keys under their names, then the aggregates under theirs: what the outputs are made of.
@@ -477,6 +523,11 @@ impl Op {
                 format!("sample {size}{replace}, seed {}", sample.seed)
             }
             Op::Repartition => "repartition".to_string(),
+            Op::Fill(fill) => {
+                let limit = fill.limit.map_or_else(String::new, |limit| format!(", at most {limit} in a row"));
+                let from = if fill.backward { "backward" } else { "forward" };
+                format!("fill {} {from}{limit}", fill.columns.join(", "))
+            }
             Op::Slice { len, end: false } => format!("head {len}"),
             Op::Slice { len, end: true } => format!("tail {len}"),
             Op::Top { by, len } => {

@@ -1,7 +1,7 @@
 //! Reductions: to one value, to one row of a value per column, to the distinct rows.
 
 use super::parameters::expanded;
-use super::plan::{Frame, Grouping, Op, SortKey};
+use super::plan::{Frame, Grouping, JoinColumn, JoinOp, Matching, NumberOp, Op, SortKey};
 use super::{DataFrame, IntoColumn};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::{Expr, col, lit, numeric, size};
@@ -49,6 +49,46 @@ impl DataFrame {
         })
     }
 
+    /// The rows without those whose values in some columns (of none: in all) another row has too: of each such set of rows the
+    /// first is kept, or the last, or none. Null is equal to null. Rows keep their order.
+    ///
+    /// # Memory
+    /// As for a group-by with as many groups; rows are counted first, as for [`DataFrame::with_row_index`].
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    /// use chunkwise::dataframe::Keep;
+    ///
+    /// let df = dataframe::from_columns([("k", vec![2, 1, 2]), ("v", vec![10, 20, 30])]);
+    /// assert_eq!(df.drop_duplicates(["k"], Keep::Last).compute()?.to_string(), "k   v\n-  --\n1  20\n2  30\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn drop_duplicates<C: IntoColumn>(&self, columns: impl IntoIterator<Item = C>, keep: Keep) -> DataFrame {
+        let origin = Origin::caller();
+        let columns: Vec<Expr> = columns.into_iter().map(C::into_column).collect();
+        self.derive("drop_duplicates", origin, |frame| {
+            let mut keys = expanded(columns, &frame.schema)?;
+            if keys.is_empty() {
+                keys = frame.schema.fields().iter().map(|field| col(field.name())).collect();
+            }
+            single_of_each(frame, keys, keep, "drop_duplicates", origin)
+        })
+    }
+
+    /// The values of a column that are there most often, in ascending order; null is not counted.
+    #[track_caller]
+    pub fn mode(&self, column: &str) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("mode", origin, |frame| {
+            let column = crate::expr::col(column);
+            let grouping = Grouping::new(vec![column.clone()], &[size().alias(PLACE)], false)?;
+            let counts = Frame::new(Op::Aggregate(grouping), &[frame], "mode", origin)?;
+            let most = super::select::filtered(&counts, col(PLACE).eq(col(PLACE).max()), "mode", origin)?;
+            Frame::new(Op::Select(vec![col(&column.output_name())]), &[&most], "mode", origin)
+        })
+    }
+
     /// How often each value of a column is there, most often first, of equally many the lesser value; null is not counted. The
     /// numbers are called `count`.
     #[track_caller]
@@ -82,6 +122,47 @@ impl DataFrame {
         self.derive("describe", origin, |frame| described(frame, origin))
     }
 }
+
+/// Which of equal rows [`DataFrame::drop_duplicates`] keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+    /// None of them.
+    None,
+}
+
+/// A column that no table of a user has.
+const PLACE: &str = "__place";
+
+/// Of rows with equal keys the one that is kept: found by its place, and looked up by that.
+fn single_of_each(frame: &Frame, keys: Vec<Expr>, keep: Keep, verb: &'static str, origin: Origin) -> Result<Frame> {
+    let numbered = Frame::new(Op::Number(NumberOp::Index(PLACE.to_string())), &[frame], verb, origin)?;
+    let place = match keep {
+        Keep::Last => col(PLACE).max(),
+        Keep::First | Keep::None => col(PLACE).min(),
+    };
+    let grouping = Grouping::new(keys, &[place.alias(PLACE), size().alias(SIZE)], true)?;
+    let grouping = Grouping { unordered: true, ..grouping };
+    let mut kept = Frame::new(Op::Aggregate(grouping), &[&numbered], verb, origin)?;
+    if keep == Keep::None {
+        kept = Frame::new(Op::Filter(col(SIZE).eq(1)), &[&kept], verb, origin)?;
+    }
+    let kept = Frame::new(Op::Select(vec![col(PLACE)]), &[&kept], verb, origin)?;
+    let column = |field: &std::sync::Arc<arrow::datatypes::Field>| {
+        let name = field.name().clone();
+        JoinColumn { held: false, from: name.clone(), name }
+    };
+    let columns = frame.schema.fields().iter().map(column).collect();
+    let on = vec![(PLACE.to_string(), PLACE.to_string())];
+    let join = JoinOp { matching: Matching::Semi, on, nulls_equal: false, columns };
+    Frame::new(Op::Join(join), &[&numbered, &kept], verb, origin)
+}
+
+/// Another one.
+const SIZE: &str = "__size";
 
 /// One row of aggregates.
 pub(super) fn reduced(frame: &Frame, outputs: Vec<Expr>, verb: &'static str, origin: Origin) -> Result<Frame> {

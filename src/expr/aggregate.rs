@@ -68,6 +68,13 @@ pub enum AggregateFunction {
     User(UserAggregate),
 }
 
+impl AggregateFunction {
+    /// Whether the order of the rows decides what comes out.
+    pub fn goes_by_order(&self) -> bool {
+        matches!(self, AggregateFunction::First | AggregateFunction::Last | AggregateFunction::List)
+    }
+}
+
 macro_rules! aggregates {
     ($($(#[$doc:meta])+ $name:ident $function:expr;)+) => {
         impl Expr {$(

@@ -83,7 +83,8 @@ impl GroupExchange {
             calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, expr: whole });
         }
         let key_types = grouping.keys.iter().map(|key| key.data_type(input)).collect::<Result<Vec<_>>>()?;
-        let aggregation = Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?);
+        let aggregation =
+            Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?.unordered(grouping.unordered));
         let inner = Arc::new(grouping.inner_schema(input)?);
         let keys = grouping.keys.iter().map(|key| Expr::Column(key.output_name()));
         let outputs: Vec<Expr> = keys.chain(grouping.outputs.iter().cloned()).collect();

@@ -71,6 +71,9 @@ impl Lowering {
             Op::Slice { len, .. } => say(format!("holds at most {len} rows, in pieces that spill")),
             Op::Top { len: u64::MAX, .. } => say("holds all rows".to_string()),
             Op::Top { len, .. } => say(format!("holds twice {len} rows for each thread")),
+            Op::Fill(_) => {
+                say("streams; what values go from task to task is found first, in pieces that spill".to_string())
+            }
             Op::Repartition => say("in pieces that spill".to_string()),
             Op::Gather | Op::Partition(_) => {
                 say(format!("holds a partition{}, which spills", self.partition_size(node.inputs[0])));

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod explain;
+mod fill;
 mod join;
 mod number;
 mod pipeline;
@@ -140,6 +141,9 @@ impl Planned for Lowering {
                 let starts = self.number(at, lowering)?;
                 self.starts.insert(at, starts);
             }
+            if let Op::Fill(_) = &self.plan.nodes[at].op {
+                self.read_twice(self.plan.nodes[at].inputs[0], lowering)?;
+            }
             if self.made[at].is_none() && (at == root || self.is_layer(at)) {
                 self.made[at] = Some(self.make(at, lowering)?);
             }
@@ -168,6 +172,7 @@ impl Lowering {
             | Op::CountRows
             | Op::CountBytes
             | Op::Repartition
+            | Op::Fill(_)
             | Op::Slice { .. }
             | Op::Top { .. }
             | Op::Concat
@@ -194,6 +199,7 @@ impl Lowering {
             Op::CountRows => self.count_rows(at, lowering),
             Op::CountBytes => self.count_bytes(at, lowering),
             Op::Repartition => self.repartition(at, lowering),
+            Op::Fill(fill) => self.fill(at, fill, lowering),
             Op::Slice { len, end } => self.slice(at, *len, *end, lowering),
             Op::Top { by, len } => self.top(at, by, *len, lowering),
             Op::Concat => self.concat(at, lowering),

@@ -22,15 +22,23 @@ impl Lowering {
         if let Some(starts) = known(&pipeline) {
             return Ok(Starts::Known(starts));
         }
-        let plain = pipeline.steps.iter().all(|step| matches!(step.what, What::Filter(_) | What::Select(_)));
-        let pipeline = if self.made[below].is_some() || (plain && reads_again(&self.plan, below)) {
-            pipeline
-        } else {
-            drop(pipeline);
-            self.made[below] = Some(self.collect(below, lowering)?);
-            self.pipeline(below, &[], lowering)?.0
-        };
+        drop(pipeline);
+        self.read_twice(below, lowering)?;
+        let pipeline = self.pipeline(below, &[], lowering)?.0;
         self.counted(at, pipeline, lowering).map(Starts::Layer)
+    }
+
+    /// Makes the pieces of a node that is read twice, where it is cheaper that they wait than that they are made again.
+    pub(super) fn read_twice(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<()> {
+        if self.made[at].is_some() {
+            return Ok(());
+        }
+        let pipeline = self.pipeline(at, &[], lowering)?.0;
+        let plain = pipeline.steps.iter().all(|step| matches!(step.what, What::Filter(_) | What::Select(_)));
+        if !plain || !reads_again(&self.plan, at) {
+            self.made[at] = Some(self.collect(at, lowering)?);
+        }
+        Ok(())
     }
 
     /// A layer of one piece: where the rows of each task of a pipeline begin.

@@ -176,6 +176,7 @@ impl Plan {
                 | Op::CountRows
                 | Op::CountBytes
                 | Op::Number(_)
+                | Op::Fill(_)
                 | Op::Repartition
                 | Op::Slice { .. }
                 | Op::Concat

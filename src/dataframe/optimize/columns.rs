@@ -61,7 +61,7 @@ fn wanted(plan: &Plan, at: usize, slot: usize, used: &Used) -> Result<Used> {
         Op::Number(NumberOp::Index(own)) => {
             names.into_iter().filter(|name| *name != own).try_for_each(|name| add(name))?;
         }
-        Op::Slice { .. } | Op::Concat | Op::Repartition | Op::Number(NumberOp::Sample(_)) => {
+        Op::Slice { .. } | Op::Concat | Op::Repartition | Op::Fill(_) | Op::Number(NumberOp::Sample(_)) => {
             names.into_iter().try_for_each(|name| add(name))?;
         }
         Op::CountBytes => return Ok(all()),
@@ -107,6 +107,10 @@ fn narrow(plan: &mut Plan, at: usize, used: &Used) -> Result<()> {
         (Op::Number(NumberOp::Index(_)), Some(_)) => {
             let with_first: Vec<usize> = std::iter::once(0).chain(columns.into_iter().filter(|at| *at > 0)).collect();
             node.schema = project(&node.schema, &with_first);
+        }
+        (Op::Fill(fill), Some(_)) => {
+            node.schema = project(&node.schema, &columns);
+            fill.columns.retain(|name| node.schema.index_of(name).is_ok());
         }
         (Op::Number(NumberOp::Sample(_)) | Op::Repartition, Some(_))
         | (Op::Filter(_) | Op::Slice { .. } | Op::Top { .. } | Op::Concat, Some(_)) => {

@@ -42,7 +42,8 @@ fn aggregates(plan: &mut Plan) -> Result<()> {
     let mut places: HashMap<Key, usize> = HashMap::new();
     for (at, node) in plan.nodes.iter().enumerate() {
         let Op::Aggregate(grouping) = &node.op else { continue };
-        let key = Key::new(node, grouping.keys.clone(), grouping.keep_nulls.to_string());
+        let settings = format!("{} {}", grouping.keep_nulls, grouping.unordered);
+        let key = Key::new(node, grouping.keys.clone(), settings);
         let place = *places.entry(key).or_insert_with(|| {
             alike.push(Vec::new());
             alike.len() - 1
@@ -71,7 +72,7 @@ fn take_together(plan: &mut Plan, members: &[usize]) -> Result<()> {
     }
     let Some((first, grouping, _)) = parts.first() else { return Ok(()) };
     let outputs = (0..all.len()).map(|at| Expr::Column(aggregate_column(at))).collect();
-    let together = Grouping { keys: grouping.keys.clone(), aggregates: all, outputs, keep_nulls: grouping.keep_nulls };
+    let together = Grouping { aggregates: all, outputs, ..grouping.clone() };
     let input = plan.nodes[*first].inputs.clone();
     let schema = Arc::new(together.inner_schema(&plan.nodes[input[0]].schema)?);
     let node = plan.nodes[*first].beside(Op::Aggregate(together), input, schema);
@@ -112,10 +113,10 @@ fn key(node: &Node) -> Option<Key> {
         Op::Filter(condition) => (vec![condition.clone()], String::new()),
         Op::Select(exprs) => (exprs.clone(), String::new()),
         Op::Aggregate(grouping) => {
-            let Grouping { keys, aggregates, outputs, keep_nulls } = grouping;
+            let Grouping { keys, aggregates, outputs, keep_nulls, unordered } = grouping;
             let of = aggregates.iter().map(|of| Expr::Aggregate(Arc::new(of.clone())));
             let exprs = keys.iter().cloned().chain(of).chain(outputs.iter().cloned()).collect();
-            (exprs, format!("{} {} {keep_nulls}", keys.len(), aggregates.len()))
+            (exprs, format!("{} {} {keep_nulls} {unordered}", keys.len(), aggregates.len()))
         }
         Op::Top { by, len } => {
             let descending: Vec<bool> = by.iter().map(|key| key.descending).collect();
@@ -125,6 +126,7 @@ fn key(node: &Node) -> Option<Key> {
         | Op::CountBytes
         | Op::Slice { .. }
         | Op::Number(_)
+        | Op::Fill(_)
         | Op::Join(_)
         | Op::Concat
         | Op::Gather

@@ -40,6 +40,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub struct Aggregation {
     keys: Vec<DataType>,
     keep_nulls: bool,
+    unordered: bool,
     states: Vec<StateSpec>,
     outputs: Vec<finish::Output>,
 }
@@ -65,7 +66,13 @@ impl Aggregation {
         keys::KeyTable::new(&keys, keep_nulls)?;
         let (states, outputs) = state::plan(calls)?;
         states.iter().try_for_each(|spec| State::new(spec).map(drop))?;
-        Ok(Aggregation { keys, keep_nulls, states, outputs })
+        Ok(Aggregation { keys, keep_nulls, unordered: false, states, outputs })
+    }
+
+    /// Whether groups may come in another order than that of their keys.
+    #[must_use]
+    pub fn unordered(self, unordered: bool) -> Aggregation {
+        Aggregation { unordered, ..self }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The tables of one aggregation in one run: one for each worker, and what was put together of them.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
+use arrow::row::{RowConverter, SortField};
+use foldhash::fast::FixedState;
 
 use super::finish::Finished;
 use super::intern::failed;
@@ -105,7 +108,7 @@ impl GroupTables {
         Ok(Worker { tables: self, table, ordered: self.aggregation.states(true)?, morsel, rows: 0 })
     }
 
-    /// All groups in ascending order of their keys: the keys, then the aggregates. The tables are gone afterwards; the arrays are held
+    /// All groups in ascending order of their keys, if that is not waived: the keys, then the aggregates. The tables are gone afterwards; the arrays are held
     /// by the reservation.
     ///
     /// # Errors
@@ -128,7 +131,8 @@ impl GroupTables {
         }
         drop(states);
         if key_count > 0 && count > 1 {
-            let order = ascending(&arrays[..key_count])?;
+            let keys = &arrays[..key_count];
+            let order = if self.aggregation.unordered { scattered(keys)? } else { ascending(keys)? };
             for array in &mut arrays {
                 *array = take(array, &order, None).map_err(failed)?;
             }
@@ -203,6 +207,17 @@ struct Together {
     keys: KeyTable,
     states: Vec<State>,
     held: Reservation,
+}
+
+/// An order of rows that follows from their columns and costs less than sorting by them: that of hashes.
+fn scattered(columns: &[ArrayRef]) -> Result<UInt32Array> {
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let converter = RowConverter::new(fields).map_err(failed)?;
+    let rows = converter.convert_columns(columns).map_err(failed)?;
+    let hasher = FixedState::default();
+    let mut order: Vec<(u64, u32)> = rows.iter().zip(0..).map(|(row, at)| (hasher.hash_one(row.data()), at)).collect();
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rows.row(a.1 as usize).cmp(&rows.row(b.1 as usize))));
+    Ok(order.into_iter().map(|(_, at)| at).collect::<Vec<u32>>().into())
 }
 
 /// The order of rows by their columns, nulls last.
