@@ -221,8 +221,9 @@ impl Interner {
             }
             Kind::Bytes(table) => {
                 let len = &mut self.len;
-                with_bytes!(values, value => for place in places {
-                    numbers[*place as usize] = table.number(value(*place as usize), len);
+                with_bytes!(values, value => {
+                    let mut set = |at: usize, number: u32| numbers[places[at] as usize] = number;
+                    table.number_each(places.len(), |at| value(places[at] as usize), len, &mut set);
                 });
             }
             Kind::Rows { converter, table } => {
@@ -278,7 +279,7 @@ impl Interner {
             Kind::Bytes(table) => {
                 let len = &mut self.len;
                 with_bytes!(array, value => match &nulls {
-                    None => out.extend((0..array.len()).map(|row| table.number(value(row), len))),
+                    None => table.number_each(array.len(), value, len, |_, number| out.push(number)),
                     Some(nulls) => out.extend(
                         (0..array.len()).map(|row| if nulls.is_null(row) { null } else { table.number(value(row), len) }),
                     ),

@@ -192,7 +192,9 @@ fn aggregate(kinds: &[usize], keep_nulls: bool, rows: &[Row], schedule: &[u8]) -
     let (arrays, held) = tables.finish().unwrap();
     let bytes: usize = arrays.iter().map(|array| array.get_array_memory_size()).sum();
     assert_eq!((held.bytes(), budget.held()), (held.bytes(), held.bytes()), "the tables are gone");
-    assert!(budget.peak() >= bytes as u64 / 4, "{} of {bytes}", budget.peak());
+    // An array of a few values takes some hundred bytes whatever is in it.
+    let least = (bytes as u64).saturating_sub(512 * arrays.len() as u64) / 4;
+    assert!(budget.peak() >= least, "{} of {bytes}", budget.peak());
     drop((tables, held));
     assert_eq!(budget.held(), 0);
     arrays
