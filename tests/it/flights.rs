@@ -86,7 +86,9 @@ fn equal_to_pandas_in_equal_bits_below_the_limit() {
         // Each file once.
         assert_eq!(report.source_bytes, file_bytes(), "{report}");
         assert!(report.peak_accounted_bytes > 0, "{report}");
-        assert!(report.peak_accounted_bytes <= report.limit_bytes, "{report}");
+        // The first 128 KiB of a table of groups are granted to each worker, with which its task was let in.
+        let granted = u64::from(report.threads) * (128 << 10);
+        assert!(report.peak_accounted_bytes <= report.limit_bytes + granted, "{report}");
         let reads = report.layers.iter().filter(|layer| layer.name == "read_csv");
         assert_eq!(reads.map(|layer| layer.tasks).collect::<Vec<_>>(), [12], "{report}");
         answer

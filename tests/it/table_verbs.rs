@@ -182,3 +182,54 @@ fn many_merges_on_top_of_each_other() {
     assert_eq!(column(&table, "w299"), [30, 10]);
     assert_eq!(column(&right.compute().unwrap(), "w"), [10, 20, 30]);
 }
+
+#[test]
+fn groups_in_any_order_are_the_same_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    for df in tables(dir.path(), 5000) {
+        let keys = || [col("k"), (col("v") % 3).alias("m")];
+        let sorted = df.group_by(keys()).agg([col("v").sum()]);
+        let any = df.group_by(keys()).unordered().agg([col("v").sum()]);
+        let mut known: Option<Vec<(i64, i64, i64)>> = None;
+        for on in EVERYWHERE {
+            let (runtime, _) = on.runtime(AMPLE);
+            let (sorted, any) = runtime.run(|| compute((&sorted, &any))).unwrap();
+            let sorted: Vec<(i64, i64, i64)> = sorted.to_records().unwrap();
+            let mut any: Vec<(i64, i64, i64)> = any.to_records().unwrap();
+            // Of the data alone, not of threads.
+            assert_eq!(*known.get_or_insert_with(|| any.clone()), any);
+            assert_ne!(sorted, any);
+            any.sort_unstable();
+            assert_eq!(sorted, any);
+        }
+        let says = |df: DataFrame, part: &str| {
+            let error = df.compute().unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("which `.unordered()` waived"), "{error}");
+        };
+        says(any.tail(2), "`tail 2`");
+        says(any.filter(col("k").gt(3)).with_row_index("row"), "`row numbers as row`");
+        says(any.ffill(["v"], None), "`fill v forward`");
+        says(any.group_by(["m"]).agg([col("v").first()]), "`first(v)`");
+        assert_eq!(any.head(2).compute().unwrap().num_rows(), 2);
+        assert_eq!(any.nlargest(2, ["v"]).tail(1).compute().unwrap().num_rows(), 1);
+        assert_eq!(any.group_by(["m"]).agg([col("v").max()]).tail(1).compute().unwrap().num_rows(), 1);
+        assert!(any.persist().unwrap().tail(1).compute().is_err());
+    }
+}
+
+#[test]
+fn modes_and_rows_of_nulls() {
+    let df = dataframe::from_columns([
+        ("a", vec![Some(3i64), None, Some(1), Some(3), Some(1), None, None]),
+        ("b", vec![None, None, Some(2), None, None, None, Some(1)]),
+    ]);
+    for df in [df.clone(), df.compute().unwrap().to_dataframe(4)] {
+        assert_eq!(df.mode("a").compute().unwrap().to_string(), "a\n-\n1\n3\n");
+        assert_eq!(df.drop_all_null(["a", "b"]).count_rows().compute().unwrap(), 5);
+        assert_eq!(df.drop_all_null::<&str>([]).count_rows().compute().unwrap(), 5);
+        assert_eq!(df.drop_all_null(["b"]).count_rows().compute().unwrap(), 2);
+        let error = df.ffill(["c"], None).compute().unwrap_err().to_string();
+        assert!(error.contains("column `c` not found") && error.contains("in ffill at"), "{error}");
+        assert_eq!(df.ffill(["b"], None).select(["a"]).drop_nulls(["a"]).count_rows().compute().unwrap(), 4);
+    }
+}

@@ -362,7 +362,10 @@ fn first_and_last_rows_of_more_than_memory() {
         for (case, (df, expected)) in cases.iter().enumerate() {
             let written = df.to_ipc(&out).compute_on(&runtime).unwrap();
             assert_eq!(written.rows, expected.len() as u64, "{case}");
-            assert!(runtime.last_report().spilled_bytes > 0, "{case}: {}", runtime.last_report());
+            let report = runtime.last_report();
+            assert!(report.spilled_bytes > 0, "{case}: {report}");
+            // What comes before its turn does not pile up.
+            assert!(report.peak_accounted_bytes <= 2 * report.limit_bytes, "{case}: {report}");
             let read = dataframe::read_ipc(&out).open().unwrap().compute().unwrap();
             assert!(read.column::<Int64Type>("n").unwrap().values().iter().eq(expected), "{case}");
             let sums = df.agg([col("n").sum(), col("pad").max()]).compute_on(&runtime).unwrap();

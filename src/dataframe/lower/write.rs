@@ -13,7 +13,7 @@ use super::super::plan::{Layout, Op, WriteOp, Written};
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::write::{Encoder, Keyed, Ordered, Staging, keyed};
+use crate::formats::write::{Aside, Encoder, Keyed, Ordered, Part, Segment, Staging, keyed};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
 use crate::plan::RegionLowering;
 use crate::store::{Budget, Reservation, chunk};
@@ -92,6 +92,9 @@ struct WriteExchange {
     limit_bytes: u64,
 }
 
+/// The part of the memory limit that may be taken by what waits for earlier morsels before rows go aside.
+const EARLY_PART: u64 = 8;
+
 /// What is written in a run. When it is dropped before all is in place, nothing of it is left.
 struct Files {
     budget: Budget,
@@ -101,6 +104,8 @@ struct Files {
 
 struct Open {
     layout: OpenLayout,
+    /// What waits for earlier morsels.
+    aside: Arc<Aside>,
     // Last, so that files are closed before their directory goes.
     staging: Mutex<Option<Staging>>,
 }
@@ -121,8 +126,15 @@ enum OpenLayout {
 /// Morsels that wait for earlier ones.
 struct KeyQueue {
     next: u32,
-    waiting: BTreeMap<u32, Vec<RecordBatch>>,
-    held: Reservation,
+    waiting: BTreeMap<u32, Early>,
+    /// What the writer of keys holds at most.
+    _held: Reservation,
+}
+
+/// The rows of a morsel that waits.
+enum Early {
+    Rows(Vec<RecordBatch>),
+    Aside(Vec<Segment>),
 }
 
 impl WriteExchange {
@@ -134,9 +146,12 @@ impl WriteExchange {
             let path = staging.path().to_path_buf();
             let durable = self.op.durable;
             let first = if single { 0 } else { next_part(&path)? };
+            let mut beside = path.clone().into_os_string();
+            beside.push(if single { ".aside" } else { "/_chunkwise_aside" });
+            let aside = Arc::new(Aside::new(beside.into(), self.limit_bytes / EARLY_PART, &state.budget));
             let layout = match &self.op.layout {
                 Layout::Single => {
-                    OpenLayout::Single(Box::new(Ordered::new(self.encoder.clone(), path, durable, &state.budget)))
+                    OpenLayout::Single(Box::new(Ordered::new(self.encoder.clone(), path, durable, aside.clone())))
                 }
                 Layout::Partitions => {
                     let (files, done) = (Mutex::default(), Mutex::default());
@@ -147,11 +162,11 @@ impl WriteExchange {
                     let keyed = Keyed::new(encoder, path, schema, self.keys.clone(), first, durable, self.limit_bytes);
                     let waiting = Keyed::most_waiting(self.limit_bytes);
                     let held = state.budget.force_reserve("write", waiting);
-                    let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), held };
+                    let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), _held: held };
                     OpenLayout::Keys(Mutex::new(queue), Box::new(Mutex::new(Some(keyed))), first)
                 }
             };
-            Ok(Open { layout, staging: Mutex::new(Some(staging)) })
+            Ok(Open { layout, aside, staging: Mutex::new(Some(staging)) })
         });
         open.as_ref().map_err(Error::clone)
     }
@@ -164,8 +179,8 @@ impl WriteExchange {
     }
 
     /// A file without rows: the table still has columns, where no file has them yet.
-    fn without_rows(&self, open: &Open, state: &Files, encoder: Encoder) -> Result<Option<(PathBuf, keyed::Counts)>> {
-        Ordered::new(encoder, self.path(open, 0)?, self.op.durable, &state.budget).finish(0, true)
+    fn without_rows(&self, open: &Open, encoder: Encoder) -> Result<Option<(PathBuf, keyed::Counts)>> {
+        Ordered::new(encoder, self.path(open, 0)?, self.op.durable, open.aside.clone()).finish(0, true)
     }
 
     /// The file of a partition.
@@ -173,6 +188,94 @@ impl WriteExchange {
         let staging = lock(&open.staging);
         let staging = staging.as_ref().ok_or_else(|| Error::internal("files are written after all is in place"))?;
         Ok(staging.path().join(keyed::file_name(number, self.encoder.format().extension())))
+    }
+}
+
+impl WriteExchange {
+    /// The rows of a morsel.
+    fn rows(&self, context: &TaskContext<'_>, morsel: u32, inputs: &mut Inputs<'_>) -> Result<Vec<RecordBatch>> {
+        let mut rows: Vec<RecordBatch> = Vec::new();
+        self.pipeline.run(context, morsel, inputs, &mut |batch| {
+            kernels::keep(&mut rows, kernels::conform(batch, &self.schema)?)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(rows)
+    }
+
+    /// The rows of a morsel, in the file of what waits.
+    fn put_aside(
+        &self,
+        open: &Open,
+        context: &TaskContext<'_>,
+        morsel: u32,
+        inputs: &mut Inputs<'_>,
+    ) -> Result<Vec<Segment>> {
+        let mut segments = Vec::new();
+        self.pipeline.run(context, morsel, inputs, &mut |batch| {
+            segments.push(open.aside.put(&kernels::conform(batch, &self.schema)?)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(segments)
+    }
+
+    /// What is written of a morsel, as part `number` of a file.
+    fn part_of(
+        &self,
+        open: &Open,
+        file: &Ordered,
+        number: u32,
+        context: &TaskContext<'_>,
+        morsel: u32,
+        inputs: &mut Inputs<'_>,
+    ) -> Result<Part> {
+        if file.is_early(number) {
+            return self.put_aside(open, context, morsel, inputs).map(Part::Aside);
+        }
+        let mut part = self.encoder.begin();
+        self.pipeline.run(context, morsel, inputs, &mut |batch| {
+            part.add(kernels::conform(batch, &self.schema)?)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        part.finish().map(Part::Items)
+    }
+
+    fn append_to_partition(
+        &self,
+        open: &Open,
+        context: &TaskContext<'_>,
+        morsel: u32,
+        inputs: &mut Inputs<'_>,
+    ) -> Result<()> {
+        let OpenLayout::Partitions { files, done, first } = &open.layout else {
+            return Err(Error::internal("a layout changed"));
+        };
+        let (partition, number, count) = self.place(morsel);
+        let file = {
+            let mut files = lock(files);
+            match files.get(&partition) {
+                Some((file, _)) => file.clone(),
+                None => {
+                    let path = self.path(open, first + partition)?;
+                    let file = Ordered::new(self.encoder.clone(), path, self.op.durable, open.aside.clone());
+                    let file = Arc::new(file);
+                    files.insert(partition, (file.clone(), 0));
+                    file
+                }
+            }
+        };
+        let part = self.part_of(open, &file, number, context, morsel, inputs)?;
+        file.deliver(number, part)?;
+        let mut files = lock(files);
+        if let Some((_, came)) = files.get_mut(&partition) {
+            *came += 1;
+            if *came == count {
+                files.remove(&partition);
+                drop(files);
+                let written = file.finish(count, false)?;
+                lock(done).extend(written);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -189,52 +292,20 @@ impl Exchange for WriteExchange {
 
     fn append(&self, context: &TaskContext<'_>, state: &Files, morsel: u32, inputs: &mut Inputs<'_>) -> Result<()> {
         let open = self.open(state)?;
-        if let OpenLayout::Keys(queue, keyed, _) = &open.layout {
-            let mut rows: Vec<RecordBatch> = Vec::new();
-            self.pipeline.run(context, morsel, inputs, &mut |batch| {
-                kernels::keep(&mut rows, kernels::conform(batch, &self.schema)?)?;
-                Ok(ControlFlow::Continue(()))
-            })?;
-            return deliver(queue, keyed, morsel, rows);
-        }
-        let mut part = self.encoder.begin();
-        self.pipeline.run(context, morsel, inputs, &mut |batch| {
-            part.add(kernels::conform(batch, &self.schema)?)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let items = part.finish()?;
-        match &open.layout {
-            OpenLayout::Single(file) => file.deliver(morsel, items),
-            OpenLayout::Keys(..) => Err(Error::internal("a layout changed")),
-            OpenLayout::Partitions { files, done, first } => {
-                let (partition, number, count) = self.place(morsel);
-                let file = {
-                    let mut files = lock(files);
-                    match files.get(&partition) {
-                        Some((file, _)) => file.clone(),
-                        None => {
-                            let path = self.path(open, first + partition)?;
-                            let file = Ordered::new(self.encoder.clone(), path, self.op.durable, &state.budget);
-                            let file = Arc::new(file);
-                            files.insert(partition, (file.clone(), 0));
-                            file
-                        }
-                    }
+        let (file, number) = match &open.layout {
+            OpenLayout::Keys(queue, keyed, _) => {
+                let early = lock(queue).next != morsel && open.aside.is_full();
+                let rows = match early {
+                    true => Early::Aside(self.put_aside(open, context, morsel, inputs)?),
+                    false => Early::Rows(self.rows(context, morsel, inputs)?),
                 };
-                file.deliver(number, items)?;
-                let mut files = lock(files);
-                if let Some((_, came)) = files.get_mut(&partition) {
-                    *came += 1;
-                    if *came == count {
-                        files.remove(&partition);
-                        drop(files);
-                        let written = file.finish(count, false)?;
-                        lock(done).extend(written);
-                    }
-                }
-                Ok(())
+                return deliver(queue, keyed, &open.aside, morsel, rows);
             }
-        }
+            OpenLayout::Single(file) => (&**file, morsel),
+            OpenLayout::Partitions { .. } => return self.append_to_partition(open, context, morsel, inputs),
+        };
+        let part = self.part_of(open, file, number, context, morsel, inputs)?;
+        file.deliver(number, part)
     }
 
     fn seal(&self, context: &TaskContext<'_>, state: &Files) -> Result<Vec<u64>> {
@@ -244,7 +315,7 @@ impl Exchange for WriteExchange {
             OpenLayout::Partitions { done, first, .. } => {
                 let mut done = std::mem::take(&mut *lock(done));
                 if done.is_empty() && *first == 0 {
-                    done.extend(self.without_rows(open, state, self.encoder.clone())?);
+                    done.extend(self.without_rows(open, self.encoder.clone())?);
                 }
                 done
             }
@@ -253,12 +324,13 @@ impl Exchange for WriteExchange {
                 let mut done = keyed.finish(&|| context.check_cancelled())?;
                 if done.is_empty() && *first == 0 {
                     // No directory names a key: the file has all columns.
-                    done.extend(self.without_rows(open, state, Encoder::new(&self.op.format, &self.schema)?)?);
+                    done.extend(self.without_rows(open, Encoder::new(&self.op.format, &self.schema)?)?);
                 }
                 done
             }
         };
         context.check_cancelled()?;
+        open.aside.close();
         let staging = lock(&open.staging).take().ok_or_else(|| Error::internal("files are put in place twice"))?;
         let temporary = staging.path().to_path_buf();
         staging.commit(self.op.durable)?;
@@ -287,13 +359,15 @@ impl Exchange for WriteExchange {
 }
 
 /// Takes in the rows of a morsel, and writes all that are next; while another task writes, it is left to that one.
-fn deliver(queue: &Mutex<KeyQueue>, keyed: &Mutex<Option<Keyed>>, morsel: u32, rows: Vec<RecordBatch>) -> Result<()> {
-    let bytes = |rows: &[RecordBatch]| rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum();
-    {
-        let mut queue = lock(queue);
-        queue.held.force_grow(bytes(&rows));
-        queue.waiting.insert(morsel, rows);
-    }
+fn deliver(
+    queue: &Mutex<KeyQueue>,
+    keyed: &Mutex<Option<Keyed>>,
+    aside: &Aside,
+    morsel: u32,
+    rows: Early,
+) -> Result<()> {
+    aside.hold(rows.bytes());
+    lock(queue).waiting.insert(morsel, rows);
     loop {
         let Ok(mut keyed) = keyed.try_lock() else { return Ok(()) };
         loop {
@@ -302,16 +376,33 @@ fn deliver(queue: &Mutex<KeyQueue>, keyed: &Mutex<Option<Keyed>>, morsel: u32, r
                 let next = queue.next;
                 let Some(rows) = queue.waiting.remove(&next) else { break };
                 queue.next += 1;
-                queue.held.shrink(bytes(&rows));
                 rows
             };
+            aside.release(rows.bytes());
             let keyed = keyed.as_mut().ok_or_else(|| Error::internal("rows come after the end"))?;
-            rows.iter().try_for_each(|batch| keyed.add(batch))?;
+            match rows {
+                Early::Rows(rows) => rows.iter().try_for_each(|batch| keyed.add(batch))?,
+                Early::Aside(segments) => {
+                    for segment in segments {
+                        keyed.add(&aside.get(segment)?)?;
+                    }
+                }
+            }
         }
         drop(keyed);
         let queue = lock(queue);
         if !queue.waiting.contains_key(&queue.next) {
             return Ok(());
+        }
+    }
+}
+
+impl Early {
+    /// Memory it takes.
+    fn bytes(&self) -> u64 {
+        match self {
+            Early::Rows(rows) => rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum(),
+            Early::Aside(_) => 0,
         }
     }
 }

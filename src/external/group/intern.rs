@@ -172,8 +172,12 @@ impl Interner {
         // The values that come for the first time, in the order in which they do.
         let mut first: Vec<u32> = Vec::new();
         for (row, code) in places.iter().enumerate() {
+            // The code of a null is any, also one that no value has.
+            if is_null(row) {
+                continue;
+            }
             let number = &mut known.numbers[code.as_usize()];
-            if *number == UNSEEN && !is_null(row) {
+            if *number == UNSEEN {
                 *number = NONE;
                 first.push(code.as_usize() as u32);
             }

@@ -377,3 +377,20 @@ fn large_text_stays_large() {
         assert_eq!(arrays[0].to_data(), expected.to_data(), "{of}");
     }
 }
+
+/// The code under a null may point nowhere.
+#[test]
+fn nulls_alone_need_no_dictionary() {
+    use arrow::array::{DictionaryArray, Int32Array};
+    let none: ArrayRef = Arc::new(arrow::array::StringArray::from(Vec::<&str>::new()));
+    let codes = Int32Array::new(vec![0, 7].into(), Some(arrow::buffer::NullBuffer::new_null(2)));
+    let codes: ArrayRef = Arc::new(DictionaryArray::new(codes, none));
+    for keep_nulls in [false, true] {
+        let mut table = keys::KeyTable::new(&[DataType::Utf8], keep_nulls).unwrap();
+        let mut groups = Vec::new();
+        table.groups(&[codes.clone()], &mut groups).unwrap();
+        assert_eq!(groups, if keep_nulls { [0, 0] } else { [NONE, NONE] });
+        table.find(&[codes.clone()], &mut groups).unwrap();
+        assert_eq!(groups, if keep_nulls { [0, 0] } else { [NONE, NONE] });
+    }
+}

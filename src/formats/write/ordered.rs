@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
 use super::format::{Counts, Encoder, FileWriter, Item, SMALL_BYTES, SMALL_ROWS};
+use super::{Aside, Segment};
 use crate::error::{Error, Result};
-use crate::store::{Budget, Reservation};
 
 /// A file with parts that come in any order.
 pub struct Ordered {
@@ -16,13 +17,19 @@ pub struct Ordered {
     path: PathBuf,
     durable: bool,
     /// Parts that have come and wait for earlier ones; no part is taken in under the lock of the file.
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<BTreeMap<u32, Part>>,
+    aside: Arc<Aside>,
+    /// The next part to be written, as far as others have to know.
+    next: AtomicU32,
     file: Mutex<FileState>,
 }
 
-struct Waiting {
-    parts: BTreeMap<u32, Vec<Item>>,
-    held: Reservation,
+/// What a task made.
+pub enum Part {
+    /// Ready to be written.
+    Items(Vec<Item>),
+    /// Rows that were put aside, to be encoded.
+    Aside(Vec<Segment>),
 }
 
 struct FileState {
@@ -35,30 +42,44 @@ struct FileState {
     small_bytes: usize,
 }
 
+impl Part {
+    fn bytes(&self) -> u64 {
+        match self {
+            Part::Items(items) => items.iter().map(Item::bytes).sum(),
+            Part::Aside(_) => 0,
+        }
+    }
+}
+
 impl Ordered {
     /// A file at a path, made when the first row comes.
-    pub fn new(encoder: Encoder, path: PathBuf, durable: bool, budget: &Budget) -> Ordered {
-        let held = budget.force_reserve("write", 0);
+    pub fn new(encoder: Encoder, path: PathBuf, durable: bool, aside: Arc<Aside>) -> Ordered {
         let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
-        let waiting = Mutex::new(Waiting { parts: BTreeMap::new(), held });
-        Ordered { encoder, path, durable, waiting, file: Mutex::new(file) }
+        let (waiting, next) = (Mutex::default(), AtomicU32::new(0));
+        Ordered { encoder, path, durable, waiting, aside, next, file: Mutex::new(file) }
+    }
+
+    /// Whether the rows of a part should be put aside: earlier ones are missing, and much waits already.
+    pub fn is_early(&self, number: u32) -> bool {
+        self.next.load(Ordering::Relaxed) != number && self.aside.is_full()
     }
 
     /// Takes in a part, and writes all parts that are next. While another task writes, it is left to that one.
     ///
     /// # Errors
     /// Of kind `Io`, where the file cannot be written.
-    pub fn deliver(&self, number: u32, items: Vec<Item>) -> Result<()> {
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            // Without it the run could not go on: what waits is repaid as soon as the part before it comes.
-            waiting.held.force_grow(items.iter().map(Item::bytes).sum());
-            waiting.parts.insert(number, items);
-        }
+    pub fn deliver(&self, number: u32, part: Part) -> Result<()> {
+        self.aside.hold(part.bytes());
+        self.parts().insert(number, part);
         loop {
             let Ok(mut file) = self.file.try_lock() else { return Ok(()) };
-            while let Some(items) = self.next(file.next) {
+            while let Some(part) = self.next(file.next) {
                 file.next += 1;
+                self.next.store(file.next, Ordering::Relaxed);
+                let items = match part {
+                    Part::Items(items) => items,
+                    Part::Aside(segments) => self.encoded(segments)?,
+                };
                 for item in items {
                     self.write(&mut file, item)?;
                 }
@@ -66,18 +87,29 @@ impl Ordered {
             let next = file.next;
             drop(file);
             // What came between the last look and the unlocking is to be written by somebody.
-            if !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).parts.contains_key(&next) {
+            if !self.parts().contains_key(&next) {
                 return Ok(());
             }
         }
     }
 
-    fn next(&self, number: u32) -> Option<Vec<Item>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let items = waiting.parts.remove(&number)?;
-        let bytes = items.iter().map(Item::bytes).sum();
-        waiting.held.shrink(bytes);
-        Some(items)
+    fn next(&self, number: u32) -> Option<Part> {
+        let part = self.parts().remove(&number)?;
+        self.aside.release(part.bytes());
+        Some(part)
+    }
+
+    fn parts(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Part>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows that were put aside, as the task that had them would have encoded them.
+    fn encoded(&self, segments: Vec<Segment>) -> Result<Vec<Item>> {
+        let mut part = self.encoder.begin();
+        for segment in segments {
+            part.add(self.aside.get(segment)?)?;
+        }
+        part.finish()
     }
 
     fn write(&self, file: &mut FileState, item: Item) -> Result<()> {

@@ -222,19 +222,33 @@ fn parts_of_a_file_come_in_any_order() {
         part.finish().unwrap()
     };
     let budget = Budget::new(1 << 20);
-    let file = Ordered::new(encoder.clone(), path.clone(), false, &budget);
-    for number in [2, 0, 3, 1] {
-        file.deliver(number, encoded(number.into())).unwrap();
-    }
-    assert_eq!(file.finish(5, true).unwrap_err().kind(), ErrorKind::Internal);
-    let (written, counts) = file.finish(4, true).unwrap().unwrap();
-    assert_eq!((written, counts.rows, counts.bytes), (path.clone(), 4, fs::metadata(&path).unwrap().len()));
     let mut expected = Vec::new();
     crate::formats::csv::encode_header(encoder.schema(), &Default::default(), &mut expected).unwrap();
     crate::formats::csv::encode(&rows(0, 4), &Default::default(), &mut expected).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), expected);
+    // With room for all that waits, and with room for one part.
+    for most in [1 << 20, 1] {
+        let aside = Arc::new(Aside::new(dir.path().join("aside"), most, &budget));
+        let file = Ordered::new(encoder.clone(), path.clone(), false, aside.clone());
+        let mut early = 0;
+        for number in [2, 3, 1, 0] {
+            let part = match file.is_early(number) {
+                true => Part::Aside(vec![aside.put(&rows(number.into(), 1)).unwrap()]),
+                false => Part::Items(encoded(number.into())),
+            };
+            early += u32::from(matches!(part, Part::Aside(_)));
+            file.deliver(number, part).unwrap();
+        }
+        assert_eq!((early, aside.is_full()), (if most == 1 { 2 } else { 0 }, false));
+        assert_eq!(file.finish(5, true).unwrap_err().kind(), ErrorKind::Internal);
+        let (written, counts) = file.finish(4, true).unwrap().unwrap();
+        assert_eq!((written, counts.rows, counts.bytes), (path.clone(), 4, fs::metadata(&path).unwrap().len()));
+        assert_eq!(fs::read(&path).unwrap(), expected);
+        drop((file, aside));
+        assert_eq!((budget.held(), beside(dir.path())), (0, vec!["a.csv".to_string()]));
+    }
     // Without rows there is no file that nobody wants.
-    let none = Ordered::new(encoder.clone(), dir.path().join("b.csv"), false, &budget);
+    let aside = Arc::new(Aside::new(dir.path().join("aside"), 1, &budget));
+    let none = Ordered::new(encoder.clone(), dir.path().join("b.csv"), false, aside);
     assert!(none.finish(0, false).unwrap().is_none());
     assert_eq!(beside(dir.path()), ["a.csv"]);
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use chunkwise::dataframe::Keep;
 use chunkwise::prelude::*;
 
 use super::Pick;
@@ -42,6 +43,10 @@ pub enum Verb {
     Merge(Merge),
     /// Cut anew: rows stay as they are.
     Repartition(usize),
+    /// Nulls of columns from the rows behind, or before.
+    Fill(Vec<String>, Option<u64>, bool),
+    /// Rows that are there once by some columns.
+    Single(Vec<String>, Keep),
 }
 
 /// An aggregate, of the rows for which a condition is true.
@@ -314,12 +319,17 @@ impl Verb {
             1 => expr::text_of(pick, columns, depth),
             _ => expr::number(pick, columns, depth),
         };
-        Some(match pick.below(23) {
+        Some(match pick.below(26) {
             20 | 21 => {
                 let (keys, others) = (names(pick, 2), names(pick, 2));
                 Verb::Merge(Merge::pick(pick, input, keys, others)?)
             }
             22 => Verb::Repartition(1 + pick.below(9)),
+            23 | 24 => {
+                let limit = if pick.chance(50) { Some(pick.below(4) as u64) } else { None };
+                Verb::Fill(names(pick, 2), limit, pick.chance(50))
+            }
+            25 => Verb::Single(names(pick, 2), pick.one(&[Keep::First, Keep::Last, Keep::None])),
             0..=3 => Verb::Filter(expr::condition(pick, columns, 2)?),
             4 => Verb::FilterByAggregate(dyadic(pick)?, pick.chance(50)),
             5 | 6 => {
@@ -419,6 +429,9 @@ impl Verb {
             Verb::Rename(from, to) => df.rename([(from, to)]),
             Verb::Merge(merge) => merge.tell(df),
             Verb::Repartition(count) => df.repartition(*count),
+            Verb::Fill(names, limit, true) => df.bfill(names, *limit),
+            Verb::Fill(names, limit, false) => df.ffill(names, *limit),
+            Verb::Single(names, keep) => df.drop_duplicates(names, *keep),
         }
     }
 
@@ -565,6 +578,42 @@ impl Verb {
             }
             Verb::Merge(merge) => merge.run(input)?,
             Verb::Repartition(_) => input.clone(),
+            Verb::Fill(names, limit, backward) => {
+                let mut out = input.clone();
+                for at in names.iter().map(|name| input.place(name)) {
+                    let mut order: Vec<usize> = (0..out.rows.len()).collect();
+                    if *backward {
+                        order.reverse();
+                    }
+                    let (mut last, mut since) = (V::Null, 0);
+                    for row in order {
+                        let value = &mut out.rows[row][at];
+                        if *value != V::Null {
+                            (last, since) = (value.clone(), 0);
+                            continue;
+                        }
+                        since += 1;
+                        if limit.is_none_or(|limit| since <= limit) {
+                            *value = last.clone();
+                        }
+                    }
+                }
+                out
+            }
+            Verb::Single(names, which) => {
+                let places: Vec<usize> = names.iter().map(|name| input.place(name)).collect();
+                let equal = |a: &Vec<V>, b: &Vec<V>| places.iter().all(|at| order(&a[*at], &b[*at]).is_eq());
+                let twin = |rows: &[Vec<V>], row: &Vec<V>| rows.iter().any(|other| equal(other, row));
+                let is_kept = |at: &usize| {
+                    let (before, row, after) = (&input.rows[..*at], &input.rows[*at], &input.rows[at + 1..]);
+                    match which {
+                        Keep::First => !twin(before, row),
+                        Keep::Last => !twin(after, row),
+                        Keep::None => !twin(before, row) && !twin(after, row),
+                    }
+                };
+                keep((0..input.rows.len()).filter(is_kept).map(|at| input.rows[at].clone()).collect())
+            }
         })
     }
 }
