@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Aggregate, Expr, aggregate_column, split_aggregates};
 pub(super) use crate::external::join::Matching;
 use crate::formats::scan::TableSource;
-use crate::formats::write::{Format, IfExists};
+use crate::formats::write::{FileNames, Format, IfExists};
 use crate::origin::Origin;
 use crate::plan::{Node, NodeRef, Region, Role};
 
@@ -63,6 +63,7 @@ pub(super) enum Op {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WriteOp {
     pub target: PathBuf,
+    pub names: FileNames,
     pub format: Format,
     pub layout: Layout,
     pub if_exists: IfExists,

@@ -82,9 +82,10 @@ impl DataFrame {
         let origin = Origin::caller();
         self.derive("mode", origin, |frame| {
             let column = crate::expr::col(column);
-            let grouping = Grouping::new(vec![column.clone()], &[size().alias(PLACE)], false)?;
+            let count = free_name(frame, "size");
+            let grouping = Grouping::new(vec![column.clone()], &[size().alias(&count)], false)?;
             let counts = Frame::new(Op::Aggregate(grouping), &[frame], "mode", origin)?;
-            let most = super::select::filtered(&counts, col(PLACE).eq(col(PLACE).max()), "mode", origin)?;
+            let most = super::select::filtered(&counts, col(&count).eq(col(&count).max()), "mode", origin)?;
             Frame::new(Op::Select(vec![col(&column.output_name())]), &[&most], "mode", origin)
         })
     }
@@ -134,35 +135,42 @@ pub enum Keep {
     None,
 }
 
-/// A column that no table of a user has.
-const PLACE: &str = "__place";
+/// A name that no column of a table has.
+fn free_name(frame: &Frame, wanted: &str) -> String {
+    let mut name = format!("__{wanted}");
+    while frame.schema.index_of(&name).is_ok() {
+        name.insert(0, '_');
+    }
+    name
+}
 
 /// Of rows with equal keys the one that is kept: found by its place, and looked up by that.
 fn single_of_each(frame: &Frame, keys: Vec<Expr>, keep: Keep, verb: &'static str, origin: Origin) -> Result<Frame> {
-    let numbered = Frame::new(Op::Number(NumberOp::Index(PLACE.to_string())), &[frame], verb, origin)?;
-    let place = match keep {
-        Keep::Last => col(PLACE).max(),
-        Keep::First | Keep::None => col(PLACE).min(),
+    let (place, count) = (free_name(frame, "place"), free_name(frame, "size"));
+    let numbered = Frame::new(Op::Number(NumberOp::Index(place.clone())), &[frame], verb, origin)?;
+    let kept_place = match keep {
+        Keep::Last => col(&place).max(),
+        Keep::First | Keep::None => col(&place).min(),
     };
-    let grouping = Grouping::new(keys, &[place.alias(PLACE), size().alias(SIZE)], true)?;
+    // Keys may be called as they like: only what is made of them is read on.
+    let keys =
+        keys.into_iter().enumerate().map(|(at, key)| key.alias(&free_name(frame, &format!("key_{at}")))).collect();
+    let grouping = Grouping::new(keys, &[kept_place.alias(&place), size().alias(&count)], true)?;
     let grouping = Grouping { unordered: true, ..grouping };
     let mut kept = Frame::new(Op::Aggregate(grouping), &[&numbered], verb, origin)?;
     if keep == Keep::None {
-        kept = Frame::new(Op::Filter(col(SIZE).eq(1)), &[&kept], verb, origin)?;
+        kept = Frame::new(Op::Filter(col(&count).eq(1)), &[&kept], verb, origin)?;
     }
-    let kept = Frame::new(Op::Select(vec![col(PLACE)]), &[&kept], verb, origin)?;
+    let kept = Frame::new(Op::Select(vec![col(&place)]), &[&kept], verb, origin)?;
     let column = |field: &std::sync::Arc<arrow::datatypes::Field>| {
         let name = field.name().clone();
         JoinColumn { held: false, from: name.clone(), name }
     };
     let columns = frame.schema.fields().iter().map(column).collect();
-    let on = vec![(PLACE.to_string(), PLACE.to_string())];
+    let on = vec![(place.clone(), place)];
     let join = JoinOp { matching: Matching::Semi, on, nulls_equal: false, columns };
     Frame::new(Op::Join(join), &[&numbered, &kept], verb, origin)
 }
-
-/// Another one.
-const SIZE: &str = "__size";
 
 /// One row of aggregates.
 pub(super) fn reduced(frame: &Frame, outputs: Vec<Expr>, verb: &'static str, origin: Origin) -> Result<Frame> {

@@ -11,8 +11,8 @@ pub use crate::formats::csv::CsvWriteOptions;
 pub use crate::formats::ipc::IpcCompression;
 #[cfg(feature = "parquet")]
 pub use crate::formats::parquet::{Compression, StatisticsLevel};
-use crate::formats::write::Format;
 pub use crate::formats::write::IfExists;
+use crate::formats::write::{FileNames, Format};
 use crate::origin::Origin;
 use crate::plan::{NodeRef, OneValue, Poisoned, Request};
 use crate::runtime::{Computable, Compute};
@@ -69,7 +69,8 @@ impl DataFrame {
         Writer::new(self, path.as_ref(), Format::Parquet(Default::default()), "to_parquet", Origin::caller())
     }
 
-    /// Writes CSV files into a directory, one for each partition: `part.0.csv` and so on.
+    /// Writes CSV files into a directory, one for each partition: `part.0.csv` and so on; of a path such as `out/day-*.csv`
+    /// `day-0.csv` and so on in `out`.
     #[track_caller]
     pub fn to_csv(&self, path: impl AsRef<Path>) -> Writer {
         Writer::new(self, path.as_ref(), Format::Csv(CsvWriteOptions::default()), "to_csv", Origin::caller())
@@ -91,8 +92,19 @@ impl DataFrame {
 impl Writer {
     fn new(frame: &DataFrame, target: &Path, format: Format, verb: &'static str, origin: Origin) -> Writer {
         let (layout, if_exists) = (Layout::Partitions, IfExists::Replace);
-        let op = WriteOp { target: target.to_path_buf(), format, layout, if_exists, durable: false };
-        Writer { frame: frame.clone(), op, verb, origin, wrong: None }
+        let (mut target, mut names, mut wrong) = (target.to_path_buf(), FileNames::parts(format.extension()), None);
+        let last = target.file_name().and_then(|name| name.to_str()).map(str::to_string);
+        if let Some((prefix, suffix)) = last.as_deref().and_then(|name| name.split_once('*')) {
+            names = FileNames { prefix: prefix.to_string(), suffix: suffix.to_string() };
+            if suffix.contains('*') {
+                wrong = Some("the name of files has two `*`: one stands for their numbers".to_string());
+            } else if !target.pop() || target.as_os_str().is_empty() {
+                wrong =
+                    Some("files with numbers in their names need a directory of their own: `out/*.csv`".to_string());
+            }
+        }
+        let op = WriteOp { target, names, format, layout, if_exists, durable: false };
+        Writer { frame: frame.clone(), op, verb, origin, wrong }
     }
 
     fn misfit(mut self, option: &str) -> Writer {
@@ -102,6 +114,10 @@ impl Writer {
 
     /// One file at the path, in place of a directory with one for each partition.
     pub fn single_file(mut self) -> Writer {
+        let plain = FileNames::parts(self.op.format.extension());
+        if self.op.names != plain {
+            self.wrong.get_or_insert("a single file has no number for a `*` in its name".to_string());
+        }
         self.op.layout = Layout::Single;
         self
     }

@@ -11,7 +11,15 @@ fn plans<C: Compute>(pass: &str, what: &C) -> (String, String) {
     let text = config::with(settings, || what.explain()).unwrap();
     let (before, rest) = text.split_once("tables, optimized:\n").unwrap();
     let (after, _) = rest.split_once("tables, as they run:").unwrap();
-    (before.trim_start_matches("tables:\n").to_string(), after.to_string())
+    // Parameters are numbered through the process: here from 0 on.
+    let first =
+        before.split('@').skip(1).filter_map(|rest| rest.split([' ', ')', '\n']).next()?.parse::<u64>().ok()).min();
+    let renumbered = |text: &str| {
+        (0..9).fold(text.to_string(), |text, at| {
+            text.replace(&format!("@{}", first.unwrap_or(0) + at), &format!("@{at}"))
+        })
+    };
+    (renumbered(before.trim_start_matches("tables:\n")), renumbered(after))
 }
 
 #[track_caller]

@@ -2,6 +2,7 @@
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Int64Type, UInt64Type};
+use chunkwise::dataframe::Keep;
 use chunkwise::prelude::*;
 
 use crate::support::{AMPLE, EVERYWHERE, noise};
@@ -215,6 +216,40 @@ fn groups_in_any_order_are_the_same_groups() {
         assert_eq!(any.group_by(["m"]).agg([col("v").max()]).tail(1).compute().unwrap().num_rows(), 1);
         assert!(any.persist().unwrap().tail(1).compute().is_err());
     }
+}
+
+#[test]
+fn files_are_numbered_where_a_star_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let df =
+        dataframe::from_columns([("n", (0..100i64).collect::<Vec<_>>()), ("__place", vec![0; 100])]).repartition(3);
+    let names = |path: &std::path::Path| {
+        let mut names: Vec<String> =
+            std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let out = dir.path().join("out");
+    df.to_csv(out.join("day-*.txt")).write().unwrap();
+    assert_eq!(names(&out), ["day-0.txt", "day-1.txt", "day-2.txt"]);
+    df.to_csv(out.join("day-*.txt")).append().write().unwrap();
+    assert_eq!(names(&out).len(), 6);
+    assert!(names(&out).contains(&"day-5.txt".to_string()));
+    let back = dataframe::read_csv(out.join("*.txt").to_str().unwrap()).open().unwrap();
+    assert_eq!(back.count_rows().compute().unwrap(), 200);
+    assert_eq!(back.drop_duplicates(["n", "__place"], Keep::First).count_rows().compute().unwrap(), 100);
+    df.to_csv(out.join("day-*.txt")).write().unwrap();
+    assert_eq!(names(&out).len(), 3);
+    let by = df.with_column((col("n") % 2).alias("k")).to_json(out.join("x*")).partition_by(["k"]);
+    let error = by.write().unwrap_err().to_string();
+    assert!(error.contains("day-"), "{error}");
+    let says = |writer: dataframe::Writer, part: &str| {
+        let error = writer.write().unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("table_verbs.rs"), "{error}");
+    };
+    says(df.to_csv(out.join("a*b*.csv")), "has two `*`");
+    says(df.to_csv("day-*.csv"), "need a directory of their own");
+    says(df.to_csv(out.join("day-*.csv")).single_file(), "a single file has no number");
 }
 
 #[test]

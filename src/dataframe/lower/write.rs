@@ -13,7 +13,7 @@ use super::super::plan::{Layout, Op, WriteOp, Written};
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::write::{Aside, Encoder, Keyed, Ordered, Part, Segment, Staging, keyed};
+use crate::formats::write::{Aside, Encoder, FileNames, Keyed, Ordered, Part, Segment, Staging, keyed};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
 use crate::plan::RegionLowering;
 use crate::store::{Budget, Reservation, chunk};
@@ -141,11 +141,11 @@ impl WriteExchange {
     fn open<'a>(&self, state: &'a Files) -> Result<&'a Open> {
         let open = state.open.get_or_init(|| {
             let single = self.op.layout == Layout::Single;
-            let extension = self.encoder.format().extension();
+            let extension = self.op.names.extension().unwrap_or_default();
             let staging = Staging::begin(&self.op.target, !single, extension, self.op.if_exists)?;
             let path = staging.path().to_path_buf();
             let durable = self.op.durable;
-            let first = if single { 0 } else { next_part(&path)? };
+            let first = if single { 0 } else { next_part(&path, &self.op.names)? };
             let mut beside = path.clone().into_os_string();
             beside.push(if single { ".aside" } else { "/_chunkwise_aside" });
             let aside = Arc::new(Aside::new(beside.into(), self.limit_bytes / EARLY_PART, &state.budget));
@@ -159,7 +159,8 @@ impl WriteExchange {
                 }
                 Layout::Keys(_) => {
                     let (encoder, schema) = (self.encoder.clone(), self.schema.clone());
-                    let keyed = Keyed::new(encoder, path, schema, self.keys.clone(), first, durable, self.limit_bytes);
+                    let (keys, name) = (self.keys.clone(), self.op.names.name(first));
+                    let keyed = Keyed::new(encoder, path, schema, keys, name, durable, self.limit_bytes);
                     let waiting = Keyed::most_waiting(self.limit_bytes);
                     let held = state.budget.force_reserve("write", waiting);
                     let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), _held: held };
@@ -187,7 +188,7 @@ impl WriteExchange {
     fn path(&self, open: &Open, number: u32) -> Result<PathBuf> {
         let staging = lock(&open.staging);
         let staging = staging.as_ref().ok_or_else(|| Error::internal("files are written after all is in place"))?;
-        Ok(staging.path().join(keyed::file_name(number, self.encoder.format().extension())))
+        Ok(staging.path().join(self.op.names.name(number)))
     }
 }
 
@@ -408,7 +409,7 @@ impl Early {
 }
 
 /// The first number that no file of a data set has.
-fn next_part(directory: &Path) -> Result<u32> {
+fn next_part(directory: &Path, names: &FileNames) -> Result<u32> {
     let mut next = 0;
     let mut open = vec![directory.to_path_buf()];
     while let Some(directory) = open.pop() {
@@ -419,8 +420,7 @@ fn next_part(directory: &Path) -> Result<u32> {
                 open.push(entry.path());
                 continue;
             }
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let number = name.split('.').nth(1).and_then(|number| number.parse::<u32>().ok());
+            let number = names.number(&entry.file_name().to_string_lossy());
             next = next.max(number.map_or(0, |number| number.saturating_add(1)));
         }
     }

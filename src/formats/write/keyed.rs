@@ -40,8 +40,8 @@ pub const NULL_NAME: &str = "__HIVE_DEFAULT_PARTITION__";
 pub struct Keyed {
     encoder: Encoder,
     directory: PathBuf,
-    /// Number of the next file of each value.
-    first_part: u32,
+    /// The name of the next file of each value.
+    file_name: String,
     /// Where buckets lie.
     scratch: PathBuf,
     /// The key columns and the others, by their places in the batches that come.
@@ -85,7 +85,7 @@ impl Keyed {
         directory: PathBuf,
         schema: SchemaRef,
         keys: Vec<usize>,
-        first_part: u32,
+        file_name: String,
         durable: bool,
         limit_bytes: u64,
     ) -> Keyed {
@@ -96,7 +96,7 @@ impl Keyed {
         Keyed {
             encoder,
             directory,
-            first_part,
+            file_name,
             scratch,
             keys,
             others,
@@ -208,7 +208,7 @@ impl Keyed {
         if value.writer.is_none() {
             let directory = self.directory.join(name);
             std::fs::create_dir_all(&directory).map_err(|error| Error::io(&directory, "cannot create", error))?;
-            value.path = directory.join(file_name(self.first_part, self.encoder.format().extension()));
+            value.path = directory.join(&self.file_name);
             value.writer = Some(self.encoder.create(&value.path)?);
         }
         let mut part = self.encoder.begin();
@@ -317,7 +317,7 @@ impl Keyed {
                 self.directory.clone(),
                 self.schema.clone(),
                 self.keys.clone(),
-                self.first_part,
+                self.file_name.clone(),
                 self.durable,
                 8 * self.most_waiting as u64,
             );
@@ -387,9 +387,33 @@ impl Bucket {
     }
 }
 
-/// The name of a file of a data set.
-pub fn file_name(part: u32, extension: &str) -> String {
-    format!("part.{part}.{extension}")
+/// How the files of a data set are called: what stands before their numbers, and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileNames {
+    pub prefix: String,
+    pub suffix: String,
+}
+
+impl FileNames {
+    /// `part.0.csv` and so on.
+    pub fn parts(extension: &str) -> FileNames {
+        FileNames { prefix: "part.".to_string(), suffix: format!(".{extension}") }
+    }
+
+    /// The name of a file.
+    pub fn name(&self, part: u32) -> String {
+        format!("{}{part}{}", self.prefix, self.suffix)
+    }
+
+    /// The number of a file, if it is called so.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        name.strip_prefix(&*self.prefix)?.strip_suffix(&*self.suffix)?.parse().ok()
+    }
+
+    /// The ending of all names, if they have one.
+    pub fn extension(&self) -> Option<&str> {
+        self.suffix.rsplit_once('.').map(|(_, extension)| extension)
+    }
 }
 
 /// A text as a part of a path: what has a meaning there is written as `%2F`.

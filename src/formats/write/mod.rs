@@ -13,6 +13,6 @@ mod tests;
 
 pub use aside::{Aside, Segment};
 pub use format::{Encoder, Format, Item};
-pub use keyed::Keyed;
+pub use keyed::{FileNames, Keyed};
 pub use ordered::{Ordered, Part};
 pub use staging::{IfExists, Staging};

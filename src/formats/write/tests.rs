@@ -254,6 +254,18 @@ fn parts_of_a_file_come_in_any_order() {
 }
 
 #[test]
+fn names_of_files() {
+    let names = FileNames::parts("csv");
+    assert_eq!(
+        (names.name(7), names.number("part.12.csv"), names.extension()),
+        ("part.7.csv".into(), Some(12), Some("csv"))
+    );
+    let names = FileNames { prefix: "day-".into(), suffix: "".into() };
+    assert_eq!((names.name(7), names.number("day-3"), names.extension()), ("day-7".into(), Some(3), None));
+    assert_eq!((names.number("day-3.csv"), names.number("day--1"), names.number("night-3")), (None, None, None));
+}
+
+#[test]
 fn the_name_of_null_is_no_value() {
     let keys: SchemaRef = rows(0, 1).schema();
     let others = Arc::new(keys.project(&[0, 1, 3, 4]).unwrap());
@@ -266,7 +278,7 @@ fn the_name_of_null_is_no_value() {
         let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields));
         let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
         let path = dir.path().to_path_buf();
-        let mut keyed = Keyed::new(encoder.clone(), path, schema, vec![2], 0, false, 1 << 30);
+        let mut keyed = Keyed::new(encoder.clone(), path, schema, vec![2], "part.0.jsonl".to_string(), false, 1 << 30);
         match keyed.add(&batch) {
             Ok(()) => assert!(works && keyed.finish(&|| Ok(())).unwrap().len() == 1),
             Err(error) => {
