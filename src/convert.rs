@@ -12,7 +12,7 @@ use arrow::array::{Array as ArrowArray, AsArray, PrimitiveArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type};
 
-use crate::array::{Array, Blocks, Ix0, Ix1};
+use crate::array::{Array, Blocks, Ix0, Ix1, Ix2};
 use crate::bag::{Bag, Items};
 use crate::dataframe::{DataFrame, Frame, FromScalar, Series, Table};
 use crate::delayed::{Delayed, Inputs};
@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Each, Inputs as TaskInputs, LayerOp, Meta, Pattern, TaskContext};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Poisoned, Role};
-use crate::runtime::Scalar;
+use crate::runtime::{Compute, Scalar};
 use crate::store::{Block, Element};
 
 /// A layer that reads another collection's pieces.
@@ -138,6 +138,15 @@ impl FromValue for f64 {
     }
 }
 
+/// What is known of the length of an array that a table becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lengths {
+    /// Nothing before a run.
+    Unknown,
+    /// Rows are counted, by a run where the source does not know.
+    Count,
+}
+
 impl Series {
     /// The column as an array of one axis, a block per partition; the length is not known before a run. Nulls become NaN.
     ///
@@ -147,22 +156,19 @@ impl Series {
     #[track_caller]
     pub fn to_array<A: FromColumn>(&self) -> Array<A, Ix1> {
         let origin = Origin::caller();
-        let column = self.to_frame(origin).and_then(|frame| {
-            let found = frame.schema.field(0).data_type();
-            if found.is_numeric() {
-                return frame.gathered("to_array", origin);
-            }
-            let text = format!("column `{}` is a {found} and no number", frame.schema.field(0).name());
-            Err(Error::new(ErrorKind::Plan, text).frame(Place::In, "to_array", origin))
-        });
-        Array::of(column.map(|frame| {
-            let need = 2 * frame.partition_bytes();
-            let op =
-                |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
-            let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
-            let node = each("to_array", origin, &frame.node, frame.partitions, op);
-            Blocks { node, count: frame.partitions, len: None }
-        }))
+        Array::of(self.to_frame(origin).and_then(|frame| blocks::<A>(&frame, None, origin)))
+    }
+
+    /// As [`Series::to_array`], with what is said about its length.
+    ///
+    /// # Errors
+    /// Where rows cannot be counted.
+    #[track_caller]
+    pub fn to_array_with<A: FromColumn>(&self, lengths: Lengths) -> Result<Array<A, Ix1>> {
+        let origin = Origin::caller();
+        let frame = self.to_frame(origin)?;
+        let len = counted(&DataFrame::of(Ok(frame.clone())), lengths)?;
+        Ok(Array::of(blocks::<A>(&frame, len, origin)))
     }
 
     /// The values of the column that are not null, as a bag with the same partitions.
@@ -198,25 +204,94 @@ impl Series {
     }
 }
 
-/// The numbers of a partition of one column.
+impl DataFrame {
+    /// The columns as an array of two axes, rows and columns, a block per partition; the number of rows is not known before a run. Nulls
+    /// become NaN.
+    ///
+    /// # Errors
+    /// At compute: of kind `Plan`, where a column has other values than numbers; of kind `Data`, where a null is to be an
+    /// integer.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("value", vec![Some(1.5), None]), ("hour", vec![Some(7.0), Some(8.0)])]);
+    /// let array = df.select(["value", "hour"]).to_array::<f64>().compute()?;
+    /// assert_eq!(array.shape(), [2, 2]);
+    /// assert_eq!((array[[0, 0]], array[[1, 0]].is_nan(), array[[1, 1]]), (1.5, true, 8.0));
+    /// let counted = df.to_array_with::<f64>(Lengths::Count)?;
+    /// assert_eq!(format!("{counted:?}"), "Array<f64>: to_array, shape (2, 2), 1 blocks");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn to_array<A: FromColumn>(&self) -> Array<A, Ix2> {
+        let origin = Origin::caller();
+        Array::of(self.frame().and_then(|frame| blocks::<A>(frame, None, origin)))
+    }
+
+    /// As [`DataFrame::to_array`], with what is said about its length.
+    ///
+    /// # Errors
+    /// Where rows cannot be counted.
+    #[track_caller]
+    pub fn to_array_with<A: FromColumn>(&self, lengths: Lengths) -> Result<Array<A, Ix2>> {
+        let origin = Origin::caller();
+        let len = counted(self, lengths)?;
+        Ok(Array::of(self.frame().and_then(|frame| blocks::<A>(frame, len, origin))))
+    }
+}
+
+#[track_caller]
+fn counted(df: &DataFrame, lengths: Lengths) -> Result<Option<u64>> {
+    match lengths {
+        Lengths::Unknown => Ok(None),
+        Lengths::Count => df.count_rows().compute().map(Some),
+    }
+}
+
+/// A block for each partition of a table.
+fn blocks<A: FromColumn>(frame: &Frame, len: Option<u64>, origin: Origin) -> Result<Blocks> {
+    let framed = |error: Error| error.frame(Place::In, "to_array", origin);
+    let fields = frame.schema.fields();
+    if let Some(field) = fields.iter().find(|field| !field.data_type().is_numeric()) {
+        let text = format!("column `{}` is a {} and no number", field.name(), field.data_type());
+        return Err(framed(Error::new(ErrorKind::Plan, text)));
+    }
+    if fields.is_empty() {
+        return Err(framed(Error::new(ErrorKind::Plan, "an array of no columns")));
+    }
+    let width = u32::try_from(fields.len()).map_err(|_| Error::internal("more columns than can be"))?;
+    let frame = frame.gathered("to_array", origin)?;
+    let need = 2 * frame.partition_bytes();
+    let op = |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
+    let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
+    let node = each("to_array", origin, &frame.node, frame.partitions, op);
+    Ok(Blocks { node, count: frame.partitions, len, width })
+}
+
+/// The numbers of a partition, row by row.
 fn block<A: FromColumn>(batches: &[RecordBatch]) -> Result<Block<A>> {
-    let columns = batches.iter().map(|batch| cast(batch.column(0), &A::Arrow::DATA_TYPE).map_err(failed));
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    let len = columns.iter().map(|column| column.len()).sum();
+    let len = batches.iter().map(|batch| batch.num_rows() * batch.num_columns()).sum();
     Block::try_build(len, |out| {
-        let mut at = 0;
-        for column in &columns {
-            let column: &PrimitiveArray<A::Arrow> = column.as_primitive();
-            let place = &mut out[at..at + column.len()];
-            at += column.len();
-            if column.null_count() == 0 {
-                place.copy_from_slice(column.values());
-                continue;
-            }
-            for (out, value) in place.iter_mut().zip(column.iter()) {
-                *out = value.or(A::NULL).ok_or_else(|| {
-                    Error::new(ErrorKind::Data, format!("a null cannot be a {}", std::any::type_name::<A>()))
-                })?;
+        let mut rest = out;
+        for batch in batches {
+            let width = batch.num_columns();
+            let (rows, next) = rest.split_at_mut(batch.num_rows() * width);
+            rest = next;
+            for (at, column) in batch.columns().iter().enumerate() {
+                let column = cast(column, &A::Arrow::DATA_TYPE).map_err(failed)?;
+                let column: &PrimitiveArray<A::Arrow> = column.as_primitive();
+                if column.null_count() == 0 && width == 1 {
+                    rows.copy_from_slice(column.values());
+                    continue;
+                }
+                for (out, value) in rows[at..].iter_mut().step_by(width).zip(column.iter()) {
+                    *out = value.or(A::NULL).ok_or_else(|| {
+                        let name = batch.schema_ref().field(at).name().clone();
+                        let text = format!("column `{name}`: a null cannot be a {}", std::any::type_name::<A>());
+                        Error::new(ErrorKind::Data, text)
+                    })?;
+                }
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 pub use crate::array::{self, Array};
 pub use crate::bag::{self, Bag};
+pub use crate::convert::Lengths;
 pub use crate::dataframe::{self, Agg, DataFrame, DataType, How, IntoArray, On, Sample, Series, Table};
 pub use crate::delayed::{Delayed, DelayedVec, GraphBuilder, delayed, delayed_with, try_delayed, try_delayed_with};
 pub use crate::error::{Error, ErrorKind, Result};

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 
-use super::{Array, Blocks, Ix0, Ix1};
+use super::{Array, Blocks, Ix0, Ix1, Ix2};
 use crate::error::{Error, Result};
 use crate::graph::Chunk;
 use crate::plan::{OneValue, Request, Sink};
@@ -77,21 +77,49 @@ impl<A: Element> Computable for Array<A, Ix1> {
     type Pending = Arc<Row<A>>;
 
     fn request(&self, request: &mut Request) -> Arc<Row<A>> {
-        let count = self.blocks().map_or(0, |blocks| blocks.count as usize);
-        let len = self.known_len().ok().flatten().unwrap_or(0);
+        self.elements(request)
+    }
+
+    fn finish(row: Arc<Row<A>>) -> Result<Array1<A>> {
+        row.take().map(Array1::from_vec)
+    }
+}
+
+impl<A: Element> Computable for Array<A, Ix2> {
+    type Output = Array2<A>;
+    type Pending = (Arc<Row<A>>, usize);
+
+    fn request(&self, request: &mut Request) -> (Arc<Row<A>>, usize) {
+        (self.elements(request), self.blocks().map_or(1, |blocks| blocks.width as usize))
+    }
+
+    fn finish((row, width): (Arc<Row<A>>, usize)) -> Result<Array2<A>> {
+        let all = row.take()?;
+        let made = Array2::from_shape_vec((all.len() / width.max(1), width), all);
+        made.map_err(|error| Error::internal(format!("rows of {width} elements: {error}")))
+    }
+}
+
+impl<A: Element, D> Array<A, D> {
+    /// Asks for all elements, in the order of rows.
+    fn elements(&self, request: &mut Request) -> Arc<Row<A>> {
+        let (count, width) = self.blocks().map_or((0, 1), |blocks| (blocks.count as usize, blocks.width.into()));
+        let len = self.known_len().ok().flatten().unwrap_or(0).saturating_mul(width);
         request.expect(len.saturating_mul(size_of::<A>() as u64));
         let made = Made { all: Vec::new(), len: len as usize, next: 0, early: vec![None; count] };
         let row = Arc::new(Row { made: Mutex::new(made) });
         request.want_all(&self.node(), row.clone());
         row
     }
+}
 
-    fn finish(row: Arc<Row<A>>) -> Result<Array1<A>> {
-        let mut made = row.made.lock().unwrap_or_else(PoisonError::into_inner);
+impl<A: Element> Row<A> {
+    fn take(&self) -> Result<Vec<A>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.next != made.early.len() {
             return Err(Error::internal("a block was not delivered"));
         }
-        Ok(Array1::from_vec(std::mem::take(&mut made.all)))
+        Ok(std::mem::take(&mut made.all))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lazy arrays: blocks of numbers, computed block by block.
 //!
-//! [`from_vec`] makes one of numbers in memory, a column of a table becomes one by `to_array`. Reductions are lazy, too:
+//! [`from_vec`] makes one of numbers in memory, columns of a table become one by `to_array`. Reductions are lazy, too:
 //! an array without axes, computed to a plain number.
 
 mod compute;
@@ -18,7 +18,7 @@ use crate::plan::{NodeRef, Poisoned};
 use crate::store::Element;
 
 pub use create::from_vec;
-pub use ndarray::{Ix0, Ix1};
+pub use ndarray::{Ix0, Ix1, Ix2};
 pub(crate) use plan::Blocks;
 
 /// An array of `A` with axes `D` that is not there yet.
@@ -64,7 +64,17 @@ impl<A, D> Array<A, D> {
     }
 }
 
-impl<A: Element> Array<A, Ix1> {
+impl<A: Element> Array<A, Ix2> {
+    /// Length of the second axis.
+    ///
+    /// # Errors
+    /// Of the first verb that was wrong.
+    pub fn ncols(&self) -> Result<usize> {
+        self.blocks().map(|blocks| blocks.width as usize)
+    }
+}
+
+impl<A: Element, D> Array<A, D> {
     /// Number of blocks.
     ///
     /// # Errors
@@ -73,7 +83,8 @@ impl<A: Element> Array<A, Ix1> {
         self.blocks().map(|blocks| blocks.count as usize)
     }
 
-    /// The length, where it is known before a run: of what comes from a table it is not.
+    /// The length of the first axis, where it is known before a run: of what comes from a table it is not, if rows were not
+    /// counted.
     ///
     /// # Errors
     /// Of the first verb that was wrong.
@@ -89,7 +100,8 @@ impl<A, D> fmt::Debug for Array<A, D> {
             Err(error) => write!(f, "Array<{name}>: {error}"),
             Ok(blocks) => {
                 let len = blocks.len.map_or("unknown until run".to_string(), |len| len.to_string());
-                write!(f, "Array<{name}>: {}, shape ({len}), {} blocks", blocks.node.node().label(), blocks.count)
+                let shape = if blocks.width == 1 { len } else { format!("{len}, {}", blocks.width) };
+                write!(f, "Array<{name}>: {}, shape ({shape}), {} blocks", blocks.node.node().label(), blocks.count)
             }
         }
     }

@@ -24,8 +24,10 @@ pub(crate) struct Blocks {
     pub node: NodeRef,
     /// Number of blocks along the only axis, if there is one.
     pub count: u32,
-    /// Number of elements, if it is known.
+    /// Length of the first axis, if it is known.
     pub len: Option<u64>,
+    /// Elements beside each other: the length of the second axis, if there is one.
+    pub width: u32,
 }
 
 /// A node.
@@ -42,13 +44,13 @@ impl Blocks {
         let count = u32::try_from(blocks.len());
         let count = count.map_err(|_| Error::new(ErrorKind::Plan, "too many blocks: make them larger"))?;
         let node = NodeRef::new(Step { origin, op, input: None });
-        Ok(Blocks { node, count, len: Some(len) })
+        Ok(Blocks { node, count, len: Some(len), width: 1 })
     }
 
     /// An array without axes, reduced from these blocks.
     pub(super) fn reduced<A: Element>(&self, op: Op<A>, origin: Origin) -> Blocks {
         let node = NodeRef::new(Step { origin, op, input: Some(self.clone()) });
-        Blocks { node, count: 1, len: Some(1) }
+        Blocks { node, count: 1, len: Some(1), width: 1 }
     }
 }
 

@@ -179,3 +179,44 @@ fn rows_and_partitions_by_functions_of_ones_own() {
         assert!(part.num_rows() == 250 && mean.abs() < 1e-12 && (square - 1.0).abs() < 1e-12);
     }
 }
+
+#[test]
+fn features_become_an_array() {
+    let times: Vec<i64> = (0..1000).map(|at| 1_704_067_200_000_000 + at * 3_600_000_000).collect();
+    let values: Vec<f64> = (0..1000).map(uniform).collect();
+    let kinds: Vec<&str> = (0..1000).map(|at| ["b", "a", "c"][at % 3]).collect();
+    let columns = [("t", times.into_array()), ("value", values.clone().into_array()), ("kind", kinds.into_array())];
+    let df = dataframe::from_columns(columns).repartition(7);
+    let at = col("t").cast(DataType::Timestamp(TimeUnit::Microsecond, None));
+    let codes = when(col("kind").eq("a")).then(0).when(col("kind").eq("b")).then(1).otherwise(2);
+    let features = df.select([
+        col("value"),
+        at.clone().dt().hour().alias("hour"),
+        at.dt().weekday().alias("day"),
+        codes.alias("code"),
+    ]);
+    for on in crate::support::EVERYWHERE {
+        let (runtime, _) = on.runtime(crate::support::AMPLE);
+        let array = runtime.run(|| features.to_array_with::<f64>(Lengths::Count)).unwrap();
+        assert_eq!(format!("{array:?}"), "Array<f64>: to_array, shape (1000, 4), 7 blocks");
+        assert_eq!((array.ncols().unwrap(), array.known_len().unwrap()), (4, Some(1000)));
+        let computed = array.compute_on(&runtime).unwrap();
+        for (row, value) in values.iter().enumerate() {
+            // The first of January 2024 is a Monday.
+            let wanted = [*value, (row % 24) as f64, (row / 24 % 7) as f64, [1.0, 0.0, 2.0][row % 3]];
+            assert_eq!(computed.row(row).to_vec(), wanted, "row {row}");
+        }
+        let kept = runtime.run(|| array.persist()).unwrap();
+        assert_eq!(kept.compute_on(&runtime).unwrap(), computed);
+        let small = features.select(["hour", "code"]).to_array::<i32>().compute_on(&runtime).unwrap();
+        assert_eq!((small.shape(), small[[25, 0]], small[[2, 1]]), (&[1000, 2][..], 1, 2));
+    }
+    let says = |array: chunkwise::array::Array<i64, chunkwise::array::Ix2>, part: &str| {
+        let error = array.compute().unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("to_array at tests/it/table_programs.rs"), "{error}");
+    };
+    says(df.to_array(), "column `kind` is a Utf8 and no number");
+    says(df.select::<Expr>([]).to_array(), "an array of no columns");
+    let nulls = dataframe::from_columns([("a", vec![Some(1i64), None]), ("b", vec![Some(1), Some(2)])]);
+    says(nulls.to_array(), "column `a`: a null cannot be a i64");
+}

@@ -223,7 +223,7 @@ fn columns_become_arrays_and_bags_and_delayed() {
     let values = x.compute().unwrap();
     assert!(values[1].is_nan() && values[0] == 1.0 && values[3] == 4.0);
     let error = frame.col("x").to_array::<i64>().compute().unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Data, "a null cannot be a i64"));
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Data, "column `x`: a null cannot be a i64"));
     let whole = frame.filter(col("x").is_not_null());
     assert_eq!(whole.col("x").to_array::<i64>().compute().unwrap(), ndarray::arr1(&[1, 3, 4]));
     assert_eq!(frame.col("x").to_bag::<i64>().compute().unwrap(), [1, 3, 4]);
