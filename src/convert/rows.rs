@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::each;
 use crate::bag::{Bag, Items};
-use crate::dataframe::{DataFrame, Frame, Table, columns_for, declared, from_batch, schema_of, to_batch};
+use crate::dataframe::{DataFrame, Frame, Table, columns_for, declared, from_batch, nullable, schema_of, to_batch};
 use crate::delayed::Delayed;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Call, Chunk, Each, Inputs as TaskInputs, Kind, Meta, Outputs, TaskContext, Tasks};
@@ -76,7 +76,7 @@ impl DataFrame {
         schema: impl Into<SchemaRef>,
         parts: impl IntoIterator<Item = &'a Delayed<Table>>,
     ) -> DataFrame {
-        let (origin, schema) = (Origin::caller(), schema.into());
+        let (origin, schema) = (Origin::caller(), nullable(schema.into()));
         let inputs: Vec<NodeRef> = parts.into_iter().map(|part| part.source().clone()).collect();
         let count = u32::try_from(inputs.len());
         let made = count.map_err(|_| Error::new(ErrorKind::Plan, "more than 2^32 partitions")).map(|count| {
@@ -125,7 +125,7 @@ impl<T: Any + Send + Sync + Clone + Serialize> Bag<T> {
     /// At compute, of kind `Data`, where an item does not fit.
     #[track_caller]
     pub fn to_dataframe_with(&self, schema: impl Into<SchemaRef>) -> DataFrame {
-        self.rows(Ok(schema.into()), "to_dataframe_with", Origin::caller())
+        self.rows(Ok(nullable(schema.into())), "to_dataframe_with", Origin::caller())
     }
 
     fn rows(&self, schema: Result<SchemaRef>, verb: &'static str, origin: Origin) -> DataFrame {

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::kernels::{self, Batches};
-use super::plan::{Frame, Op, ScanOp};
+use super::plan::{Frame, Op, ScanOp, nullable};
 use super::{DataFrame, Table};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::formats::memory::MemorySource;
@@ -129,7 +129,7 @@ pub fn from_map<I: Send + Sync + 'static>(
     items: Vec<I>,
     function: impl Fn(&I) -> Result<Table> + Send + Sync + 'static,
 ) -> DataFrame {
-    let (origin, schema) = (Origin::caller(), schema.into());
+    let (origin, schema) = (Origin::caller(), nullable(schema.into()));
     let made = u32::try_from(items.len()).map_err(|_| Error::new(ErrorKind::Plan, "more than 2^32 partitions"));
     let made = made.map(|count| {
         let own = schema.clone();

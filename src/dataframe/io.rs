@@ -138,7 +138,8 @@ impl ReadCsv {
         self
     }
 
-    /// Rows that cannot be read are left out, instead of an error.
+    /// Rows with too many or too few fields are left out, instead of an error. A field that is no value of its column's type is
+    /// an error.
     pub fn skip_bad_rows(mut self) -> ReadCsv {
         self.options.bad_rows = BadRows::Skip;
         self
@@ -199,7 +200,8 @@ pub struct ReadJson {
 }
 
 /// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file, where
-/// [`ReadJson::dtype`] does not say otherwise; nested values are structs and lists. A key that an object lacks is null.
+/// [`ReadJson::dtype`] does not say otherwise, and so do the columns: a key that comes later is not read; nested values are structs
+/// and lists. A key that an object lacks is null.
 #[track_caller]
 pub fn read_json(pattern: impl Into<String>) -> ReadJson {
     let (pattern, origin) = (pattern.into(), Origin::caller());

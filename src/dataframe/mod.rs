@@ -48,7 +48,7 @@ pub use group::{Agg, GroupBy};
 pub use io::{ReadCsv, ReadJson, read_csv, read_json};
 pub use join::{How, On};
 pub(crate) use kernels::declared;
-pub(crate) use plan::Frame;
+pub(crate) use plan::{Frame, nullable};
 pub(crate) use records::{columns_for, from_batch, schema_of, to_batch};
 pub use records::{from_records, from_records_with};
 pub use reduce::Keep;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::datatypes::Schema;
 
 use super::plan::{Frame, Grouping, Op};
-use crate::error::Result;
-use crate::expr::{Expr, Parameter, aggregate_column, split_aggregates};
+use crate::error::{Error, ErrorKind, Result};
+use crate::expr::{Expr, Parameter, aggregate_column, aggregate_place, split_aggregates};
 use crate::origin::Origin;
 
 /// Parameters by their numbers, each with the table of one value that gives it.
@@ -35,6 +35,7 @@ pub(super) fn without_aggregates(
     if !exprs.iter().any(Expr::has_aggregate) {
         return Ok((exprs, Vec::new()));
     }
+    names_are_free(&exprs)?;
     let split = split_aggregates(&exprs);
     let mut parameters = Vec::with_capacity(split.aggregates.len());
     let mut made = Vec::with_capacity(split.aggregates.len());
@@ -55,10 +56,7 @@ pub(super) fn without_aggregates(
         parameters.push((parameter.id, single));
         made.push(parameter);
     }
-    let replace = |name: &str| {
-        let at = (0..made.len()).find(|at| *aggregate_column(*at) == *name)?;
-        Some(Expr::Parameter(made[at].clone()))
-    };
+    let replace = |name: &str| made.get(aggregate_place(name)?).cloned().map(Expr::Parameter);
     let exprs = exprs.iter().zip(&split.outputs).map(|(expr, output)| {
         let replaced = output.substitute(&replace);
         let name = expr.output_name();
@@ -67,13 +65,25 @@ pub(super) fn without_aggregates(
     Ok((exprs.collect(), parameters))
 }
 
+/// Whether no column is called as those of aggregates are, beside which it would be taken for one.
+///
+/// # Errors
+/// Of kind `Plan`.
+pub(super) fn names_are_free(exprs: &[Expr]) -> Result<()> {
+    let taken = exprs.iter().flat_map(Expr::columns).find(|name| aggregate_place(name).is_some());
+    taken.map_or(Ok(()), |name| {
+        let text = format!("a column `{name}` cannot stand beside aggregates, which are called so inside: rename it");
+        Err(Error::new(ErrorKind::Plan, text))
+    })
+}
+
 /// Whether each expression is one value for all rows: every column in it stands in an aggregate.
 pub(super) fn all_reduce(exprs: &[Expr]) -> bool {
     !exprs.is_empty()
         && exprs.iter().all(|expr| {
             expr.has_aggregate() && {
                 let split = split_aggregates(std::slice::from_ref(expr));
-                let known = |name: &Arc<str>| (0..split.aggregates.len()).any(|at| *aggregate_column(at) == **name);
+                let known = |name: &Arc<str>| aggregate_place(name).is_some_and(|at| at < split.aggregates.len());
                 split.outputs.iter().flat_map(Expr::columns).all(|name| known(&name))
             }
         })

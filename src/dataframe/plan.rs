@@ -221,6 +221,7 @@ impl Frame {
         origin: Origin,
     ) -> Result<Frame> {
         let (schema, partitions, bytes) = metadata(&op, inputs)?;
+        let schema = nullable(schema);
         let ordered = order_of(&op, inputs)?;
         let inputs = inputs.iter().map(|frame| (*frame).clone()).chain(parameters.iter().map(|(_, of)| of.clone()));
         let parameters = parameters.iter().map(|(id, _)| *id).collect();
@@ -231,6 +232,7 @@ impl Frame {
 
     /// A table whose partitions another node gives, as lists of batches of this schema.
     pub fn outside(node: NodeRef, schema: SchemaRef, partitions: u32, bytes: Arc<[u64]>, origin: Origin) -> Frame {
+        let schema = nullable(schema);
         let input = Frame { node, schema: schema.clone(), partitions, bytes: bytes.clone(), ordered: true };
         let (op, kept) = (Op::Outside, (schema.clone(), bytes.clone()));
         let (inputs, verb) = (vec![input], "from_batches");
@@ -406,6 +408,11 @@ impl Grouping {
                 return Err(Error::new(ErrorKind::Plan, text));
             }
         }
+        if !outputs.is_empty() {
+            // Of rows they may be called so, of groups not.
+            let named: Vec<Expr> = keys.iter().map(|key| Expr::Column(key.output_name())).collect();
+            super::parameters::names_are_free(&named)?;
+        }
         let split = split_aggregates(outputs);
         if let Some(nested) =
             split.aggregates.iter().find(|of| of.args.iter().chain(&of.filter).any(Expr::has_aggregate))
@@ -450,6 +457,18 @@ pub(super) fn outside_of_agg(expr: &Expr) -> Result<()> {
         return Err(Error::new(ErrorKind::Plan, text));
     }
     Ok(())
+}
+
+/// The same columns, each of which may be null: what one source knows of its own rows another one breaks.
+pub(crate) fn nullable(schema: SchemaRef) -> SchemaRef {
+    if schema.fields().iter().all(|field| field.is_nullable()) {
+        return schema;
+    }
+    let fields = schema.fields().iter().map(|field| match field.is_nullable() {
+        true => field.clone(),
+        false => Arc::new(Field::clone(field).with_nullable(true)),
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 /// Some columns of a schema.

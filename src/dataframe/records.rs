@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
 use super::create::memory;
-use super::plan::{Frame, Op, UserMap};
+use super::plan::{Frame, Op, UserMap, nullable};
 use super::{DataFrame, Table, kernels};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::{Expr, col};
@@ -51,7 +51,7 @@ pub fn from_records<T: Serialize + DeserializeOwned>(records: &[T]) -> DataFrame
 /// At compute, of kind `Data`, where a value does not fit its column.
 #[track_caller]
 pub fn from_records_with<T: Serialize>(schema: impl Into<SchemaRef>, records: &[T]) -> DataFrame {
-    from_rows(Ok(schema.into()), records, "from_records_with", Origin::caller())
+    from_rows(Ok(nullable(schema.into())), records, "from_records_with", Origin::caller())
 }
 
 fn from_rows<T: Serialize>(schema: Result<SchemaRef>, records: &[T], verb: &'static str, origin: Origin) -> DataFrame {

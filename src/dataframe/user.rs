@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
-use super::plan::{Frame, Op, UserMap};
+use super::plan::{Frame, Op, UserMap, nullable};
 use super::{DataFrame, Table};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
@@ -23,7 +23,7 @@ impl DataFrame {
     where
         F: Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
     {
-        let (origin, schema) = (Origin::caller(), schema.into());
+        let (origin, schema) = (Origin::caller(), nullable(schema.into()));
         let map = UserMap { function: Arc::new(function), schema, whole: false };
         self.derive("map_batches", origin, |frame| Frame::new(Op::Map(map), &[frame], "map_batches", origin))
     }
@@ -50,7 +50,7 @@ impl DataFrame {
     where
         F: Fn(Table) -> Result<Table> + Send + Sync + 'static,
     {
-        let (origin, schema) = (Origin::caller(), schema.into());
+        let (origin, schema) = (Origin::caller(), nullable(schema.into()));
         let call = move |batch: RecordBatch| {
             let made = function(Table::new(batch.schema(), vec![batch]))?;
             concat_batches(made.schema(), made.batches()).map_err(super::kernels::failed)

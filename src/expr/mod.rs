@@ -56,7 +56,7 @@ pub use names::unknown_column;
 pub use program::Program;
 #[cfg(feature = "query")]
 pub use query::{FUNCTIONS, parse};
-pub use rewrite::{SplitAggregates, aggregate_column, split_aggregates};
+pub use rewrite::{SplitAggregates, aggregate_column, aggregate_place, split_aggregates};
 pub use selector::{
     Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,
 };

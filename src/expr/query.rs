@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType as SqlType, DateTimeField, Expr as Sql, FunctionArg,
-    FunctionArgExpr, FunctionArguments, UnaryOperator, Value as SqlValue,
+    FunctionArgExpr, FunctionArguments, TimezoneInfo, UnaryOperator, Value as SqlValue,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -387,7 +387,9 @@ fn data_type(of: &SqlType) -> Result<DataType> {
         SqlType::Double(_) | SqlType::DoublePrecision | SqlType::Float8 | SqlType::Float(_) => DataType::Float64,
         SqlType::Text | SqlType::String(None) | SqlType::Varchar(None) | SqlType::Char(None) => DataType::Utf8,
         SqlType::Date => DataType::Date32,
-        SqlType::Timestamp(None, _) | SqlType::Datetime(None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        SqlType::Timestamp(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) | SqlType::Datetime(None) => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
         other => return Err(unknown(other)),
     })
 }
@@ -445,6 +447,7 @@ mod tests {
             ("a = 99999999999999999999", "too large"),
             ("sum(a) over ()", "not understood"),
             ("count(*)", "not understood"),
+            ("t > timestamp with time zone '2024-01-01'", "not understood"),
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Plan, "{text}");

@@ -157,6 +157,11 @@ pub fn aggregate_column(at: usize) -> Arc<str> {
     format!("__aggregate_{at}").into()
 }
 
+/// The place of an aggregate by the name of its column.
+pub fn aggregate_place(name: &str) -> Option<usize> {
+    name.strip_prefix("__aggregate_")?.parse().ok()
+}
+
 /// Takes the aggregates out of expressions such as `sum(a) / sum(b)`. Aggregates inside of aggregates stay where they are.
 ///
 /// ```

@@ -268,3 +268,92 @@ fn modes_and_rows_of_nulls() {
         assert_eq!(df.ffill(["b"], None).select(["a"]).drop_nulls(["a"]).count_rows().compute().unwrap(), 4);
     }
 }
+
+/// What a fresh user and a fresh reader of the code found.
+#[test]
+fn found_by_reviewers() {
+    let message = |df: &DataFrame| df.compute().unwrap_err().to_string();
+    // A column called as aggregates are inside.
+    let df = dataframe::from_columns([("x", vec![1i64, 2, 3]), ("__aggregate_0", vec![10, 20, 30])]);
+    let mixed = df.with_columns([(col("__aggregate_0") - col("x").mean()).alias("r")]);
+    assert!(message(&mixed).contains("a column `__aggregate_0` cannot stand beside aggregates"), "{}", message(&mixed));
+    assert!(message(&df.group_by(["__aggregate_0"]).agg([col("x").sum()])).contains("rename it"));
+    assert_eq!(
+        df.with_column(col("x") + 1).sum().compute().unwrap().to_string(),
+        "x  __aggregate_0\n-  -------------\n9             60\n"
+    );
+    // Groups of equal floats are filtered as groups.
+    let df = dataframe::from_columns([("k", vec![0.0, -0.0, 1.0]), ("v", vec![1.0, 2.0, 3.0])]);
+    let kept = df.group_by(["k"]).agg([col("v").sum()]).filter((lit(1.0) / col("k")).gt(0.0));
+    assert_eq!(kept.compute().unwrap().to_string(), "  k    v\n---  ---\n0.0  3.0\n1.0  3.0\n");
+    // Tables of which one has no nulls.
+    let batch = |values: Vec<Option<i64>>, nullable| {
+        let field = arrow::datatypes::Field::new("x", DataType::Int64, nullable);
+        let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![field]));
+        let array: arrow::array::ArrayRef = std::sync::Arc::new(arrow::array::Int64Array::from(values));
+        arrow::array::RecordBatch::try_new(schema, vec![array]).unwrap()
+    };
+    let full = dataframe::from_batches(vec![batch(vec![Some(1)], false)], 1);
+    let part = dataframe::from_batches(vec![batch(vec![None], true)], 1);
+    assert_eq!(dataframe::concat([&full, &part]).count_rows().compute().unwrap(), 2);
+    assert_eq!(dataframe::concat([&full, &part]).compute().unwrap().num_rows(), 2);
+    let nulls = full.map_batches(full.schema().unwrap(), move |_| Ok(batch(vec![None], true)));
+    assert_eq!(nulls.compute().unwrap().to_string(), "x\n----\nnull\n".replace("x\n", "   x\n"));
+    // More draws than memory holds, as many as they are.
+    let (runtime, _) = crate::support::On::Threads(2).runtime(16 << 20);
+    let df = dataframe::from_columns([("x", (0..1000i64).collect::<Vec<_>>())]);
+    let drawn = df.sample(Sample::rows(20_000_000).replace().seed(1));
+    assert_eq!(drawn.count_rows().compute_on(&runtime).unwrap(), 20_000_000);
+    let error = drawn.filter(col("x").ge(0)).head(15_000_000).compute_on(&runtime).unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ResultTooLarge | ErrorKind::LimitTooSmall),
+        "{error}"
+    );
+    let pairs = df.cross_join(&dataframe::from_columns([("y", (0..5000i64).collect::<Vec<_>>())]));
+    assert_eq!(pairs.count_rows().compute_on(&runtime).unwrap(), 5_000_000);
+    let error = runtime.run(|| pairs.batches()?.collect::<Result<Vec<_>>>().map(drop)).unwrap_err();
+    assert!(error.kind() == ErrorKind::OutOfMemory && error.message().contains("smaller with repartition"), "{error}");
+    // Two writers of one target.
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("same");
+    let error = compute((df.to_parquet(&out), drawn.to_csv(&out))).unwrap_err().to_string();
+    assert!(error.contains("two writers have the target") && !out.exists(), "{error}");
+    // Times outside of the calendar.
+    let far = dataframe::from_columns([("i", vec![i64::MAX])]);
+    let far = far.cast([("i", DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None))]);
+    for writer in [far.to_json(&out), far.to_csv(&out)] {
+        let error = writer.write().unwrap_err();
+        assert!(error.kind() == ErrorKind::Data && error.message().contains("column `i` cannot be written"), "{error}");
+        assert!(!out.exists());
+    }
+    // Long plans.
+    let mut df = dataframe::from_columns([("x", vec![1.0])]);
+    for _ in 0..2000 {
+        df = df.with_column((col("x") * 0.5 + 1.0).alias("x")).filter(lit(true));
+    }
+    assert_eq!(df.count_rows().compute().unwrap(), 1);
+    assert!(df.compute().unwrap().to_string().contains("2.0"));
+    let list = dataframe::from_columns([("s", vec!["a,b,c", ""])]).select([col("s")
+        .str()
+        .split(",")
+        .list()
+        .slice(i64::MIN, 1)]);
+    assert_eq!(list.count_rows().compute().unwrap(), 2);
+    assert_eq!(list.compute().unwrap().num_rows(), 2);
+}
+
+/// A user's function may give something else the second time: it is called once for each row.
+#[test]
+fn users_functions_are_not_run_twice_for_places() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let df = dataframe::from_columns([("x", (0..200_000i64).collect::<Vec<_>>())]);
+    let coin = col("x").map("coin", |x: i64| {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        (noise(call) ^ x as u64) % 2 == 0
+    });
+    let kept = df.compute().unwrap().to_dataframe(8).filter(coin).with_row_index("row").compute().unwrap();
+    let rows = kept.array("row").unwrap();
+    assert!(rows.as_primitive::<UInt64Type>().values().iter().copied().eq(0..kept.num_rows() as u64));
+    assert_eq!(CALLS.load(Ordering::Relaxed), 200_000);
+}

@@ -10,6 +10,9 @@ use rand_distr::{Binomial, Distribution};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Rows of a batch of what is picked.
+const BATCH_ROWS: usize = 16 << 10;
+
 /// Which rows of a table are picked at random.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -68,20 +71,21 @@ impl Picker {
         Ok(Picker { total, rule: Rule::Range { from, to, order: Permutation::new(sample.seed, total) } })
     }
 
-    /// The picked ones of some rows, counted from the first of these; one that is picked several times stands several times.
-    pub fn pick(&self, first: u64, len: usize) -> Vec<u32> {
-        match &self.rule {
+    /// The picked ones of some rows, counted from the first of these, and how often each.
+    pub fn pick(&self, first: u64, len: usize) -> Picked {
+        let rows = match &self.rule {
             Rule::Range { from, to, order } => {
                 let picked = |row: &u32| (*from..*to).contains(&order.place(first + u64::from(*row)));
-                (0..len as u32).filter(picked).collect()
+                (0..len as u32).filter(picked).map(|row| (row, 1)).collect()
             }
             Rule::Draws { seed, draws } => self.drawn(*seed, *draws, first, first + len as u64),
-        }
+        };
+        Picked { rows, at: 0, given: 0 }
     }
 
     /// The draws that fall on some rows. Draws of a range fall on its halves by the binomial distribution, and so on down to
     /// single rows; each range has random numbers of its own.
-    fn drawn(&self, seed: u64, draws: u64, first: u64, end: u64) -> Vec<u32> {
+    fn drawn(&self, seed: u64, draws: u64, first: u64, end: u64) -> Vec<(u32, u64)> {
         let mut picked = Vec::new();
         let mut open = vec![(0, self.total, draws)];
         while let Some((low, high, draws)) = open.pop() {
@@ -89,7 +93,7 @@ impl Picker {
                 continue;
             }
             if high - low == 1 {
-                picked.resize(picked.len() + draws as usize, (low - first) as u32);
+                picked.push(((low - first) as u32, draws));
                 continue;
             }
             let middle = low + (high - low) / 2;
@@ -105,6 +109,34 @@ impl Picker {
             open.push((low, middle, left));
         }
         picked
+    }
+}
+
+/// Rows that were picked, a batch of them at a time.
+pub struct Picked {
+    rows: Vec<(u32, u64)>,
+    at: usize,
+    /// How often the row at hand was given already.
+    given: u64,
+}
+
+impl Iterator for Picked {
+    type Item = Vec<u32>;
+
+    /// Some rows, ascending; one that is picked several times stands several times.
+    fn next(&mut self) -> Option<Vec<u32>> {
+        let mut rows = Vec::with_capacity(BATCH_ROWS.min(self.rows.len()));
+        while let Some((row, times)) = self.rows.get(self.at)
+            && rows.len() < BATCH_ROWS
+        {
+            let now = (times - self.given).min((BATCH_ROWS - rows.len()) as u64);
+            rows.resize(rows.len() + now as usize, *row);
+            self.given += now;
+            if self.given == *times {
+                (self.at, self.given) = (self.at + 1, 0);
+            }
+        }
+        (!rows.is_empty()).then_some(rows)
     }
 }
 
@@ -183,7 +215,7 @@ mod tests {
         let mut picked = Vec::new();
         for first in (0..total).step_by(step) {
             let len = step.min((total - first) as usize);
-            picked.extend(picker.pick(first, len).into_iter().map(|row| first + u64::from(row)));
+            picked.extend(picker.pick(first, len).flatten().map(|row| first + u64::from(row)));
         }
         picked
     }
@@ -235,6 +267,15 @@ mod tests {
         assert!(error(Size::Rows(6), false, 5).message().contains("6 rows are to be picked of a table of 5"));
         assert!(error(Size::Rows(6), true, 0).message().contains("of a table without rows"));
         assert!(Picker::new(&Sample { seed: 0, size: Size::Fraction(0.5), replace: true }, 0).is_ok());
+    }
+
+    #[test]
+    fn many_draws_come_in_batches() {
+        let picker = Picker::new(&Sample { seed: 3, size: Size::Rows(u64::MAX), replace: true }, 10).unwrap();
+        let mut picked = picker.pick(0, 10);
+        let batches: Vec<Vec<u32>> = picked.by_ref().take(3).collect();
+        assert!(batches.iter().all(|batch| *batch == vec![0; BATCH_ROWS]));
+        assert_eq!(picked.rows.iter().map(|(_, times)| u128::from(*times)).sum::<u128>(), u64::MAX.into());
     }
 
     /// Each row, and each pair of rows, is picked as often as chance has it: within five standard deviations.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::kernels::{self, Batches};
 use super::optimize::{self, Node, Plan};
 use super::plan::Op;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::Expr;
 use crate::formats::scan::{Scan, ScanRequest};
 use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, TaskContext, Tasks};
@@ -42,6 +42,7 @@ impl Region for Tables {
         let mut plan = Plan::new(members)?;
         let roots: Vec<u32> = (0..members.len() as u32).filter(|at| members[*at as usize].is_root).collect();
         plan.limit_bytes = options.limit_bytes;
+        one_writer_each(&plan)?;
         plan.sort();
         let mut texts = Vec::new();
         if options.explain {
@@ -349,9 +350,25 @@ impl Lowering {
         let (bytes, need) = pipeline.most();
         let (tasks, inputs, schema) = (pipeline.tasks, pipeline.inputs(), node.schema.clone());
         let layer_meta = meta(node, node.verb);
+        let (fans_out, own) = (pipeline.fans_out(), layer_meta.clone());
         let run = move |context: &TaskContext<'_>, index: u32, inputs: &mut Inputs<'_>| {
             let mut kept = Batches::new();
+            // What comes of a part of a table is about as large as the part, but for partners and copies: those are counted as
+            // they come.
+            let mut more = fans_out.then(|| (0, context.budget().force_reserve(own.verb, 0)));
             pipeline.run(context, index, inputs, &mut |batch| {
+                if let Some((made, held)) = &mut more {
+                    *made += batch.get_array_memory_size() as u64;
+                    let wanted = made.saturating_sub(bytes).saturating_sub(held.bytes());
+                    held.try_grow(wanted).map_err(|refused| {
+                        let text = format!(
+                            "{}: rows that are made of one part of a table are held together; make the parts smaller with \
+                             repartition, or raise memory_limit",
+                            refused.message()
+                        );
+                        Error::new(ErrorKind::OutOfMemory, text).frame(Role::In, own.verb, own.origin)
+                    })?;
+                }
                 kernels::keep(&mut kept, kernels::conform(batch, &schema)?)?;
                 Ok(std::ops::ControlFlow::Continue(()))
             })?;
@@ -373,6 +390,20 @@ impl Lowering {
         self.add_step(&mut pipeline, at, lowering)?;
         Ok((pipeline, bounds))
     }
+}
+
+/// Whether no two writers of a request have one target, of which one would take away what the other put there.
+fn one_writer_each(plan: &Plan) -> Result<()> {
+    let mut targets = HashMap::new();
+    for node in &plan.nodes {
+        let Op::Write(write) = &node.op else { continue };
+        let target = std::path::absolute(&write.target).unwrap_or_else(|_| write.target.clone());
+        if targets.insert(target, ()).is_some() {
+            let text = format!("two writers have the target `{}`: run one after the other", write.target.display());
+            return Err(Error::new(ErrorKind::Plan, text).frame(Role::In, node.verb, node.origin));
+        }
+    }
+    Ok(())
 }
 
 /// How the morsels of a scan stand to partitions.

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
-use super::super::kernels::number::Picker;
+use super::super::kernels::number::{Picked, Picker};
 use super::super::kernels::{self, Batches};
-use super::super::plan::{JoinOp, NumberOp, UserMap};
+use super::super::plan::{JoinOp, Matching, NumberOp, UserMap};
 use super::join::ReadyJoin;
 use crate::error::{Error, Result, Role};
 use crate::expr::{Expr, Program, Value};
@@ -100,6 +100,13 @@ struct Known<'a> {
     held: Vec<&'a Held>,
     /// By step: the place of the next row, and which ones are picked.
     places: Vec<(usize, u64, Option<Picker>)>,
+    check: &'a dyn Fn() -> Result<()>,
+}
+
+/// A step that makes several batches of one.
+enum Several<'a> {
+    Joined(Joined<'a>),
+    Picked(RecordBatch, Picked),
 }
 
 /// Takes the batches of a pipeline, and says whether more are wanted.
@@ -154,6 +161,15 @@ impl Pipeline {
         }
     }
 
+    /// Whether a task may give many more rows than it reads.
+    pub fn fans_out(&self) -> bool {
+        self.steps.iter().any(|step| match &step.what {
+            What::Join(join, _) => !matches!(join.matching, Matching::Semi | Matching::Anti),
+            What::Number(NumberOp::Sample(sample), _) => sample.replace,
+            What::Filter(_) | What::Select(_) | What::Map(_) | What::Number(..) => false,
+        })
+    }
+
     /// Runs task `index`: gives all its batches, until no more are wanted.
     pub fn run(
         &self,
@@ -179,7 +195,8 @@ impl Pipeline {
         let first = pieces + self.parameters.len();
         let held = (0..self.held_layers.len()).map(|at| inputs.get::<Held>(first + at)).collect::<Result<Vec<_>>>()?;
         let places = self.places(index as usize, &*inputs, first + held.len())?;
-        let mut known = Known { ready, held, places };
+        let check = || context.check_cancelled();
+        let mut known = Known { ready, held, places, check: &check };
         match &self.source {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
@@ -213,8 +230,8 @@ impl Pipeline {
 
     /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
     fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
-        let Known { ready, held, places } = known;
-        let mut joins: Vec<(usize, Joined<'_>)> = Vec::new();
+        let Known { ready, held, places, check } = known;
+        let mut several: Vec<(usize, Several<'_>)> = Vec::new();
         let mut next = Some((0, batch));
         loop {
             while let Some((at, batch)) = next.take() {
@@ -246,27 +263,33 @@ impl Pipeline {
                         match (number, picker) {
                             (NumberOp::Sample(_), Some(picker)) => {
                                 let rows = picker.pick(first, batch.num_rows());
-                                kernels::named(&batch, output).and_then(|batch| kernels::take_rows(&batch, rows))
+                                let batch = kernels::named(&batch, output).map_err(framed)?;
+                                several.push((at, Several::Picked(batch, rows)));
+                                continue;
                             }
                             _ => kernels::numbered(&batch, first, output),
                         }
                     }
                     Ready::Join(join) => {
-                        joins.push((at, join.begin(held, batch).map_err(framed)?));
+                        several.push((at, Several::Joined(join.begin(held, batch).map_err(framed)?)));
                         continue;
                     }
                 };
                 next = Some((at + 1, made.map_err(framed)?));
             }
-            let Some((at, joined)) = joins.last_mut() else { return Ok(ControlFlow::Continue(())) };
+            let Some((at, source)) = several.last_mut() else { return Ok(ControlFlow::Continue(())) };
             let (at, step) = (*at, &self.steps[*at]);
-            let made = joined.next().and_then(|pairs| match (pairs, ready.get(at)) {
-                (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
-                _ => Ok(None),
-            });
+            check()?;
+            let made = match source {
+                Several::Joined(joined) => joined.next().and_then(|pairs| match (pairs, ready.get(at)) {
+                    (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
+                    _ => Ok(None),
+                }),
+                Several::Picked(batch, rows) => rows.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
+            };
             match made.map_err(|error| error.frame(Role::In, step.meta.verb, step.meta.origin))? {
                 Some(batch) => next = Some((at + 1, batch)),
-                None => drop(joins.pop()),
+                None => drop(several.pop()),
             }
         }
     }

@@ -119,10 +119,21 @@ impl Plan {
 
     /// Makes all who read one node read another.
     pub fn redirect(&mut self, changes: &HashMap<usize, usize>) {
-        let find = |mut at: usize| {
+        // Chains of changes are gone through once: what was found is kept.
+        let mut ends: HashMap<usize, usize> = HashMap::with_capacity(changes.len());
+        let mut passed = Vec::new();
+        let mut find = |mut at: usize| {
             while let Some(next) = changes.get(&at) {
+                if let Some(end) = ends.get(&at) {
+                    at = *end;
+                    break;
+                }
+                passed.push(at);
                 at = *next;
             }
+            passed.drain(..).for_each(|from| {
+                ends.insert(from, at);
+            });
             at
         };
         let inputs = self.nodes.iter_mut().flat_map(|node| &mut node.inputs);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::plan::{Grouping, Op};
 use super::arena::{Node, Plan};
 use crate::error::Result;
-use crate::expr::{Aggregate, Expr, aggregate_column};
+use crate::expr::{Aggregate, Expr, aggregate_column, aggregate_place};
 
 pub(super) fn run(plan: &mut Plan) -> Result<()> {
     equal(plan);
@@ -58,11 +58,12 @@ fn aggregates(plan: &mut Plan) -> Result<()> {
 
 fn take_together(plan: &mut Plan, members: &[usize]) -> Result<()> {
     let mut all: Vec<Aggregate> = Vec::new();
+    let mut known: HashMap<Aggregate, usize> = HashMap::new();
     let mut parts: Vec<(usize, Grouping, Vec<usize>)> = Vec::with_capacity(members.len());
     for at in members {
         let Op::Aggregate(grouping) = &plan.nodes[*at].op else { continue };
         let places = grouping.aggregates.iter().map(|aggregate| {
-            all.iter().position(|known| known == aggregate).unwrap_or_else(|| {
+            *known.entry(aggregate.clone()).or_insert_with(|| {
                 all.push(aggregate.clone());
                 all.len() - 1
             })
@@ -80,8 +81,8 @@ fn take_together(plan: &mut Plan, members: &[usize]) -> Result<()> {
     let together = plan.nodes.len() - 1;
     for (at, grouping, places) in parts {
         let moved = |name: &str| {
-            let own = (0..places.len()).find(|own| *aggregate_column(*own) == *name)?;
-            Some(Expr::Column(aggregate_column(places[own])))
+            let place = places.get(aggregate_place(name)?)?;
+            Some(Expr::Column(aggregate_column(*place)))
         };
         let keys = grouping.keys.iter().map(|key| Expr::Column(key.output_name()));
         let outputs = grouping.outputs.iter().map(|output| output.substitute(&moved));

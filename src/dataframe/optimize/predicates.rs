@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
 use super::super::plan::{JoinOp, Matching, Op};
 use super::arena::Plan;
 use crate::error::Result;
@@ -73,7 +75,12 @@ impl Sinking {
                     let keys: HashMap<Arc<str>, &Expr> =
                         grouping.keys.iter().map(|key| (key.output_name(), key)).collect();
                     let of_keys = condition.columns().iter().all(|name| keys.contains_key(name));
-                    if !of_keys || keys.values().any(|key| key.can_fail(&schema) || has_parameter(key)) {
+                    // The two zeros and all NaN are one key, which a condition on rows tells apart.
+                    let one = |key: &&Expr| key.data_type(&schema).is_ok_and(|of| !has_float(&of));
+                    if !of_keys || !keys.values().all(one) {
+                        return;
+                    }
+                    if keys.values().any(|key| key.can_fail(&schema) || has_parameter(key)) {
                         return;
                     }
                     condition.substitute(&|column| keys.get(column).map(|key| key.unnamed().clone()))
@@ -152,6 +159,23 @@ fn below_join(join: &JoinOp, condition: &Expr) -> Option<(usize, Expr)> {
     };
     let renamed = condition.substitute(&|name| given(name).map(|column| col(&column.from)));
     Some((side, renamed.unnamed().clone()))
+}
+
+/// Whether there are floats in values of a type.
+fn has_float(of: &DataType) -> bool {
+    match of {
+        DataType::Struct(fields) => fields.iter().any(|field| has_float(field.data_type())),
+        DataType::Dictionary(_, values) => has_float(values),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => has_float(field.data_type()),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_float(field.data_type())),
+        DataType::RunEndEncoded(_, values) => has_float(values.data_type()),
+        other => other.is_floating(),
+    }
 }
 
 fn has_parameter(expr: &Expr) -> bool {

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use super::super::plan::Op;
 use super::arena::Plan;
 use crate::error::Result;
+use crate::expr::Expr;
 use crate::formats::scan::Reread;
 
 pub(super) fn run(plan: &mut Plan) -> Result<()> {
@@ -51,10 +52,22 @@ fn below_parameters(plan: &Plan, at: usize) -> HashSet<usize> {
 
 /// Whether it is cheaper to read the source of a node again than to hold its rows.
 pub(in crate::dataframe) fn reads_again(plan: &Plan, mut at: usize) -> bool {
+    // What a user's function gives the second time is not known.
     while is_step(&plan.nodes[at].op) && plan.nodes[at].parameters.is_empty() {
+        let sure = match &plan.nodes[at].op {
+            Op::Filter(condition) => condition.is_deterministic(),
+            Op::Select(exprs) => exprs.iter().all(Expr::is_deterministic),
+            _ => false,
+        };
+        if !sure {
+            return false;
+        }
         at = plan.nodes[at].inputs[0];
     }
     let Op::Scan(scan) = &plan.nodes[at].op else { return false };
+    if !scan.predicates.iter().all(Expr::is_deterministic) {
+        return false;
+    }
     let each = scan.source.column_bytes();
     let bytes: u64 = scan.columns.iter().filter_map(|column| each.get(*column)).sum();
     match scan.source.reread() {

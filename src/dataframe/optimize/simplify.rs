@@ -39,13 +39,23 @@ fn fold(plan: &mut Plan) {
     plan.redirect(&gone);
 }
 
+/// Of so many `select` at most one is made.
+const MOST_TOGETHER: u32 = 64;
+
 /// A `select` of a `select` that nobody else reads becomes one, where nothing is computed twice for it.
 fn join_selects(plan: &mut Plan) {
     let readers = plan.readers();
+    // How many each has taken in: each one more goes through all that is there.
+    let mut taken = vec![0u32; plan.nodes.len()];
     for at in 0..plan.nodes.len() {
         while let Some(below) = plan.nodes[at].tables().first().copied() {
             let (Op::Select(upper), Op::Select(lower)) = (&plan.nodes[at].op, &plan.nodes[below].op) else { break };
-            if readers[below] > 1 || !plan.nodes[at].parameters.is_empty() || !plan.nodes[below].parameters.is_empty() {
+            let together = taken[at] + taken[below] + 1;
+            if together > MOST_TOGETHER
+                || readers[below] > 1
+                || !plan.nodes[at].parameters.is_empty()
+                || !plan.nodes[below].parameters.is_empty()
+            {
                 break;
             }
             let named: HashMap<Arc<str>, &Expr> = lower.iter().map(|expr| (expr.output_name(), expr)).collect();
@@ -69,6 +79,7 @@ fn join_selects(plan: &mut Plan) {
                 if made.output_name() == name { made } else { made.alias(&name) }
             });
             let exprs: Vec<Expr> = substituted.collect();
+            taken[at] = together;
             plan.nodes[at].inputs = plan.nodes[below].inputs.clone();
             plan.nodes[at].op = Op::Select(exprs);
         }

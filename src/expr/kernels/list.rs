@@ -413,7 +413,7 @@ fn slice(lists: &ListArray, from: i64, len: Option<u64>) -> Outcome {
         let (start, end) = bounds(lists, row);
         let first = if from < 0 { end.saturating_add(from) } else { start.saturating_add(from) }.clamp(start, end);
         // Counted from where the slice would begin, which may be before the list.
-        let begun = if from < 0 { (start - end.saturating_add(from)).max(0) } else { 0 };
+        let begun = if from < 0 { start.saturating_sub(end.saturating_add(from)).max(0) } else { 0 };
         let len = len.map_or(i64::MAX, |len| i64::try_from(len).unwrap_or(i64::MAX).saturating_sub(begun).max(0));
         let last = first.saturating_add(len).min(end);
         places.extend((first..last).map(|at| at as u32));

@@ -138,7 +138,7 @@ pub fn encode(batch: &RecordBatch, options: &CsvWriteOptions, out: &mut Vec<u8>)
             _ => Column::Other(array, Box::new(ArrayFormatter::try_new(array, &formats).map_err(failed)?)),
         });
     }
-    let mut field = Vec::new();
+    let mut field = String::new();
     let mut number = [0_u8; lexical_core::BUFFER_SIZE];
     for row in 0..batch.num_rows() {
         let start = out.len();
@@ -155,9 +155,11 @@ pub fn encode(batch: &RecordBatch, options: &CsvWriteOptions, out: &mut Vec<u8>)
                 Column::Texts(array) => options.put(array.value(row).as_bytes(), out),
                 Column::Other(_, formatter) => {
                     field.clear();
-                    std::io::Write::write_fmt(&mut field, format_args!("{}", formatter.value(row)))
-                        .map_err(|error| Error::with_source(ErrorKind::Data, "writing a field", error))?;
-                    options.put(&field, out);
+                    formatter.value(row).write(&mut field).map_err(|error| {
+                        let name = schema.field(at).name();
+                        Error::with_source(ErrorKind::Data, format_args!("column `{name}` cannot be written"), error)
+                    })?;
+                    options.put(field.as_bytes(), out);
                 }
             }
         }

@@ -8,10 +8,13 @@ mod scan;
 use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::json::reader::infer_json_schema;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
@@ -217,9 +220,38 @@ fn known(field: &FieldRef) -> FieldRef {
 /// # Errors
 /// Of kind `Plan`, where a column is of a type that JSON cannot hold.
 pub fn encode_lines(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    for (column, field) in batch.columns().iter().zip(batch.schema_ref().fields()) {
+        times_can_be_told(column).map_err(|error| {
+            let name = field.name();
+            Error::with_source(ErrorKind::Data, format_args!("column `{name}` cannot be written"), error)
+        })?;
+    }
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
     let written = writer.write(batch).and_then(|()| writer.finish());
     written.map_err(|error| Error::with_source(ErrorKind::Plan, "writing JSON", error))
+}
+
+/// Whether all dates and times of an array lie in the calendar: the writer puts its own error in place of one that does not.
+fn times_can_be_told(array: &ArrayRef) -> Result<(), ArrowError> {
+    match array.data_type() {
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => {
+            let numbers =
+                cast(array, &DataType::Int64).or_else(|_| cast(&cast(array, &DataType::Int32)?, &DataType::Int64))?;
+            let numbers = numbers.as_primitive::<Int64Type>();
+            let ends: Int64Array = [min(numbers), max(numbers)].into_iter().flatten().map(Some).collect();
+            let ends: ArrayRef = match array.data_type() {
+                DataType::Date32 => cast(&cast(&ends, &DataType::Int32)?, &DataType::Date32)?,
+                other => cast(&ends, other)?,
+            };
+            let format = FormatOptions::default().with_display_error(false);
+            let formatter = ArrayFormatter::try_new(&ends, &format)?;
+            (0..ends.len()).try_for_each(|row| formatter.value(row).write(&mut String::new()))
+        }
+        DataType::Struct(_) => array.as_struct().columns().iter().try_for_each(times_can_be_told),
+        DataType::List(_) => times_can_be_told(array.as_list::<i32>().values()),
+        DataType::LargeList(_) => times_can_be_told(array.as_list::<i64>().values()),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
