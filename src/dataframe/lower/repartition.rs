@@ -56,7 +56,7 @@ impl Lowering {
         for partition in 0..old as usize {
             let pieces = made.bounds[partition]..made.bounds[partition + 1];
             let is_cut = cuts(partition as u64).next().is_some() && !pieces.is_empty();
-            sums_of.push(is_cut.then_some(sums.len() as u32));
+            sums_of.push(is_cut.then_some(sums.len()));
             if is_cut {
                 sums.push(sums_call.clone(), first_count + pieces.start..first_count + pieces.end, 1);
             }
@@ -87,7 +87,7 @@ impl Lowering {
                 from = end.unwrap_or(new);
                 // A cut ends a new partition; so does the end of an old one, where the new bound falls on it.
                 if end.is_some() || ((partition + 1) * new) % old == 0 {
-                    bounds.push(tasks.len() as u32);
+                    bounds.push(tasks.len());
                 }
             }
         }

@@ -179,7 +179,8 @@ mod tests {
             let known: Vec<_> = known.into_iter().map(|(n, a, b)| (if narrow { n.map(|n| n % 5) } else { n }, a, b)).collect();
             let known: Vec<_> = known.into_iter().chain(other.iter().step_by(2).copied()).collect();
             let (mut inner, mut outer) = (columns(&known), columns(&other));
-            (inner.truncate(width), outer.truncate(width));
+            inner.truncate(width);
+            outer.truncate(width);
             let types: Vec<DataType> = inner.iter().map(|array| array.data_type().clone()).collect();
             let mut table = KeyTable::new(&types, keep_nulls).unwrap();
             let (mut numbered, mut found, mut again) = (Vec::new(), Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-pub use keys::KeyTable;
+pub(crate) use keys::KeyTable;
 pub use state::AggregateCall;
 pub use table::GroupTables;
 

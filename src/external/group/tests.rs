@@ -388,9 +388,9 @@ fn nulls_alone_need_no_dictionary() {
     for keep_nulls in [false, true] {
         let mut table = keys::KeyTable::new(&[DataType::Utf8], keep_nulls).unwrap();
         let mut groups = Vec::new();
-        table.groups(&[codes.clone()], &mut groups).unwrap();
+        table.groups(std::slice::from_ref(&codes), &mut groups).unwrap();
         assert_eq!(groups, if keep_nulls { [0, 0] } else { [NONE, NONE] });
-        table.find(&[codes.clone()], &mut groups).unwrap();
+        table.find(std::slice::from_ref(&codes), &mut groups).unwrap();
         assert_eq!(groups, if keep_nulls { [0, 0] } else { [NONE, NONE] });
     }
 }
