@@ -1,7 +1,7 @@
 //! From one collection to another: the only file that names two of them.
 //!
 //! A column becomes an [`Array`] or a [`Bag`], partition by partition; everything becomes a [`Delayed`], and is an input
-//! of `delayed_with` as it is. [`rows`] has what goes through serde.
+//! of `delayed_with` as it is. What goes through serde is in `rows.rs`.
 
 mod rows;
 
