@@ -20,5 +20,5 @@ pub use chunk::{Chunk, Kind};
 pub use codec::Codec;
 pub(crate) use copy::{copy, is_known};
 pub use pool::Pool;
-pub(crate) use size::heap_bytes;
+pub(crate) use size::{heap_bytes, largest_row, row_bytes, shown_bytes};
 pub use spill::{Extent, SpillArea};

@@ -6,11 +6,12 @@ pub mod top;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
-use arrow::compute::{FilterBuilder, cast, concat_batches, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
+use arrow::compute::{FilterBuilder, cast, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::shown_bytes;
 
 /// A morsel or a partition of a table.
 pub type Batches = Vec<RecordBatch>;
@@ -150,18 +151,26 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
 /// The batch with buffers of its own where those it has are more than twice as large as what it shows of them.
 fn compact(batch: RecordBatch) -> Result<RecordBatch> {
     let wasteful = |array: &ArrayRef| {
-        let shown = array.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
-        array.get_buffer_memory_size() > shown.saturating_mul(2).saturating_add(1024)
+        let copied =
+            !matches!(array.data_type(), DataType::Dictionary(..) | DataType::ListView(_) | DataType::LargeListView(_));
+        // Of these a copy looks into the same values.
+        copied && array.get_buffer_memory_size() as u64 > shown_bytes(array).saturating_mul(2).saturating_add(1024)
     };
     if !batch.columns().iter().any(wasteful) {
         return Ok(batch);
     }
     let arrays = batch.columns().iter().map(|array| {
-        if !wasteful(array) || matches!(array.data_type(), DataType::Dictionary(..)) {
+        if !wasteful(array) {
             return Ok(array.clone());
         }
-        let rows = arrow::array::UInt64Array::from_iter_values(0..array.len() as u64);
-        arrow::compute::take(array, &rows, None).map_err(failed)
+        match array.data_type() {
+            DataType::Utf8View => Ok(Arc::new(array.as_string_view().gc()) as ArrayRef),
+            DataType::BinaryView => Ok(Arc::new(array.as_binary_view().gc()) as ArrayRef),
+            _ => {
+                let rows = UInt64Array::from_iter_values(0..array.len() as u64);
+                take(array, &rows, None).map_err(failed)
+            }
+        }
     });
     let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
     batch_of(&batch.schema(), arrays, batch.num_rows())
@@ -196,4 +205,37 @@ pub fn condition(array: &ArrayRef) -> Result<BooleanArray> {
 
 pub fn failed(error: arrow::error::ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, ListArray, StringViewArray};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    fn batch(arrays: Vec<ArrayRef>) -> RecordBatch {
+        RecordBatch::try_from_iter(arrays.into_iter().enumerate().map(|(at, array)| (format!("c{at}"), array))).unwrap()
+    }
+
+    #[test]
+    fn a_slice_that_is_kept_holds_what_it_shows() {
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>((0..10_000).map(|n| Some(vec![Some(n); 3])));
+        let views = StringViewArray::from_iter_values((0..10_000).map(|n| format!("{n} {}", "x".repeat(50))));
+        let numbers = Int64Array::from_iter_values(0..10_000);
+        let arrays: Vec<ArrayRef> = vec![Arc::new(lists), Arc::new(views), Arc::new(numbers)];
+        let whole = batch(arrays);
+        let mut kept = Batches::new();
+        keep(&mut kept, whole.slice(5000, 100)).unwrap();
+        assert_eq!(kept, [whole.slice(5000, 100)]);
+        for array in kept[0].columns() {
+            let (held, shown) = (array.get_buffer_memory_size() as u64, shown_bytes(array));
+            assert!(held <= 2 * shown + 1024, "{}: {held} for {shown}", array.data_type());
+        }
+        // What shows all that it holds is not copied.
+        let mut kept = Batches::new();
+        keep(&mut kept, whole.clone()).unwrap();
+        let start = |batch: &RecordBatch| batch.column(2).as_primitive::<Int64Type>().values().as_ptr();
+        assert_eq!(start(&kept[0]), start(&whole));
+    }
 }

@@ -17,7 +17,7 @@ use crate::external::join::{Held, Joined, Pairs, too_large};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, Meta, TaskContext, exchange};
 use crate::origin::Origin;
 use crate::plan::RegionLowering;
-use crate::store::{Budget, Reservation, chunk};
+use crate::store::{Budget, Reservation, chunk, shown_bytes};
 
 impl Lowering {
     /// The layer of the table that a join holds, one piece.
@@ -124,7 +124,7 @@ impl Exchange for Build {
                 parts.push(batch.remove_column(0));
             }
             let parts: Vec<&dyn arrow::array::Array> = parts.iter().map(|part| &**part).collect();
-            let bytes = parts.iter().map(|part| part.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum();
+            let bytes = parts.iter().map(|part| shown_bytes(*part)).sum();
             held.try_grow(bytes).map_err(|refused| framed(too_large(refused)))?;
             columns.push(match &parts[..] {
                 [] => arrow::array::new_empty_array(field.data_type()),
@@ -151,8 +151,7 @@ impl Exchange for Build {
 
 /// Memory that the rows of a batch take.
 fn shown(batch: &RecordBatch) -> u64 {
-    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
-    batch.columns().iter().map(bytes).sum()
+    batch.columns().iter().map(|column| shown_bytes(column)).sum()
 }
 
 /// A join whose columns are known by their places.
