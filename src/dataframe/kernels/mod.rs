@@ -6,9 +6,12 @@ pub mod top;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
-use arrow::compute::{FilterBuilder, cast, concat_batches, take, take_record_batch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
+};
+use arrow::compute::{FilterBuilder, cast, concat, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::shown_bytes;
@@ -128,10 +131,74 @@ pub fn numbered(batch: &RecordBatch, first: u64, schema: &SchemaRef) -> Result<R
     batch_of(schema, arrays, rows)
 }
 
+/// Batches of one schema as one.
+///
+/// # Errors
+/// As [`concat_column`].
+pub fn concat_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let arrays = schema.fields().iter().enumerate().map(|(at, field)| {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(at)).collect();
+        concat_column(field, &parts)
+    });
+    let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
+    batch_of(schema, arrays, batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+/// The parts of a column as one array.
+///
+/// # Errors
+/// Of kind `Data`, naming the column, where they are too much for one.
+pub fn concat_column(field: &Field, parts: &[&dyn Array]) -> Result<ArrayRef> {
+    if parts.is_empty() {
+        return Ok(new_empty_array(field.data_type()));
+    }
+    concat(parts).map_err(|error| {
+        let (name, found) = (field.name(), field.data_type());
+        let text = match (&error, found) {
+            (ArrowError::DictionaryKeyOverflowError, _) => {
+                let plain = match found {
+                    DataType::Dictionary(_, values) => values.to_string(),
+                    _ => "a type without a dictionary".to_string(),
+                };
+                format!(
+                    "the column `{name}` has more different values than the keys of a {found} can number: cast it to \
+                     {plain}, or to a dictionary with wider keys"
+                )
+            }
+            (ArrowError::OffsetOverflowError(_), DataType::Utf8 | DataType::Binary) => {
+                format!(
+                    "the values of the column `{name}` are more than one {found} array holds: cast it to Large{found}"
+                )
+            }
+            _ => format!("the column `{name}` of type {found} does not fit into one array"),
+        };
+        Error::with_source(ErrorKind::Data, text, error)
+    })
+}
+
+/// Whether a type has a dictionary in it.
+fn has_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::RunEndEncoded(_, item)
+        | DataType::Map(item, _) => has_dictionary(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_dictionary(field.data_type())),
+        _ => false,
+    }
+}
+
 /// Adds a batch to those that a task keeps: small ones are put together, and what holds much more memory than it shows is
 /// copied, so that memory is what it is counted to be.
 pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
     const SMALL: usize = 4 << 10;
+    // Rows may be large: as large as this they are not copied again and again.
+    const SMALL_BYTES: u64 = 1 << 20;
     if batch.num_rows() == 0 {
         return Ok(());
     }
@@ -140,12 +207,21 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
         && batch.num_rows() < SMALL
         && last.num_rows() < SMALL
         && last.schema_ref() == batch.schema_ref()
+        // The values of two dictionaries may be more than keys can number.
+        && !batch.schema_ref().fields().iter().any(|field| has_dictionary(field.data_type()))
+        && batch_bytes(last) < SMALL_BYTES
+        && batch_bytes(&batch) < SMALL_BYTES
     {
         *last = concat_batches(&last.schema(), [&*last, &batch]).map_err(failed)?;
     } else {
         kept.push(batch);
     }
     Ok(())
+}
+
+/// The memory that the rows of a batch take.
+pub fn batch_bytes(batch: &RecordBatch) -> u64 {
+    batch.columns().iter().map(|column| shown_bytes(column)).sum()
 }
 
 /// The batch with buffers of its own where those it has are more than twice as large as what it shows of them.
@@ -203,14 +279,14 @@ pub fn condition(array: &ArrayRef) -> Result<BooleanArray> {
     Ok(if mask.null_count() == 0 { mask.clone() } else { arrow::compute::prep_null_mask_filter(mask) })
 }
 
-pub fn failed(error: arrow::error::ArrowError) -> Error {
+pub fn failed(error: ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "", error)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int64Array, ListArray, StringViewArray};
-    use arrow::datatypes::Int64Type;
+    use arrow::array::{DictionaryArray, Int64Array, ListArray, StringArray, StringViewArray, StructArray};
+    use arrow::datatypes::{Int8Type, Int64Type};
 
     use super::*;
 
@@ -237,5 +313,46 @@ mod tests {
         keep(&mut kept, whole.clone()).unwrap();
         let start = |batch: &RecordBatch| batch.column(2).as_primitive::<Int64Type>().values().as_ptr();
         assert_eq!(start(&kept[0]), start(&whole));
+    }
+
+    /// A hundred rows, each with a value of its own.
+    fn coded(start: usize) -> ArrayRef {
+        let values: Vec<String> = (start..start + 100).map(|n| format!("value {n}")).collect();
+        Arc::new(values.iter().map(|value| Some(value.as_str())).collect::<DictionaryArray<Int8Type>>())
+    }
+
+    #[test]
+    fn dictionaries_are_not_put_together() {
+        let nested = |array: ArrayRef| -> ArrayRef {
+            Arc::new(StructArray::from(vec![(Arc::new(Field::new("in", array.data_type().clone(), true)), array)]))
+        };
+        for of in [&(|array| array) as &dyn Fn(ArrayRef) -> ArrayRef, &nested] {
+            let batches: Batches = (0..3).map(|at| batch(vec![of(coded(100 * at))])).collect();
+            let mut kept = Batches::new();
+            batches.iter().for_each(|batch| keep(&mut kept, batch.clone()).unwrap());
+            assert_eq!(kept, batches);
+        }
+        let numbers = |start: i64| batch(vec![Arc::new(Int64Array::from_iter_values(start..start + 100))]);
+        let mut kept = Batches::new();
+        (0..3).for_each(|at| keep(&mut kept, numbers(100 * at)).unwrap());
+        assert_eq!(kept.len(), 1);
+    }
+
+    #[test]
+    fn few_large_rows_are_not_put_together() {
+        let text = batch(vec![Arc::new(StringArray::from(vec!["x".repeat(200 << 10); 10]))]);
+        let mut kept = Batches::new();
+        (0..3).for_each(|_| keep(&mut kept, text.clone()).unwrap());
+        assert_eq!(kept.len(), 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_one_array_says_which_column_it_is() {
+        let batches: Batches = (0..3).map(|at| batch(vec![coded(100 * at)])).collect();
+        let error = concat_rows(&batches[0].schema(), &batches).unwrap_err();
+        let text = "the column `c0` has more different values than the keys of a Dictionary(Int8, Utf8) can number: cast it \
+                    to Utf8, or to a dictionary with wider keys";
+        assert!(error.kind() == ErrorKind::Data && error.message().starts_with(text), "{error}");
+        assert_eq!(concat_rows(&batches[0].schema(), &batches[..1]).unwrap(), batches[0]);
     }
 }

@@ -1,10 +1,10 @@
 //! The first rows of an order, without sorting the rest.
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 
-use super::{Batches, failed};
+use super::{Batches, concat_rows, failed};
 use crate::error::Result;
 use crate::expr::Program;
 
@@ -45,7 +45,7 @@ impl<'a> Top<'a> {
 
     fn pick(&mut self, sorted: bool) -> Result<()> {
         let Some(first) = self.kept.first() else { return Ok(()) };
-        let all = concat_batches(&first.schema(), &self.kept).map_err(failed)?;
+        let all = concat_rows(&first.schema(), &self.kept)?;
         let picked = if all.num_rows() > self.len || sorted { self.first(&all, sorted)? } else { all };
         self.rows = picked.num_rows();
         self.kept = vec![picked];
