@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::narrow::same_columns;
@@ -13,6 +13,7 @@ use super::scan::{
     TableSource,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::shown_bytes;
 
 /// Bytes of a morsel below which nothing is gained by more morsels.
 const LEAST_MORSEL_BYTES: u64 = 128 << 10;
@@ -59,7 +60,7 @@ impl MemorySource {
             }
             starts.push(starts.last().copied().unwrap_or(0) + batch.num_rows() as u64);
             for (bytes, array) in column_bytes.iter_mut().zip(batch.columns()) {
-                *bytes += array.to_data().get_slice_memory_size().unwrap_or(0) as u64;
+                *bytes += shown_bytes(array);
             }
         }
         let by_bytes = column_bytes.iter().sum::<u64>().div_ceil(PARTITION_BYTES).max(1);

@@ -2,8 +2,12 @@
 
 use std::any::Any;
 
-use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch};
-use arrow::buffer::Buffer;
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, RunArray};
+use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::datatypes::{
+    ArrowNativeType, BinaryViewType, ByteViewType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType,
+    StringViewType, UnionMode,
+};
 use hashbrown::HashSet;
 use ndarray::{Array as NdArray, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
 
@@ -83,6 +87,142 @@ fn batches_bytes(batches: &[RecordBatch]) -> u64 {
     counted.bytes
 }
 
+/// The memory that the rows of an array take, however much larger the buffers are that it looks into; the values of a dictionary
+/// count whole.
+pub fn shown_bytes(array: &dyn Array) -> u64 {
+    bytes_of(array, 0, array.len(), true)
+}
+
+/// What a row of an array takes where it is copied into another one; the values of a dictionary are not.
+pub fn row_bytes(array: &dyn Array, row: usize) -> u64 {
+    bytes_of(array, row, 1, false)
+}
+
+/// The most that a row of an array takes where it is copied into another one.
+pub fn largest_row(array: &dyn Array) -> u64 {
+    fn longest<T: ArrowNativeType>(offsets: &[T]) -> u64 {
+        let lengths = offsets.windows(2).map(|ends| ends[1].as_usize() - ends[0].as_usize());
+        (lengths.max().unwrap_or(0) + size_of::<T>()) as u64
+    }
+    fn longest_view<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> u64 {
+        16 + u64::from(array.lengths().max().unwrap_or(0))
+    }
+    let own = match array.data_type() {
+        DataType::Utf8 => longest(array.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => longest(array.as_string::<i64>().value_offsets()),
+        DataType::Binary => longest(array.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => longest(array.as_binary::<i64>().value_offsets()),
+        DataType::Utf8View => longest_view(array.as_string_view()),
+        DataType::BinaryView => longest_view(array.as_binary_view()),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| largest_row(column)).sum(),
+        other if other.is_nested() && !matches!(other, DataType::Dictionary(..)) => {
+            (0..array.len()).map(|row| row_bytes(array, row)).max().unwrap_or(0)
+        }
+        // As large as any other.
+        _ if array.is_empty() => 0,
+        _ => row_bytes(array, 0),
+    };
+    own + u64::from(array.nulls().is_some())
+}
+
+/// The memory that some rows of an array take; with the values of dictionaries or without.
+fn bytes_of(array: &dyn Array, start: usize, len: usize, values: bool) -> u64 {
+    fn between<T: ArrowNativeType>(offsets: &[T], start: usize, len: usize) -> (usize, usize) {
+        let from = offsets[start].as_usize();
+        (from, offsets[start + len].as_usize() - from)
+    }
+    fn views<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>, start: usize, len: usize) -> u64 {
+        // Short ones are in the view.
+        let long = array.lengths().skip(start).take(len).filter(|length| *length > 12).map(u64::from);
+        16 * len as u64 + long.sum::<u64>()
+    }
+    /// Of rows that may lie anywhere in a child, several of them perhaps at one place.
+    fn spread<T: ArrowNativeType>(child: &dyn Array, sizes: &[T], values: bool) -> u64 {
+        let rows = sizes.iter().map(|size| size.as_usize()).sum::<usize>().min(child.len());
+        2 * std::mem::size_of_val(sizes) as u64 + share(child, rows, values)
+    }
+    /// Of some rows of an array, wherever they lie.
+    fn share(array: &dyn Array, rows: usize, values: bool) -> u64 {
+        let all = bytes_of(array, 0, array.len(), values);
+        (u128::from(all) * rows as u128 / array.len().max(1) as u128) as u64
+    }
+    if len == 0 {
+        return 0;
+    }
+    let rows = len as u64;
+    let valid = array.nulls().map_or(0, |_| rows.div_ceil(8));
+    macro_rules! text {
+        ($array:expr, $offset:ty) => {
+            between($array.value_offsets(), start, len).1 as u64 + size_of::<$offset>() as u64 * rows
+        };
+    }
+    macro_rules! list {
+        ($array:expr, $child:expr, $offset:ty) => {{
+            let (from, count) = between($array.value_offsets(), start, len);
+            bytes_of($child, from, count, values) + size_of::<$offset>() as u64 * rows
+        }};
+    }
+    let own = match array.data_type() {
+        DataType::Null => 0,
+        DataType::Boolean => rows.div_ceil(8),
+        DataType::Utf8 => text!(array.as_string::<i32>(), i32),
+        DataType::LargeUtf8 => text!(array.as_string::<i64>(), i64),
+        DataType::Binary => text!(array.as_binary::<i32>(), i32),
+        DataType::LargeBinary => text!(array.as_binary::<i64>(), i64),
+        DataType::Utf8View => views::<StringViewType>(array.as_string_view(), start, len),
+        DataType::BinaryView => views::<BinaryViewType>(array.as_binary_view(), start, len),
+        DataType::FixedSizeBinary(width) => width.as_usize() as u64 * rows,
+        DataType::List(_) => list!(array.as_list::<i32>(), array.as_list::<i32>().values(), i32),
+        DataType::LargeList(_) => list!(array.as_list::<i64>(), array.as_list::<i64>().values(), i64),
+        DataType::Map(..) => list!(array.as_map(), array.as_map().entries(), i32),
+        DataType::ListView(_) => {
+            let list = array.as_list_view::<i32>();
+            spread(list.values(), &list.value_sizes()[start..start + len], values)
+        }
+        DataType::LargeListView(_) => {
+            let list = array.as_list_view::<i64>();
+            spread(list.values(), &list.value_sizes()[start..start + len], values)
+        }
+        DataType::FixedSizeList(_, width) => {
+            let width = width.as_usize();
+            bytes_of(array.as_fixed_size_list().values(), start * width, len * width, values)
+        }
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().map(|column| bytes_of(column, start, len, values)).sum()
+        }
+        DataType::Dictionary(key, _) => {
+            let held = array.as_any_dictionary().values();
+            let held = if values { bytes_of(held, 0, held.len(), true) } else { 0 };
+            key.primitive_width().unwrap_or(0) as u64 * rows + held
+        }
+        DataType::RunEndEncoded(ends, _) => {
+            fn runs<T: RunEndIndexType>(array: &dyn Array, start: usize, len: usize, values: bool) -> u64 {
+                let Some(runs) = array.as_any().downcast_ref::<RunArray<T>>() else { return 0 };
+                let from = runs.get_physical_index(start);
+                let count = runs.get_physical_index(start + len - 1) + 1 - from;
+                (size_of::<T::Native>() * count) as u64 + bytes_of(runs.values(), from, count, values)
+            }
+            match ends.data_type() {
+                DataType::Int16 => runs::<Int16Type>(array, start, len, values),
+                DataType::Int32 => runs::<Int32Type>(array, start, len, values),
+                _ => runs::<Int64Type>(array, start, len, values),
+            }
+        }
+        DataType::Union(fields, UnionMode::Sparse) => {
+            let array = array.as_union();
+            rows + fields.iter().map(|(id, _)| bytes_of(array.child(id), start, len, values)).sum::<u64>()
+        }
+        DataType::Union(fields, UnionMode::Dense) => {
+            let array = array.as_union();
+            let ids: &ScalarBuffer<i8> = array.type_ids();
+            let of = |id: i8| ids[start..start + len].iter().filter(|own| **own == id).count();
+            5 * rows + fields.iter().map(|(id, _)| share(array.child(id), of(id), values)).sum::<u64>()
+        }
+        other => other.primitive_width().unwrap_or(0) as u64 * rows,
+    };
+    own + valid
+}
+
 #[derive(Default)]
 struct Buffers {
     seen: HashSet<usize, foldhash::fast::FixedState>,
@@ -118,7 +258,12 @@ impl Buffers {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{
+        BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int64Array, ListArray,
+        MapBuilder, NullArray, StringArray, StringBuilder, StructArray, UnionArray,
+    };
+    use arrow::compute::cast;
+    use arrow::datatypes::{Field, Int8Type, UnionFields};
 
     use super::*;
 
@@ -148,5 +293,117 @@ mod tests {
         assert_eq!(heap_bytes(&both).unwrap(), one + 2 * column + 2 * size_of::<RecordBatch>() as u64);
         let text: ArrayRef = Arc::new(StringArray::from(vec!["some text"; 100]));
         assert!(heap_bytes(&batch(&text)).unwrap() >= 900 + 404);
+    }
+
+    /// One array of each type.
+    fn every_type(rows: usize) -> Vec<ArrayRef> {
+        let numbers: ArrayRef = Arc::new((0..rows as i64).map(|n| (n % 7 != 0).then_some(n)).collect::<Int64Array>());
+        let text = StringArray::from_iter((0..rows).map(|n| (n % 5 != 0).then(|| "x".repeat(n % 40))));
+        let text: ArrayRef = Arc::new(text);
+        let lists = (0..rows).map(|n| (n % 6 != 0).then(|| (0..n % 9).map(|n| Some(n as i64)).collect::<Vec<_>>()));
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let item = |array: &ArrayRef| Arc::new(Field::new_list_field(array.data_type().clone(), true));
+        let twice = arrow::compute::concat(&[&text, &text]).unwrap();
+        let pairs: ArrayRef = Arc::new(FixedSizeListArray::new(item(&text), 2, twice, None));
+        let mut map = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+        for row in 0..rows {
+            for n in 0..row % 4 {
+                map.keys().append_value("k".repeat(n + 1));
+                map.values().append_value("some text");
+            }
+            map.append(row % 3 != 0).unwrap();
+        }
+        let fields = |arrays: &[&ArrayRef]| {
+            let fields =
+                arrays.iter().enumerate().map(|(at, array)| item(array).as_ref().clone().with_name(format!("{at}")));
+            fields.collect::<Vec<_>>()
+        };
+        let both: ArrayRef =
+            Arc::new(StructArray::new(fields(&[&text, &lists]).into(), vec![text.clone(), lists.clone()], None));
+        let ids: Vec<i8> = (0..rows).map(|n| (n % 2) as i8).collect();
+        let union = |offsets: Option<Vec<i32>>| -> ArrayRef {
+            let fields = UnionFields::try_new([0, 1], fields(&[&numbers, &numbers])).unwrap();
+            let children = vec![numbers.clone(), numbers.clone()];
+            Arc::new(UnionArray::try_new(fields, ids.clone().into(), offsets.map(Into::into), children).unwrap())
+        };
+        let ends = |n: usize| i32::try_from(3 * n + 3).unwrap().min(rows as i32);
+        let ends = arrow::array::Int32Array::from_iter_values((0..rows.div_ceil(3)).map(ends));
+        let runs = RunArray::<Int32Type>::try_new(&ends, &text.slice(0, rows.div_ceil(3))).unwrap();
+        let cast_to = |array: &ArrayRef, to: DataType| cast(array, &to).unwrap();
+        vec![
+            Arc::new(NullArray::new(rows)),
+            Arc::new(BooleanArray::from(vec![Some(true); rows])),
+            Arc::new(FixedSizeBinaryArray::try_from_iter((0..rows).map(|_| [1u8; 5])).unwrap()),
+            Arc::new(BinaryArray::from_iter_values((0..rows).map(|n| vec![1u8; n % 9]))),
+            cast_to(&numbers, DataType::Decimal128(20, 0)),
+            cast_to(&text, DataType::LargeUtf8),
+            cast_to(&text, DataType::LargeBinary),
+            cast_to(&text, DataType::Utf8View),
+            cast_to(&text, DataType::BinaryView),
+            cast_to(&lists, DataType::LargeList(item(&numbers))),
+            cast_to(&lists, DataType::ListView(item(&numbers))),
+            Arc::new(ListArray::new(
+                item(&both),
+                lists.as_list::<i32>().offsets().clone(),
+                {
+                    arrow::compute::take(
+                        &both,
+                        &arrow::array::UInt32Array::from_iter_values(
+                            (0..lists.as_list::<i32>().values().len()).map(|n| (n % rows) as u32),
+                        ),
+                        None,
+                    )
+                    .unwrap()
+                },
+                None,
+            )),
+            Arc::new(map.finish()),
+            union(None),
+            union(Some((0..rows as i32).collect())),
+            Arc::new(runs),
+            numbers,
+            text,
+            lists,
+            pairs,
+            both,
+        ]
+    }
+
+    #[test]
+    fn slices_show_together_what_the_whole_shows() {
+        for array in every_type(4000) {
+            let whole = shown_bytes(&array);
+            let kind = array.data_type();
+            // No more than is there, and the most of it.
+            let there = array.get_buffer_memory_size() as u64;
+            assert!(whole <= there + 64, "{kind}: {whole} of {there}");
+            for width in [1000usize, 250] {
+                let slices: Vec<ArrayRef> = (0..4000).step_by(width).map(|at| array.slice(at, width)).collect();
+                let sum: u64 = slices.iter().map(|slice| shown_bytes(slice)).sum();
+                // A view may lie anywhere: of its text an average is taken.
+                let vague = if matches!(kind, DataType::ListView(_)) { whole / 20 } else { 0 };
+                let apart = whole.abs_diff(sum);
+                assert!(apart <= vague + 100 * slices.len() as u64, "{kind}: {whole} as {sum}");
+                // What a slice shows is what a copy of it holds.
+                let rows = arrow::array::UInt32Array::from_iter_values(0..width as u32);
+                if !matches!(kind, DataType::Union(..) | DataType::ListView(_)) {
+                    let copy = arrow::compute::take(&slices[1], &rows, None).unwrap();
+                    assert!(shown_bytes(&copy).abs_diff(shown_bytes(&slices[1])) <= 200, "{kind}");
+                }
+            }
+            let largest = largest_row(&array);
+            assert_eq!(largest, (0..4000).map(|row| row_bytes(&array, row)).fold(largest, u64::max), "{kind}");
+            assert!(4000 * largest + 4000 >= whole, "{kind}: {largest}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_dictionary_count_once_for_each_slice_and_not_for_a_row() {
+        let values = vec!["a".repeat(1000), "b".repeat(1000)];
+        let keys = arrow::array::Int8Array::from_iter_values((0..100).map(|n| n % 2));
+        let array = DictionaryArray::<Int8Type>::new(keys, Arc::new(StringArray::from(values)));
+        assert_eq!(shown_bytes(&array), 100 + 2008);
+        assert_eq!(shown_bytes(&array.slice(3, 10)), 10 + 2008);
+        assert_eq!((row_bytes(&array, 1), largest_row(&array)), (1, 1));
     }
 }

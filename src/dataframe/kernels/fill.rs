@@ -5,6 +5,7 @@ use arrow::compute::{concat, take};
 
 use super::failed;
 use crate::error::Result;
+use crate::store::{largest_row, row_bytes};
 
 /// What comes from the rows that were gone through: the last value, and how many nulls stand after it.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,30 @@ impl Carry {
             self.nulls = nulls as u64;
         }
         Ok(())
+    }
+
+    /// Whether a filled array may take more than so many bytes.
+    pub fn may_exceed(&self, array: &ArrayRef, bytes: u64) -> bool {
+        self.largest(array).saturating_mul(array.len() as u64) > bytes
+    }
+
+    fn largest(&self, array: &ArrayRef) -> u64 {
+        largest_row(array).max(self.value.as_ref().map_or(0, |value| largest_row(value)))
+    }
+
+    /// Adds to the bytes of each row what it takes when it is filled.
+    pub fn add_bytes(&self, array: &ArrayRef, limit: Option<u64>, backward: bool, bytes: &mut [u64]) {
+        let nulls = array.logical_nulls();
+        let (mut last, mut since) = (self.value.as_ref().map_or(0, |value| row_bytes(value, 0)), self.nulls);
+        let mut visit = |row: usize| {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                (last, since) = (row_bytes(array, row), 0);
+            } else {
+                since += 1;
+            }
+            bytes[row] += if limit.is_none_or(|limit| since <= limit) { last } else { 0 };
+        };
+        if backward { (0..array.len()).rev().for_each(&mut visit) } else { (0..array.len()).for_each(&mut visit) }
     }
 
     /// Goes through an array: nulls take the value, no more than `limit` in a row.

@@ -6,11 +6,15 @@ pub mod top;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
-use arrow::compute::{FilterBuilder, cast, concat_batches, take_record_batch};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array, new_empty_array,
+};
+use arrow::compute::{FilterBuilder, cast, concat, concat_batches, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::shown_bytes;
 
 /// A morsel or a partition of a table.
 pub type Batches = Vec<RecordBatch>;
@@ -127,10 +131,74 @@ pub fn numbered(batch: &RecordBatch, first: u64, schema: &SchemaRef) -> Result<R
     batch_of(schema, arrays, rows)
 }
 
+/// Batches of one schema as one.
+///
+/// # Errors
+/// As [`concat_column`].
+pub fn concat_rows(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    let arrays = schema.fields().iter().enumerate().map(|(at, field)| {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(at)).collect();
+        concat_column(field, &parts)
+    });
+    let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
+    batch_of(schema, arrays, batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+/// The parts of a column as one array.
+///
+/// # Errors
+/// Of kind `Data`, naming the column, where they are too much for one.
+pub fn concat_column(field: &Field, parts: &[&dyn Array]) -> Result<ArrayRef> {
+    if parts.is_empty() {
+        return Ok(new_empty_array(field.data_type()));
+    }
+    concat(parts).map_err(|error| {
+        let (name, found) = (field.name(), field.data_type());
+        let text = match (&error, found) {
+            (ArrowError::DictionaryKeyOverflowError, _) => {
+                let plain = match found {
+                    DataType::Dictionary(_, values) => values.to_string(),
+                    _ => "a type without a dictionary".to_string(),
+                };
+                format!(
+                    "the column `{name}` has more different values than the keys of a {found} can number: cast it to \
+                     {plain}, or to a dictionary with wider keys"
+                )
+            }
+            (ArrowError::OffsetOverflowError(_), DataType::Utf8 | DataType::Binary) => {
+                format!(
+                    "the values of the column `{name}` are more than one {found} array holds: cast it to Large{found}"
+                )
+            }
+            _ => format!("the column `{name}` of type {found} does not fit into one array"),
+        };
+        Error::with_source(ErrorKind::Data, text, error)
+    })
+}
+
+/// Whether a type has a dictionary in it.
+fn has_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::RunEndEncoded(_, item)
+        | DataType::Map(item, _) => has_dictionary(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_dictionary(field.data_type())),
+        _ => false,
+    }
+}
+
 /// Adds a batch to those that a task keeps: small ones are put together, and what holds much more memory than it shows is
 /// copied, so that memory is what it is counted to be.
 pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
     const SMALL: usize = 4 << 10;
+    // Rows may be large: as large as this they are not copied again and again.
+    const SMALL_BYTES: u64 = 1 << 20;
     if batch.num_rows() == 0 {
         return Ok(());
     }
@@ -139,6 +207,10 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
         && batch.num_rows() < SMALL
         && last.num_rows() < SMALL
         && last.schema_ref() == batch.schema_ref()
+        // The values of two dictionaries may be more than keys can number.
+        && !batch.schema_ref().fields().iter().any(|field| has_dictionary(field.data_type()))
+        && batch_bytes(last) < SMALL_BYTES
+        && batch_bytes(&batch) < SMALL_BYTES
     {
         *last = concat_batches(&last.schema(), [&*last, &batch]).map_err(failed)?;
     } else {
@@ -147,21 +219,34 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
     Ok(())
 }
 
+/// The memory that the rows of a batch take.
+pub fn batch_bytes(batch: &RecordBatch) -> u64 {
+    batch.columns().iter().map(|column| shown_bytes(column)).sum()
+}
+
 /// The batch with buffers of its own where those it has are more than twice as large as what it shows of them.
 fn compact(batch: RecordBatch) -> Result<RecordBatch> {
     let wasteful = |array: &ArrayRef| {
-        let shown = array.to_data().get_slice_memory_size().unwrap_or(usize::MAX);
-        array.get_buffer_memory_size() > shown.saturating_mul(2).saturating_add(1024)
+        let copied =
+            !matches!(array.data_type(), DataType::Dictionary(..) | DataType::ListView(_) | DataType::LargeListView(_));
+        // Of these a copy looks into the same values.
+        copied && array.get_buffer_memory_size() as u64 > shown_bytes(array).saturating_mul(2).saturating_add(1024)
     };
     if !batch.columns().iter().any(wasteful) {
         return Ok(batch);
     }
     let arrays = batch.columns().iter().map(|array| {
-        if !wasteful(array) || matches!(array.data_type(), DataType::Dictionary(..)) {
+        if !wasteful(array) {
             return Ok(array.clone());
         }
-        let rows = arrow::array::UInt64Array::from_iter_values(0..array.len() as u64);
-        arrow::compute::take(array, &rows, None).map_err(failed)
+        match array.data_type() {
+            DataType::Utf8View => Ok(Arc::new(array.as_string_view().gc()) as ArrayRef),
+            DataType::BinaryView => Ok(Arc::new(array.as_binary_view().gc()) as ArrayRef),
+            _ => {
+                let rows = UInt64Array::from_iter_values(0..array.len() as u64);
+                take(array, &rows, None).map_err(failed)
+            }
+        }
     });
     let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
     batch_of(&batch.schema(), arrays, batch.num_rows())
@@ -194,6 +279,80 @@ pub fn condition(array: &ArrayRef) -> Result<BooleanArray> {
     Ok(if mask.null_count() == 0 { mask.clone() } else { arrow::compute::prep_null_mask_filter(mask) })
 }
 
-pub fn failed(error: arrow::error::ArrowError) -> Error {
+pub fn failed(error: ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int64Array, ListArray, StringArray, StringViewArray, StructArray};
+    use arrow::datatypes::{Int8Type, Int64Type};
+
+    use super::*;
+
+    fn batch(arrays: Vec<ArrayRef>) -> RecordBatch {
+        RecordBatch::try_from_iter(arrays.into_iter().enumerate().map(|(at, array)| (format!("c{at}"), array))).unwrap()
+    }
+
+    #[test]
+    fn a_slice_that_is_kept_holds_what_it_shows() {
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>((0..10_000).map(|n| Some(vec![Some(n); 3])));
+        let views = StringViewArray::from_iter_values((0..10_000).map(|n| format!("{n} {}", "x".repeat(50))));
+        let numbers = Int64Array::from_iter_values(0..10_000);
+        let arrays: Vec<ArrayRef> = vec![Arc::new(lists), Arc::new(views), Arc::new(numbers)];
+        let whole = batch(arrays);
+        let mut kept = Batches::new();
+        keep(&mut kept, whole.slice(5000, 100)).unwrap();
+        assert_eq!(kept, [whole.slice(5000, 100)]);
+        for array in kept[0].columns() {
+            let (held, shown) = (array.get_buffer_memory_size() as u64, shown_bytes(array));
+            assert!(held <= 2 * shown + 1024, "{}: {held} for {shown}", array.data_type());
+        }
+        // What shows all that it holds is not copied.
+        let mut kept = Batches::new();
+        keep(&mut kept, whole.clone()).unwrap();
+        let start = |batch: &RecordBatch| batch.column(2).as_primitive::<Int64Type>().values().as_ptr();
+        assert_eq!(start(&kept[0]), start(&whole));
+    }
+
+    /// A hundred rows, each with a value of its own.
+    fn coded(start: usize) -> ArrayRef {
+        let values: Vec<String> = (start..start + 100).map(|n| format!("value {n}")).collect();
+        Arc::new(values.iter().map(|value| Some(value.as_str())).collect::<DictionaryArray<Int8Type>>())
+    }
+
+    #[test]
+    fn dictionaries_are_not_put_together() {
+        let nested = |array: ArrayRef| -> ArrayRef {
+            Arc::new(StructArray::from(vec![(Arc::new(Field::new("in", array.data_type().clone(), true)), array)]))
+        };
+        for of in [&(|array| array) as &dyn Fn(ArrayRef) -> ArrayRef, &nested] {
+            let batches: Batches = (0..3).map(|at| batch(vec![of(coded(100 * at))])).collect();
+            let mut kept = Batches::new();
+            batches.iter().for_each(|batch| keep(&mut kept, batch.clone()).unwrap());
+            assert_eq!(kept, batches);
+        }
+        let numbers = |start: i64| batch(vec![Arc::new(Int64Array::from_iter_values(start..start + 100))]);
+        let mut kept = Batches::new();
+        (0..3).for_each(|at| keep(&mut kept, numbers(100 * at)).unwrap());
+        assert_eq!(kept.len(), 1);
+    }
+
+    #[test]
+    fn few_large_rows_are_not_put_together() {
+        let text = batch(vec![Arc::new(StringArray::from(vec!["x".repeat(200 << 10); 10]))]);
+        let mut kept = Batches::new();
+        (0..3).for_each(|_| keep(&mut kept, text.clone()).unwrap());
+        assert_eq!(kept.len(), 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_one_array_says_which_column_it_is() {
+        let batches: Batches = (0..3).map(|at| batch(vec![coded(100 * at)])).collect();
+        let error = concat_rows(&batches[0].schema(), &batches).unwrap_err();
+        let text = "the column `c0` has more different values than the keys of a Dictionary(Int8, Utf8) can number: cast it \
+                    to Utf8, or to a dictionary with wider keys";
+        assert!(error.kind() == ErrorKind::Data && error.message().starts_with(text), "{error}");
+        assert_eq!(concat_rows(&batches[0].schema(), &batches[..1]).unwrap(), batches[0]);
+    }
 }

@@ -1,12 +1,12 @@
 //! The first rows of an order, without sorting the rest.
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 
-use super::{Batches, failed};
+use super::{Batches, concat_rows, failed};
 use crate::error::Result;
 use crate::expr::Program;
+use crate::store::one_zero;
 
 /// Rows that are gathered before the first ones are picked out.
 const GATHERED: usize = 64 << 10;
@@ -45,7 +45,7 @@ impl<'a> Top<'a> {
 
     fn pick(&mut self, sorted: bool) -> Result<()> {
         let Some(first) = self.kept.first() else { return Ok(()) };
-        let all = concat_batches(&first.schema(), &self.kept).map_err(failed)?;
+        let all = concat_rows(&first.schema(), &self.kept)?;
         let picked = if all.num_rows() > self.len || sorted { self.first(&all, sorted)? } else { all };
         self.rows = picked.num_rows();
         self.kept = vec![picked];
@@ -54,14 +54,12 @@ impl<'a> Top<'a> {
 
     fn first(&self, batch: &RecordBatch, sorted: bool) -> Result<RecordBatch> {
         let columns: Vec<ArrayRef> = self.by.evaluate(batch)?;
-        let mut columns: Vec<SortColumn> = columns
-            .into_iter()
-            .zip(self.descending)
-            .map(|(values, descending)| SortColumn {
-                values: comparable(values),
-                options: Some(SortOptions { descending: *descending, nulls_first: false }),
-            })
-            .collect();
+        let columns = columns.iter().zip(self.descending).map(|(values, descending)| {
+            // Arrow sorts floats by their bits.
+            let values = one_zero(values).map_err(failed)?;
+            Ok(SortColumn { values, options: Some(SortOptions { descending: *descending, nulls_first: false }) })
+        });
+        let mut columns = columns.collect::<Result<Vec<SortColumn>>>()?;
         // Of equal rows the first ones: the place is the last thing to sort by.
         let places = arrow::array::UInt32Array::from_iter_values(0..batch.num_rows() as u32);
         columns.push(SortColumn { values: std::sync::Arc::new(places), options: None });
@@ -77,17 +75,32 @@ impl<'a> Top<'a> {
     }
 }
 
-/// The values with one zero and one NaN, the greatest of all: Arrow sorts floats by their bits.
-fn comparable(values: ArrayRef) -> ArrayRef {
-    macro_rules! floats {
-        ($array:ty, $native:ident) => {{
-            let one = |value: $native| if value.is_nan() { $native::NAN } else { value + 0.0 };
-            std::sync::Arc::new(values.as_primitive::<$array>().unary::<_, $array>(one))
-        }};
-    }
-    match values.data_type() {
-        DataType::Float32 => floats!(Float32Type, f32),
-        DataType::Float64 => floats!(Float64Type, f64),
-        _ => values,
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Float64Array, Int64Array, StructArray};
+    use arrow::datatypes::{DataType, Field, Int64Type};
+
+    use super::*;
+    use crate::expr::col;
+
+    #[test]
+    fn equal_floats_stay_in_their_order_wherever_they_are() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0, -0.0, -f64::NAN, f64::NAN, -1.0]));
+        let inside = Arc::new(Field::new("x", DataType::Float64, true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(inside, floats.clone())]));
+        let places: ArrayRef = Arc::new(Int64Array::from_iter_values(0..6));
+        for by in [floats, nested] {
+            let batch = RecordBatch::try_from_iter([("by", by), ("place", places.clone())]).unwrap();
+            let program = Program::new(&[col("by")], &batch.schema()).unwrap();
+            for (descending, wanted) in [(false, [5, 1, 2, 0, 3]), (true, [0, 3, 4, 1, 2])] {
+                let order = [descending];
+                let mut top = Top::new(&program, &order, 5);
+                top.add(batch.clone()).unwrap();
+                let found = top.finish(true).unwrap();
+                assert_eq!(found[0].column(1).as_primitive::<Int64Type>().values()[..], wanted);
+            }
+        }
     }
 }

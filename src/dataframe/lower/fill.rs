@@ -64,13 +64,19 @@ impl Lowering {
                     all.push(kernels::conform(batch, &schema)?);
                     Ok(ControlFlow::Continue(()))
                 })?;
-                let filled = all.into_iter().rev().map(|batch| own.fill(batch, &mut carries));
-                let mut filled = filled.collect::<Result<Batches>>()?;
+                let mut filled = Batches::new();
+                for batch in all.into_iter().rev() {
+                    own.fill(batch, &mut carries, &mut |batch| {
+                        filled.push(batch);
+                        Ok(())
+                    })?;
+                }
                 filled.reverse();
                 filled.into_iter().try_for_each(|batch| kernels::keep(&mut kept, batch))?;
             } else {
                 second.run(context, index, inputs, &mut |batch| {
-                    kernels::keep(&mut kept, own.fill(kernels::conform(batch, &schema)?, &mut carries)?)?;
+                    let batch = kernels::conform(batch, &schema)?;
+                    own.fill(batch, &mut carries, &mut |batch| kernels::keep(&mut kept, batch))?;
                     Ok(ControlFlow::Continue(()))
                 })?;
             }
@@ -88,6 +94,9 @@ impl Lowering {
         })
     }
 }
+
+/// Bytes of a piece of a batch that is filled, where a single row is not larger.
+const PIECE_BYTES: u64 = 16 << 20;
 
 /// What goes from task to task, as a batch: a row for each task, for each column that is filled the value and the number of nulls after
 /// it.
@@ -161,11 +170,81 @@ impl Edges {
         Ok((0..batch.num_columns()).step_by(2).map(carry).collect())
     }
 
-    fn fill(&self, batch: RecordBatch, carries: &mut [Carry]) -> Result<RecordBatch> {
+    /// Fills a batch and gives it, in several pieces where a large value is filled in often; backward the last piece comes first.
+    fn fill(
+        &self,
+        batch: RecordBatch,
+        carries: &mut [Carry],
+        give: &mut dyn FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let rows = batch.num_rows();
+        let mut columns = self.columns.iter().zip(&*carries);
+        if !columns.any(|(column, carry)| carry.may_exceed(batch.column(*column), PIECE_BYTES)) {
+            return give(self.fill_piece(batch, carries)?);
+        }
+        let mut bytes = vec![0; rows];
+        for (column, carry) in self.columns.iter().zip(&*carries) {
+            carry.add_bytes(batch.column(*column), self.op.limit, self.op.backward, &mut bytes);
+        }
+        let mut start = 0;
+        while start < rows {
+            let (mut len, mut sum) = (0, 0u64);
+            while start + len < rows {
+                let row = start + len;
+                sum += bytes[if self.op.backward { rows - 1 - row } else { row }];
+                if sum > PIECE_BYTES && len > 0 {
+                    break;
+                }
+                len += 1;
+            }
+            let from = if self.op.backward { rows - start - len } else { start };
+            give(self.fill_piece(batch.slice(from, len), carries)?)?;
+            start += len;
+        }
+        Ok(())
+    }
+
+    fn fill_piece(&self, batch: RecordBatch, carries: &mut [Carry]) -> Result<RecordBatch> {
         let mut arrays = batch.columns().to_vec();
         for (column, carry) in self.columns.iter().zip(carries) {
             arrays[*column] = carry.fill(&arrays[*column], self.op.limit, self.op.backward)?;
         }
         kernels::batch_of(&batch.schema(), arrays, batch.num_rows())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn a_large_value_is_filled_in_pieces() {
+        let large = "x".repeat(200 << 10);
+        let rows = 500;
+        let texts: ArrayRef =
+            Arc::new((0..rows).map(|n| (n == 250).then_some(large.as_str())).collect::<StringArray>());
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let batch = RecordBatch::try_from_iter_with_nullable([("n", numbers, true), ("t", texts, true)]).unwrap();
+        for (backward, limit) in [(false, None), (true, None), (false, Some(100)), (true, Some(1))] {
+            let op = FillOp { columns: vec!["t".to_string()], limit, backward };
+            let edges = Edges::new(&op, &batch.schema()).unwrap();
+            let mut pieces = Batches::new();
+            let mut give = |batch| {
+                pieces.push(batch);
+                Ok(())
+            };
+            edges.fill(batch.clone(), &mut [Carry::default()], &mut give).unwrap();
+            if backward {
+                pieces.reverse();
+            }
+            let filled = (if backward { 251 } else { 250 }).min(limit.map_or(500, |limit| limit as usize + 1));
+            assert_eq!(pieces.len(), (filled * large.len()).div_ceil(16 << 20), "{backward} {limit:?}");
+            assert!(pieces.iter().all(|piece| kernels::batch_bytes(piece) < (17 << 20)));
+            let all = concat_batches(&batch.schema(), &pieces).unwrap();
+            let whole = edges.fill_piece(batch.clone(), &mut [Carry::default()]).unwrap();
+            assert_eq!(all, whole);
+        }
     }
 }

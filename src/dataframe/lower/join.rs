@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::concat;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::super::kernels::{self, Batches};
@@ -17,7 +16,7 @@ use crate::external::join::{Held, Joined, Pairs, too_large};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, Meta, TaskContext, exchange};
 use crate::origin::Origin;
 use crate::plan::RegionLowering;
-use crate::store::{Budget, Reservation, chunk};
+use crate::store::{Budget, Reservation, chunk, shown_bytes};
 
 impl Lowering {
     /// The layer of the table that a join holds, one piece.
@@ -97,7 +96,7 @@ impl Exchange for Build {
         let mut bytes = 0;
         self.pipeline.run(context, morsel, inputs, &mut |batch| {
             let batch = kernels::conform(batch, &self.schema)?;
-            bytes += shown(&batch);
+            bytes += kernels::batch_bytes(&batch);
             kernels::keep(&mut own, batch)?;
             Ok(ControlFlow::Continue(()))
         })?;
@@ -124,12 +123,9 @@ impl Exchange for Build {
                 parts.push(batch.remove_column(0));
             }
             let parts: Vec<&dyn arrow::array::Array> = parts.iter().map(|part| &**part).collect();
-            let bytes = parts.iter().map(|part| part.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum();
+            let bytes = parts.iter().map(|part| shown_bytes(*part)).sum();
             held.try_grow(bytes).map_err(|refused| framed(too_large(refused)))?;
-            columns.push(match &parts[..] {
-                [] => arrow::array::new_empty_array(field.data_type()),
-                parts => concat(parts).map_err(kernels::failed)?,
-            });
+            columns.push(kernels::concat_column(field, &parts).map_err(framed)?);
             held.shrink(bytes);
         }
         let keys: Vec<ArrayRef> = self.keys.iter().map(|at| columns[*at].clone()).collect();
@@ -147,12 +143,6 @@ impl Exchange for Build {
         let made = lock(&state.made).take();
         Ok(Chunk::new(made.ok_or_else(|| Error::internal("a table is held twice"))?))
     }
-}
-
-/// Memory that the rows of a batch take.
-fn shown(batch: &RecordBatch) -> u64 {
-    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
-    batch.columns().iter().map(bytes).sum()
 }
 
 /// A join whose columns are known by their places.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
@@ -17,7 +17,7 @@ use crate::expr::{Expr, Program};
 use crate::graph::{Call, Chunk, Each, Input, Inputs, Kind, LayerRef, Meta, Outputs, Pattern, TaskContext, Tasks};
 use crate::origin::Origin;
 use crate::plan::RegionLowering;
-use crate::store::chunk;
+use crate::store::{chunk, shown_bytes};
 
 /// Tasks of the first wave of a `head`; each further wave has twice as many.
 const FIRST_WAVE: u32 = 1;
@@ -50,10 +50,9 @@ impl Lowering {
 
     /// The bytes that rows take in memory, summed.
     pub(super) fn count_bytes(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
-        let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) as u64;
         let schema = self.plan.nodes[self.plan.nodes[at].inputs[0]].schema.clone();
         let of = move |batch: RecordBatch| -> Result<u64> {
-            Ok(kernels::conform(batch, &schema)?.columns().iter().map(bytes).sum())
+            Ok(kernels::conform(batch, &schema)?.columns().iter().map(|column| shown_bytes(column)).sum())
         };
         self.summed(at, of, lowering)
     }

@@ -5,7 +5,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, Int32Type};
 
-use super::intern::{Interner, Kind, Words, failed, to_words};
+use super::intern::{Interner, Kind, Words, encoded, failed, to_words};
 use super::keys::{KeyTable, Pairs};
 use super::{NONE, mix};
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Interner {
                 }
             }
             Kind::Rows { converter, table } => {
-                let rows = converter.convert_columns(std::slice::from_ref(array)).map_err(failed)?;
+                let rows = encoded(converter, array)?;
                 let number = |(at, row): (usize, arrow::row::Row<'_>)| match valid(at) {
                     true => table.find(row.data()).unwrap_or(NONE),
                     false => null,
@@ -193,6 +193,39 @@ mod tests {
             for (found, again) in found.iter().zip(&again) {
                 prop_assert_eq!(*found, if (*again as usize) < before { *again } else { NONE });
             }
+        }
+    }
+
+    #[test]
+    fn floats_inside_of_nested_keys_are_one_zero_and_one_nan() {
+        use arrow::array::{FixedSizeListArray, StructArray};
+        use arrow::datatypes::Field;
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN]));
+        let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+        let pairs: ArrayRef = Arc::new(FixedSizeListArray::new(item, 1, floats.clone(), None));
+        let of = |array: &ArrayRef| -> ArrayRef {
+            Arc::new(StructArray::from(vec![(
+                Arc::new(Field::new("x", array.data_type().clone(), true)),
+                array.clone(),
+            )]))
+        };
+        let codes = |array: &ArrayRef| -> ArrayRef {
+            let keys = arrow::array::Int32Array::from_iter_values(0..4);
+            Arc::new(DictionaryArray::<Int32Type>::new(keys, array.clone()))
+        };
+        for array in [of(&floats), of(&of(&floats)), pairs.clone(), of(&pairs), of(&codes(&floats))] {
+            let mut table = KeyTable::new(&[array.data_type().clone()], true).unwrap();
+            let (mut numbers, mut found) = (Vec::new(), Vec::new());
+            table.groups(std::slice::from_ref(&array), &mut numbers).unwrap();
+            assert_eq!((table.len(), &numbers[..]), (2, &[0, 0, 1, 1][..]), "{}", array.data_type());
+            table.find(std::slice::from_ref(&array), &mut found).unwrap();
+            assert_eq!(found, numbers);
+            // Through a dictionary of such values.
+            let mut table = KeyTable::new(&[array.data_type().clone()], true).unwrap();
+            table.groups(&[codes(&array)], &mut numbers).unwrap();
+            assert_eq!((table.len(), &numbers[..]), (2, &[0, 0, 1, 1][..]), "{}", array.data_type());
+            table.find(&[codes(&array)], &mut found).unwrap();
+            assert_eq!(found, numbers);
         }
     }
 

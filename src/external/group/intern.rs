@@ -19,6 +19,7 @@ use hashbrown::HashTable;
 use super::bytes::BytesTable;
 use super::{NONE, mix};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::one_zero;
 
 /// More entries than this are never held in a dense table.
 const MOST_DENSE: u64 = 1 << 18;
@@ -233,7 +234,7 @@ impl Interner {
             Kind::Rows { converter, table } => {
                 let rows = match rows {
                     Some(rows) => rows,
-                    none => none.insert(converter.convert_columns(std::slice::from_ref(values)).map_err(failed)?),
+                    none => none.insert(encoded(converter, values)?),
                 };
                 for place in places {
                     numbers[*place as usize] = table.number(rows.row(*place as usize).data(), &mut self.len);
@@ -290,7 +291,7 @@ impl Interner {
                 });
             }
             Kind::Rows { converter, table } => {
-                let rows = converter.convert_columns(std::slice::from_ref(array)).map_err(failed)?;
+                let rows = encoded(converter, array)?;
                 for (at, row) in rows.iter().enumerate() {
                     let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(at));
                     out.push(if is_null { null } else { table.number(row.data(), &mut self.len) });
@@ -326,6 +327,12 @@ impl Interner {
             }
         }
     }
+}
+
+/// Values encoded so that those which are equal are so in every byte.
+pub(super) fn encoded(converter: &RowConverter, array: &ArrayRef) -> Result<arrow::row::Rows> {
+    let array = one_zero(array).map_err(failed)?;
+    converter.convert_columns(&[array]).map_err(failed)
 }
 
 fn null_row(converter: &RowConverter, data_type: &DataType) -> Result<OwnedRow> {

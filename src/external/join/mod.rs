@@ -12,10 +12,13 @@ use arrow::datatypes::DataType;
 
 use super::group::{KeyTable, NONE};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Reservation;
+use crate::store::{Reservation, largest_row, row_bytes, shown_bytes};
 
 /// Rows of a batch that a join gives.
 const BATCH_ROWS: usize = 16 << 10;
+
+/// Bytes of such a batch, where a single row is not larger.
+const BATCH_BYTES: u64 = 16 << 20;
 
 /// Which rows a join gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,13 +40,15 @@ pub struct Held {
     /// The columns that a join gives of it.
     columns: Vec<ArrayRef>,
     rows: usize,
+    /// Bytes of the largest row.
+    largest: u64,
     keys: Option<KeyTable>,
     /// Of group `g` the rows are `members[starts[g]..starts[g + 1]]`, ascending. Nothing, where no two rows have one key: then
     /// `members[g]` is the one.
     starts: Vec<u32>,
     members: Vec<u32>,
-    // The memory is given back when the last task that looks something up is done.
-    _reserved: Reservation,
+    /// Given back when the last task that looks something up is done.
+    reserved: Reservation,
 }
 
 impl Held {
@@ -63,12 +68,17 @@ impl Held {
             let text = format!("a table of {rows} rows is held for a join: no more than {} can be", u32::MAX);
             return Err(Error::new(ErrorKind::Data, text));
         }
-        let mut held = Held { columns, rows, keys: None, starts: Vec::new(), members: Vec::new(), _reserved: reserved };
+        let largest = columns.iter().map(|column| largest_row(column)).sum();
+        let (starts, members) = (Vec::new(), Vec::new());
+        let mut held = Held { columns, rows, largest, keys: None, starts, members, reserved: reserved };
         if keys.is_empty() {
             return Ok(held);
         }
         let types: Vec<DataType> = keys.iter().map(|key| key.data_type().clone()).collect();
         let mut table = KeyTable::new(&types, nulls_equal)?;
+        // What is made here, before it is made: numbers and places of rows, and keys that are copied.
+        let guessed = 24 * rows as u64 + 2 * keys.iter().map(|key| shown_bytes(key)).sum::<u64>();
+        held.reserved.try_grow(guessed).map_err(too_large)?;
         let mut groups = Vec::new();
         table.groups(keys, &mut groups)?;
         let count = table.len();
@@ -91,7 +101,11 @@ impl Held {
         }
         let own = table.bytes() + 4 * (held.starts.capacity() + held.members.capacity());
         held.keys = Some(table);
-        held._reserved.try_grow(own as u64).map_err(too_large)?;
+        drop((groups, next));
+        match (own as u64).checked_sub(guessed) {
+            Some(more) => held.reserved.try_grow(more).map_err(too_large)?,
+            None => held.reserved.shrink(guessed - own as u64),
+        }
         Ok(held)
     }
 
@@ -121,7 +135,9 @@ impl Held {
         } else if matching != Matching::Cross {
             return Err(Error::internal("a join without keys"));
         }
-        Ok(Joined { held: self, matching, batch, groups, rows, row: 0, member: 0 })
+        let own_largest: u64 = batch.columns().iter().map(|column| largest_row(column)).sum();
+        let large = self.largest.saturating_add(own_largest) > BATCH_BYTES / BATCH_ROWS as u64;
+        Ok(Joined { held: self, matching, batch, groups, rows, large, row: 0, member: 0 })
     }
 }
 
@@ -141,6 +157,8 @@ pub struct Joined<'a> {
     batch: RecordBatch,
     groups: Vec<u32>,
     rows: usize,
+    /// Whether rows are so large that their bytes have to be looked at.
+    large: bool,
     /// The next row of the batch, and the next of its partners.
     row: usize,
     member: usize,
@@ -177,7 +195,7 @@ impl Joined<'_> {
     fn some(&mut self, partner: bool) -> Result<Pairs> {
         self.row = self.rows;
         let mask = BooleanBuffer::collect_bool(self.rows, |row| (self.groups[row] != NONE) == partner);
-        let own = self.kept(&BooleanArray::new(mask, None))?;
+        let own = kept(&self.batch, &BooleanArray::new(mask, None))?;
         let rows = own.first().map_or_else(|| self.count(partner), |array| array.len());
         Ok(Pairs { own, held: Vec::new(), rows })
     }
@@ -186,28 +204,51 @@ impl Joined<'_> {
         self.groups.iter().filter(|group| (**group != NONE) == partner).count()
     }
 
-    fn kept(&self, mask: &BooleanArray) -> Result<Vec<ArrayRef>> {
-        if mask.values().count_set_bits() == mask.len() {
-            return Ok(self.batch.columns().to_vec());
+    /// Bytes of a row of the batch, and of a held one.
+    fn own_bytes(&self, row: usize) -> u64 {
+        self.batch.columns().iter().map(|column| row_bytes(column, row)).sum()
+    }
+
+    fn held_bytes(&self, row: u32) -> u64 {
+        self.held.columns.iter().map(|column| row_bytes(column, row as usize)).sum()
+    }
+
+    /// The end of as many of the next rows as have partners that are not too large together, one at least.
+    fn single_end(&self) -> usize {
+        let most = self.held.largest.saturating_mul((self.rows - self.row) as u64);
+        if most <= BATCH_BYTES {
+            return self.rows;
         }
-        self.batch.columns().iter().map(|column| filter(column, mask).map_err(failed)).collect()
+        let (mut bytes, mut end) = (0u64, self.row);
+        while end < self.rows {
+            if self.groups[end] != NONE {
+                bytes += self.held_bytes(self.held.members[self.groups[end] as usize]);
+            }
+            if bytes > BATCH_BYTES && end > self.row {
+                break;
+            }
+            end += 1;
+        }
+        end
     }
 
     /// Where no row has more than one partner: the batch's own columns stay as they are, or are filtered.
     fn single(&mut self) -> Result<Pairs> {
-        self.row = self.rows;
-        let members = &self.held.members;
+        let (start, end) = (self.row, self.single_end());
+        self.row = end;
+        let (members, groups, rows) = (&self.held.members, &self.groups[start..end], end - start);
+        let batch = self.batch.slice(start, rows);
         if self.matching == Matching::Outer {
-            let valid = BooleanBuffer::collect_bool(self.rows, |row| self.groups[row] != NONE);
-            let partners = self.groups.iter().map(|group| if *group == NONE { 0 } else { members[*group as usize] });
+            let valid = BooleanBuffer::collect_bool(rows, |row| groups[row] != NONE);
+            let partners = groups.iter().map(|group| if *group == NONE { 0 } else { members[*group as usize] });
             let nulls = Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0);
             let partners = UInt32Array::new(partners.collect::<Vec<u32>>().into(), nulls);
-            return Ok(Pairs { own: self.batch.columns().to_vec(), held: self.taken(&partners)?, rows: self.rows });
+            return Ok(Pairs { own: batch.columns().to_vec(), held: self.taken(&partners)?, rows });
         }
-        let mask = BooleanBuffer::collect_bool(self.rows, |row| self.groups[row] != NONE);
-        let partners = self.groups.iter().filter(|group| **group != NONE).map(|group| members[*group as usize]);
+        let mask = BooleanBuffer::collect_bool(rows, |row| groups[row] != NONE);
+        let partners = groups.iter().filter(|group| **group != NONE).map(|group| members[*group as usize]);
         let partners = UInt32Array::from_iter_values(partners);
-        let own = self.kept(&BooleanArray::new(mask, None))?;
+        let own = kept(&batch, &BooleanArray::new(mask, None))?;
         Ok(Pairs { own, held: self.taken(&partners)?, rows: partners.len() })
     }
 
@@ -217,6 +258,7 @@ impl Joined<'_> {
         let mut partners: Vec<u32> = Vec::with_capacity(BATCH_ROWS);
         let mut valid: Vec<bool> = Vec::new();
         let outer = self.matching == Matching::Outer;
+        let mut bytes = 0u64;
         while self.row < self.rows && rows.len() < BATCH_ROWS {
             let room = BATCH_ROWS - rows.len();
             let all = match self.matching {
@@ -224,7 +266,30 @@ impl Joined<'_> {
                 _ if self.groups[self.row] == NONE => 0,
                 _ => self.held.members(self.groups[self.row]).len(),
             };
-            let end = all.min(self.member + room);
+            let mut end = all.min(self.member + room);
+            if self.large {
+                let own = self.own_bytes(self.row);
+                let first = rows.is_empty();
+                let mut fits = |held: u64, first: bool| {
+                    bytes += own + held;
+                    bytes <= BATCH_BYTES || first
+                };
+                if all == 0 {
+                    if outer && !fits(0, first) {
+                        break;
+                    }
+                } else {
+                    let held = |member: usize| match self.matching {
+                        Matching::Cross => self.held_bytes(member as u32),
+                        _ => self.held_bytes(self.held.members(self.groups[self.row])[member]),
+                    };
+                    let start = self.member;
+                    end = (start..end).find(|at| !fits(held(*at), first && *at == start)).unwrap_or(end);
+                    if end == start {
+                        break;
+                    }
+                }
+            }
             if self.matching == Matching::Cross {
                 partners.extend(self.member as u32..end as u32);
             } else if all > 0 {
@@ -268,4 +333,12 @@ impl Joined<'_> {
 
 fn failed(error: arrow::error::ArrowError) -> Error {
     Error::with_source(ErrorKind::Data, "a join", error)
+}
+
+/// The rows of a batch for which a mask is true.
+fn kept(batch: &RecordBatch, mask: &BooleanArray) -> Result<Vec<ArrayRef>> {
+    if mask.values().count_set_bits() == mask.len() {
+        return Ok(batch.columns().to_vec());
+    }
+    batch.columns().iter().map(|column| filter(column, mask).map_err(failed)).collect()
 }

@@ -103,3 +103,69 @@ fn a_table_without_room_is_told() {
     assert!(error.message().ends_with("let it be the smaller one, or raise memory_limit"), "{error}");
     assert_eq!(budget.held(), 0);
 }
+
+/// Joins rows with large texts; gives the batches.
+fn with_texts(matching: Matching, own: &[(i64, usize)], held: &[(i64, usize)]) -> Vec<Pairs> {
+    let table = |rows: &[(i64, usize)]| -> (ArrayRef, ArrayRef) {
+        let keys = Int64Array::from_iter_values(rows.iter().map(|row| row.0));
+        let texts = arrow::array::StringArray::from_iter_values(rows.iter().map(|row| "x".repeat(row.1)));
+        (Arc::new(keys), Arc::new(texts))
+    };
+    let (keys, texts) = table(held);
+    let keys = if matching == Matching::Cross { vec![] } else { vec![keys] };
+    let reserved = Budget::new(1 << 30).reserve("merge", 0).unwrap();
+    let held = Held::new(&keys, false, vec![texts], held.len(), reserved).unwrap();
+    let (keys, texts) = table(own);
+    let batch = RecordBatch::try_from_iter([("n", keys.clone()), ("t", texts)]).unwrap();
+    let mut joined = held.join(matching, &[keys], batch).unwrap();
+    std::iter::from_fn(|| joined.next().unwrap()).collect()
+}
+
+#[test]
+fn batches_of_large_rows_are_short() {
+    const LARGE: usize = 200 << 10;
+    let size = |pairs: &Pairs| pairs.own.iter().chain(&pairs.held).map(|array| shown_bytes(array)).sum::<u64>();
+    let check = |found: &[Pairs], rows: usize, least: usize| {
+        assert_eq!(found.iter().map(|pairs| pairs.rows).sum::<usize>(), rows);
+        assert!(found.iter().all(|pairs| size(pairs) <= BATCH_BYTES + (1 << 20)), "a batch is too large");
+        // Not one row in each, either.
+        assert!((least..=2 * least).contains(&found.len()), "{} batches", found.len());
+    };
+    let probe: Vec<(i64, usize)> = (0..800).map(|row| (row % 2, 1)).collect();
+    let places = |found: &[Pairs]| -> Vec<i64> {
+        found.iter().flat_map(|pairs| pairs.own[0].as_primitive::<Int64Type>().values().to_vec()).collect()
+    };
+    // One partner each: 400 or 800 rows, a large text for every other one.
+    check(&with_texts(Matching::Inner, &probe, &[(0, LARGE)]), 400, 5);
+    let found = with_texts(Matching::Outer, &probe, &[(0, LARGE), (2, 1)]);
+    check(&found, 800, 5);
+    assert_eq!(places(&found), probe.iter().map(|row| row.0).collect::<Vec<_>>());
+    // Only what is large makes batches short.
+    check(&with_texts(Matching::Inner, &probe, &[(1, 1), (5, LARGE)]), 400, 1);
+    // Several partners.
+    check(&with_texts(Matching::Inner, &probe, &[(0, LARGE), (0, 1)]), 800, 5);
+    check(&with_texts(Matching::Outer, &probe, &[(0, LARGE), (0, 1)]), 1200, 5);
+    check(&with_texts(Matching::Cross, &probe[..100], &[(0, LARGE), (0, 1)]), 200, 2);
+    // Rows of the batch that are repeated.
+    check(&with_texts(Matching::Inner, &[(7, LARGE)], &[(7, 1); 400]), 400, 5);
+    check(&with_texts(Matching::Outer, &[(7, LARGE), (8, LARGE)], &[(7, 1); 400]), 401, 5);
+    // A row that is too large is alone.
+    let found = with_texts(Matching::Cross, &[(7, 1)], &[(7, 20 << 20), (7, 20 << 20), (7, 1)]);
+    assert_eq!(found.iter().map(|pairs| pairs.rows).collect::<Vec<_>>(), [1, 1, 1]);
+}
+
+#[test]
+fn memory_for_keys_is_asked_for_before_they_are_numbered() {
+    let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
+    let budget = Budget::new(300 << 10);
+    let held =
+        |rows: usize| Held::new(&[keys.slice(0, rows)], false, Vec::new(), rows, budget.reserve("merge", 0).unwrap());
+    let error = held(10_000).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert_eq!(budget.held(), 0);
+    // What was guessed is made right: less than that is held.
+    let table = held(7000).unwrap();
+    assert!((7000 * 4..7000 * 40).contains(&budget.held()), "{}", budget.held());
+    drop(table);
+    assert_eq!(budget.held(), 0);
+}
