@@ -281,7 +281,7 @@ impl Pipeline {
             let (at, step) = (*at, &self.steps[*at]);
             check()?;
             let made = match source {
-                Several::Joined(joined) => joined.next().and_then(|pairs| match (pairs, ready.get(at)) {
+                Several::Joined(joined) => joined.next_pairs().and_then(|pairs| match (pairs, ready.get(at)) {
                     (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
                     _ => Ok(None),
                 }),

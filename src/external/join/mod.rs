@@ -70,7 +70,7 @@ impl Held {
         }
         let largest = columns.iter().map(|column| largest_row(column)).sum();
         let (starts, members) = (Vec::new(), Vec::new());
-        let mut held = Held { columns, rows, largest, keys: None, starts, members, reserved: reserved };
+        let mut held = Held { columns, rows, largest, keys: None, starts, members, reserved };
         if keys.is_empty() {
             return Ok(held);
         }
@@ -179,7 +179,7 @@ impl Joined<'_> {
     ///
     /// # Errors
     /// Of kind `Data`, where rows together are too large for one array.
-    pub fn next(&mut self) -> Result<Option<Pairs>> {
+    pub fn next_pairs(&mut self) -> Result<Option<Pairs>> {
         if self.row >= self.rows {
             return Ok(None);
         }

@@ -49,7 +49,7 @@ fn joined(matching: Matching, nulls_equal: bool, left: &[Row], right: &[Row]) ->
     let (own, probe) = batch(left);
     let mut found = Vec::new();
     let mut joined = held.join(matching, &own, probe).unwrap();
-    while let Some(pairs) = joined.next().unwrap() {
+    while let Some(pairs) = joined.next_pairs().unwrap() {
         assert!(pairs.rows <= BATCH_ROWS.max(left.len()));
         let own = pairs.own[0].as_primitive::<Int64Type>();
         assert_eq!(own.len(), pairs.rows);
@@ -118,7 +118,7 @@ fn with_texts(matching: Matching, own: &[(i64, usize)], held: &[(i64, usize)]) -
     let (keys, texts) = table(own);
     let batch = RecordBatch::try_from_iter([("n", keys.clone()), ("t", texts)]).unwrap();
     let mut joined = held.join(matching, &[keys], batch).unwrap();
-    std::iter::from_fn(|| joined.next().unwrap()).collect()
+    std::iter::from_fn(|| joined.next_pairs().unwrap()).collect()
 }
 
 #[test]
