@@ -34,12 +34,12 @@ struct Log {
 fn logs(count: u64) -> Vec<Log> {
     let log = |id: u64| Log {
         id,
-        level: if id % 3 == 0 { Level::Error } else { Level::Info },
+        level: if id.is_multiple_of(3) { Level::Error } else { Level::Info },
         message: format!("m{id}é"),
-        code: (id % 4 != 0).then_some(id as i16),
+        code: (!id.is_multiple_of(4)).then_some(id as i16),
         tags: (0..id % 3).map(|tag| format!("t{tag}")).collect(),
-        place: Place { x: id as f32, y: (id % 2 == 0).then_some(0.5) },
-        flag: id % 5 == 0,
+        place: Place { x: id as f32, y: id.is_multiple_of(2).then_some(0.5) },
+        flag: id.is_multiple_of(5),
     };
     (0..count).map(log).collect()
 }

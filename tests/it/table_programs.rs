@@ -83,7 +83,7 @@ fn blanks_are_dropped_groups_taken_and_files_partitioned() {
     let runtime = Runtime::builder().memory_limit("256MiB").build().unwrap();
     runtime
         .run(|| {
-            let df = dataframe::read_csv(&format!("{}/part*.csv", dir.path().display())).open()?;
+            let df = dataframe::read_csv(format!("{}/part*.csv", dir.path().display())).open()?;
             let clean = df.drop_nulls(["value1"]);
             let aggregates = [Agg::Mean, Agg::Std, Agg::Count];
             let stats = clean.group_by(["category"]).agg_each(["value1", "value2"], aggregates);

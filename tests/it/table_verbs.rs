@@ -350,7 +350,7 @@ fn users_functions_are_not_run_twice_for_places() {
     let df = dataframe::from_columns([("x", (0..200_000i64).collect::<Vec<_>>())]);
     let coin = col("x").map("coin", |x: i64| {
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        (noise(call) ^ x as u64) % 2 == 0
+        (noise(call) ^ x as u64).is_multiple_of(2)
     });
     let kept = df.compute().unwrap().to_dataframe(8).filter(coin).with_row_index("row").compute().unwrap();
     let rows = kept.array("row").unwrap();
