@@ -1,10 +1,9 @@
 //! Dictionaries that only grow: a file has one for each column, and batches come with their own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, UInt64Array, downcast_integer, make_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, UInt64Array, downcast_integer};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{ArrowDictionaryKeyType, DataType, Field};
 use arrow::error::ArrowError;
@@ -123,12 +122,12 @@ impl Growing {
         places: &UInt64Array,
         all: &ArrayRef,
     ) -> std::result::Result<ArrayRef, ArrowError> {
-        fn dictionary<K: ArrowDictionaryKeyType + ArrowPrimitiveType>(
+        fn dictionary<K: ArrowDictionaryKeyType>(
             keys: &ArrayRef,
             values: &ArrayRef,
         ) -> std::result::Result<ArrayRef, ArrowError> {
             let dictionary = DictionaryArray::<K>::try_new(keys.as_primitive::<K>().clone(), values.clone())?;
-            Ok(make_array(dictionary.into_data()))
+            Ok(Arc::new(dictionary))
         }
         macro_rules! dictionary {
             ($key:ty, $keys:ident, $values:ident) => {

@@ -62,7 +62,7 @@ fn files(directory: &Path) -> io::Result<BTreeSet<Seen>> {
             let (path, meta) = (below.join(entry.file_name()), entry.metadata()?);
             match meta.is_dir() {
                 true => open.push(path),
-                false => drop(found.insert((path, meta.len(), meta.modified().ok()))),
+                false => _ = found.insert((path, meta.len(), meta.modified().ok())),
             }
         }
     }
