@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::narrow::same_columns;
 use super::pick::Pick;
 use super::scan::{
     BATCH_ROWS, Emit, MORSEL_BYTES, MORSELS, Morsel, PARTITION_BYTES, ReadContext, Reread, Scan, ScanRequest,
     TableSource,
 };
+use super::widen::{same_values, widest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::shown_bytes;
 
@@ -46,18 +47,16 @@ pub struct MemorySource {
 
 impl MemorySource {
     /// A table of batches, in so many partitions; as many as it takes by their bytes where nothing is said. Their rows differ by one at most.
+    /// Batches may differ from the schema in what may be null: the table says so of all that may be null in one of them.
     ///
     /// # Errors
     /// Of kind `Plan`, where a batch has another schema, or there are to be no partitions.
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>, partitions: Option<u32>) -> Result<MemorySource> {
+        let schema = common(&schema, &batches)?;
+        let batches = batches.into_iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>>>()?;
         let mut starts = vec![0];
         let mut column_bytes = vec![0_u64; schema.fields().len()];
-        for (index, batch) in batches.iter().enumerate() {
-            if !same_columns(batch.schema_ref(), &schema) {
-                let (wanted, found) = (&schema, batch.schema_ref());
-                let text = format!("batch {index} has the schema {found}, and the table {wanted}");
-                return Err(Error::new(ErrorKind::Plan, text));
-            }
+        for batch in &batches {
             starts.push(starts.last().copied().unwrap_or(0) + batch.num_rows() as u64);
             for (bytes, array) in column_bytes.iter_mut().zip(batch.columns()) {
                 *bytes += shown_bytes(array);
@@ -74,6 +73,43 @@ impl MemorySource {
     fn all_rows(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
     }
+}
+
+/// The schema of a table, with all that may be null in one of its batches.
+fn common(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<SchemaRef> {
+    let mut fields = schema.fields().to_vec();
+    for (index, batch) in batches.iter().enumerate() {
+        let found = batch.schema_ref();
+        if found == schema {
+            continue;
+        }
+        let merged = (fields.len() == found.fields().len()).then(|| {
+            let merge = |(own, other): (&FieldRef, &FieldRef)| {
+                let (a, b) = (own.data_type(), other.data_type());
+                let of = if own.name() == other.name() && same_values(a, b) { widest(a, b)? } else { return None };
+                let nullable = own.is_nullable() || other.is_nullable();
+                Some(Arc::new(Field::clone(own).with_data_type(of).with_nullable(nullable)))
+            };
+            fields.iter().zip(found.fields()).map(merge).collect::<Option<Vec<_>>>()
+        });
+        fields = merged.flatten().ok_or_else(|| {
+            let text = format!("batch {index} has the schema {found}, and the table {schema}");
+            Error::new(ErrorKind::Plan, text)
+        })?;
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+}
+
+/// The same rows as a batch of the schema, which differs in nothing but what may be null.
+fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let failed = |error| Error::with_source(ErrorKind::Plan, "a batch does not fit its table", error);
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| cast(column, field.data_type()));
+    let columns = columns.collect::<std::result::Result<Vec<_>, _>>().map_err(failed)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(failed)
 }
 
 /// The rows of part `part` of `parts`: as many in each, but one more in the first ones.
@@ -240,5 +276,34 @@ mod tests {
         let other = numbers(0..1).project(&[0]).unwrap();
         let error = MemorySource::new(numbers(0..1).schema(), vec![other], None).unwrap_err();
         assert!(error.message().starts_with("batch 0 has the schema "), "{error}");
+    }
+
+    #[test]
+    fn batches_may_differ_in_what_may_be_null() {
+        use arrow::array::{ListArray, StructArray};
+        use arrow::buffer::OffsetBuffer;
+        use arrow::datatypes::DataType;
+        let batch = |values: Vec<Option<i64>>, nullable: bool| {
+            let item = Arc::new(Field::new("item", DataType::Int64, nullable));
+            let n: ArrayRef = Arc::new(Int64Array::from(values));
+            let offsets = OffsetBuffer::from_lengths(vec![1; n.len()]);
+            let list: ArrayRef = Arc::new(ListArray::new(item.clone(), offsets, n.clone(), None));
+            let inner: ArrayRef = Arc::new(StructArray::new(vec![item].into(), vec![n.clone()], None));
+            let columns = [("n", n, nullable), ("list", list, nullable), ("struct", inner, nullable)];
+            RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+        };
+        let (sure, unsure) = (batch(vec![Some(1), Some(2)], false), batch(vec![None, Some(3)], true));
+        for batches in [vec![sure.clone(), unsure.clone()], vec![unsure.clone(), sure.clone()]] {
+            let source = Arc::new(MemorySource::new(batches[0].schema(), batches, Some(2)).unwrap());
+            assert_eq!(source.schema(), unsure.schema_ref());
+            let (_, found) = read(&source, vec![0, 1, 2], Vec::new());
+            assert!(found.iter().all(|batch| batch.schema_ref() == unsure.schema_ref()));
+            assert_eq!(
+                found.iter().map(|batch| batch.column(1).as_list::<i32>().values().null_count()).sum::<usize>(),
+                1
+            );
+        }
+        let source = MemorySource::new(sure.schema(), vec![sure.clone()], None).unwrap();
+        assert_eq!(source.schema(), sure.schema_ref());
     }
 }

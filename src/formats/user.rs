@@ -150,8 +150,8 @@ impl TableSource for UserSource {
 
     fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {
         let pick = Pick::new(request, &self.schema)?;
-        let share =
-            pick.read().len() as u64 * self.source.partition_bytes() / (self.schema.fields().len() as u64).max(1);
+        let read = self.source.partition_bytes().saturating_mul(pick.read().len() as u64);
+        let share = read / (self.schema.fields().len() as u64).max(1);
         let rows = self.source.rows().filter(|_| self.partitions == 1);
         let morsel = |partition| Morsel { partition, rows, bytes: share, need: 0 };
         let morsels = (0..self.partitions).map(morsel).collect();
@@ -251,6 +251,34 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    #[test]
+    fn sizes_that_are_too_large_to_count_are_the_largest() {
+        struct Huge;
+        impl Source for Huge {
+            fn schema(&self) -> SchemaRef {
+                Wrong("").schema()
+            }
+            fn partitions(&self) -> u32 {
+                2
+            }
+            fn read(
+                &self,
+                _: u32,
+                _: &[usize],
+                _: &mut Emit<'_>,
+            ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+                Ok(())
+            }
+            fn partition_bytes(&self) -> u64 {
+                u64::MAX
+            }
+        }
+        let source = Arc::new(UserSource::new(Huge).unwrap());
+        assert_eq!(source.column_bytes(), [u64::MAX / 2; 2]);
+        let scan = source.scan(&ScanRequest { columns: vec![0, 1], ..ScanRequest::default() }).unwrap();
+        assert_eq!(scan.morsels()[1].bytes, u64::MAX / 2);
     }
 
     fn rows(source: Wrong, columns: Vec<usize>, most: usize) -> Result<(usize, usize)> {

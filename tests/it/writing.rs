@@ -277,6 +277,46 @@ fn appended_files_are_numbered_on() {
 }
 
 #[test]
+fn of_two_appends_at_once_one_is_an_error() {
+    for (ending, write, read) in formats() {
+        for before in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("set");
+            if before {
+                write(&rows(10, 2), &path).write().unwrap();
+            }
+            let old = if before { 2 } else { 0 };
+            let gate = Gate::default();
+            let slow = |len| {
+                let own = gate.clone();
+                rows(len, 1).map_batches(rows(1, 1).schema().unwrap(), move |batch| {
+                    own.pass();
+                    Ok(batch)
+                })
+            };
+            let (one, two) = (write(&slow(3), &path).append(), write(&slow(4), &path).append());
+            let runtime = Runtime::builder().threads(2).build().unwrap();
+            let error = std::thread::scope(|scope| {
+                let both = scope.spawn(|| (one, two).compute_on(&runtime));
+                gate.wait_for(2);
+                gate.open();
+                both.join().unwrap().unwrap_err()
+            });
+            assert_eq!(error.kind(), ErrorKind::Data, "{ending}: {error}");
+            let text = "meanwhile: nothing was changed, write again";
+            assert!(error.to_string().contains(text), "{ending}: {error}");
+            // What was there, and the file of the one that was first.
+            assert_eq!(names(&path).len(), old + 1, "{ending}");
+            let back = numbers(&read(path.to_str().unwrap()).unwrap().compute().unwrap());
+            let old: Vec<i64> = (0..if before { 10 } else { 0 }).collect();
+            let either = [3, 4].map(|len| [old.clone(), (0..len).collect()].concat());
+            assert!(either.contains(&back), "{ending}: {back:?}");
+            assert_eq!(names(dir.path()).len(), names(&path).len(), "{ending}");
+        }
+    }
+}
+
+#[test]
 fn what_is_replaced_is_gone() {
     for (_, write, read) in formats() {
         let dir = tempfile::tempdir().unwrap();

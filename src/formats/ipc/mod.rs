@@ -1,6 +1,7 @@
 //! Arrow IPC: files of record batches as a source of tables, and what writes them.
 
 mod file;
+mod grow;
 mod source;
 mod write;
 

@@ -125,6 +125,104 @@ fn streams_and_growing_dictionaries_are_read() {
     assert_eq!(found.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "b", "c", "a"]);
 }
 
+/// Batches of one column, and the rows of all of them without a dictionary.
+fn together(arrays: &[ArrayRef], dir: &Path) -> Result<(ArrayRef, ArrayRef)> {
+    let batch = |array: &ArrayRef| RecordBatch::try_from_iter_with_nullable([("t", array.clone(), true)]).unwrap();
+    let path = dir.join("a.arrow");
+    let mut writer = IpcFileWriter::create(&path, batch(&arrays[0]).schema(), IpcCompression::None)?;
+    arrays.iter().try_for_each(|array| writer.append(&batch(array)))?;
+    writer.finish()?;
+    let source = open(&path)?;
+    let found = table(&source, &everything(&source))?.0.column(0).clone();
+    let DataType::Dictionary(_, values) = arrays[0].data_type() else { panic!("no dictionary") };
+    let plain: Vec<ArrayRef> = arrays.iter().map(|array| cast(array, values).unwrap()).collect();
+    let plain: Vec<&dyn Array> = plain.iter().map(|array| &**array).collect();
+    assert_eq!(found.data_type(), arrays[0].data_type());
+    Ok((cast(&found, values).unwrap(), arrow::compute::concat(&plain).unwrap()))
+}
+
+#[test]
+fn batches_may_have_other_dictionaries() {
+    fn coded<K: arrow::datatypes::ArrowDictionaryKeyType>(keys: PrimitiveArray<K>, values: &ArrayRef) -> ArrayRef {
+        Arc::new(DictionaryArray::new(keys, values.clone()))
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let text = |values: &[Option<&str>]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let texts = [
+        text(&[Some("b"), None, Some("a"), Some("b")]),
+        text(&[Some("c"), Some("a")]),
+        text(&[Some("b"), None]),
+        text(&[None, Some(""), Some("d"), Some("d"), Some("c")]),
+        text(&[]),
+        text(&[Some("b"), None, Some("a"), Some("b"), Some("c"), Some(""), Some("d"), Some("e")]),
+        text(&[Some("a"), Some("c")]),
+    ];
+    let ints = texts.clone().map(|values| {
+        let numbers =
+            values.as_string::<i32>().iter().map(|text| text.map(|text| -(text.len() as i64) - i64::from(text > "b")));
+        Arc::new(Int64Array::from_iter(numbers)) as ArrayRef
+    });
+    for values in [texts, ints] {
+        // Every place, in front and behind nulls; each dictionary by two batches.
+        let keys = |len: usize| (0..len as i32).rev().flat_map(|key| [Some(key), None]).collect::<Vec<_>>();
+        let wide = values.iter().map(|values| coded::<Int32Type>(Int32Array::from(keys(values.len())), values));
+        let wide: Vec<ArrayRef> =
+            wide.flat_map(|array| [array.clone(), array.slice(array.len() / 2, array.len() / 2)]).collect();
+        let small = DataType::Dictionary(Box::new(DataType::Int8), Box::new(values[0].data_type().clone()));
+        let narrow: Vec<ArrayRef> = values
+            .iter()
+            .map(|values| {
+                let keys = keys(values.len()).into_iter().map(|key| key.map(|key| key as i8));
+                coded::<Int8Type>(Int8Array::from_iter(keys), values)
+            })
+            .collect();
+        assert_eq!(narrow[0].data_type(), &small);
+        for arrays in [wide, narrow] {
+            let (found, expected) = together(&arrays, dir.path()).unwrap();
+            assert_eq!(&found, &expected);
+        }
+    }
+}
+
+#[test]
+fn more_values_than_keys_are_an_error_and_as_many_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let arrays = |len: i64| -> Vec<ArrayRef> {
+        let values = |range: std::ops::Range<i64>| Arc::new(Int64Array::from_iter_values(range));
+        let keys = || Int8Array::from_iter_values(0..64);
+        let one = DictionaryArray::new(keys(), values(0..64));
+        vec![Arc::new(one), Arc::new(DictionaryArray::new(keys(), values(len - 64..len)))]
+    };
+    let (found, expected) = together(&arrays(128), dir.path()).unwrap();
+    assert_eq!(&found, &expected);
+    let mut three = arrays(128);
+    three.push(arrays(129)[1].clone());
+    let error = together(&three, dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    let text =
+        "column `t` has 129 values in its dictionaries, and keys of Int8 tell 128 apart: cast it to a dictionary";
+    assert!(error.message().starts_with(text), "{error}");
+}
+
+#[test]
+fn dictionaries_in_lists_are_written_where_they_are_the_same() {
+    let field = Arc::new(arrow::datatypes::Field::new_dictionary("item", DataType::Int8, DataType::Utf8, true));
+    let list = |texts: &[&str]| -> RecordBatch {
+        let values: DictionaryArray<Int8Type> = texts.iter().copied().collect();
+        let offsets = arrow::buffer::OffsetBuffer::from_lengths([1, texts.len() - 1]);
+        let list = ListArray::new(field.clone(), offsets, Arc::new(values), None);
+        RecordBatch::try_from_iter_with_nullable([("l", Arc::new(list) as ArrayRef, true)]).unwrap()
+    };
+    let mut writer = IpcFileWriter::new(Vec::new(), "memory", list(&["a"]).schema(), IpcCompression::None).unwrap();
+    for texts in [&["a", "b"][..], &["a", "b", "a"], &["a", "b", "c"]] {
+        writer.append(&list(texts)).unwrap();
+    }
+    let error = writer.append(&list(&["c", "b"])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let text = "cannot write memory: dictionaries inside the values of column `l` differ from batch to batch";
+    assert!(error.message().starts_with(text), "{error}");
+}
+
 #[test]
 fn files_of_a_directory_are_one_table() {
     let dir = tempfile::tempdir().unwrap();

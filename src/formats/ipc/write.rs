@@ -11,6 +11,8 @@ use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions};
 
+use super::file::has_dictionary;
+use super::grow::Growing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::written::{Counted, Written};
 
@@ -44,6 +46,8 @@ pub enum IpcCompression {
 pub struct IpcFileWriter<W: Write> {
     writer: FileWriter<BufWriter<Counted<W>>>,
     schema: SchemaRef,
+    /// Of each column its dictionary, if it has one.
+    dictionaries: Vec<Option<Growing>>,
     name: PathBuf,
     rows: u64,
 }
@@ -84,22 +88,29 @@ impl<W: Write> IpcFileWriter<W> {
         let options = options.try_with_compression(codec).map_err(|error| failed(&name, error))?;
         let to = BufWriter::with_capacity(256 << 10, Counted::new(to));
         let writer = FileWriter::try_new_with_options(to, &schema, options).map_err(|error| failed(&name, error))?;
-        Ok(IpcFileWriter { writer, schema, name, rows: 0 })
+        let dictionaries = schema.fields().iter().map(|field| Growing::of(field)).collect();
+        Ok(IpcFileWriter { writer, schema, dictionaries, name, rows: 0 })
     }
 
-    /// Writes a batch. Text may come as a dictionary. Columns that are dictionaries by the schema have to have the same values in all batches, or
-    /// more at the end.
+    /// Writes a batch. Text may come as a dictionary. Columns that are dictionaries by the schema may have other ones in each batch: the file has
+    /// one with the values of all of them. Dictionaries in lists, structs and the like have to have the same values in all batches, or more at the
+    /// end.
     ///
     /// # Errors
-    /// Of kind `Io`; of kind `Plan`, where the batch has another schema.
+    /// Of kind `Io`; of kind `Plan`, where the batch has another schema; of kind `Data`, where a dictionary has more values than its keys can
+    /// count; of kind `Unsupported`, where dictionaries in lists and the like differ.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_columns() != self.schema.fields().len() {
             let text =
                 format!("a batch of {} columns for a file of {}", batch.num_columns(), self.schema.fields().len());
             return Err(Error::new(ErrorKind::Plan, text));
         }
-        let columns = self.schema.fields().iter().zip(batch.columns()).map(|(field, array)| match array.data_type() {
-            same if same == field.data_type() => Ok(array.clone()),
+        let fields = self.schema.fields().iter().zip(&mut self.dictionaries);
+        let columns = fields.zip(batch.columns()).map(|((field, dictionary), array)| match array.data_type() {
+            same if same == field.data_type() => match dictionary {
+                Some(dictionary) => dictionary.bring(array),
+                None => Ok(array.clone()),
+            },
             DataType::Dictionary(_, values) if **values == *field.data_type() => {
                 cast(array, field.data_type()).map_err(|error| failed(&self.name, error))
             }
@@ -114,9 +125,26 @@ impl<W: Write> IpcFileWriter<W> {
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|error| {
             Error::with_source(ErrorKind::Data, format_args!("cannot write {}", self.name.display()), error)
         })?;
-        self.writer.write(&batch).map_err(|error| failed(&self.name, error))?;
+        self.writer.write(&batch).map_err(|error| self.refused(error))?;
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    /// What the writer of files says; of dictionaries that it cannot replace, which columns they may be in.
+    fn refused(&self, error: ArrowError) -> Error {
+        let fields = self.schema.fields().iter().zip(&self.dictionaries);
+        let inner = fields.filter(|(field, own)| own.is_none() && has_dictionary(field.data_type()));
+        let inner: Vec<String> = inner.map(|(field, _)| format!("`{}`", field.name())).collect();
+        if inner.is_empty() || !matches!(&error, ArrowError::InvalidArgumentError(text) if text.contains("ictionary")) {
+            return failed(&self.name, error);
+        }
+        let text = format!(
+            "cannot write {}: dictionaries inside the values of column {} differ from batch to batch, and an Arrow IPC file has one of each: \
+             cast them to their values",
+            self.name.display(),
+            inner.join(" or ")
+        );
+        Error::new(ErrorKind::Unsupported, text)
     }
 
     /// Bytes that were written until now.

@@ -8,6 +8,7 @@ pub mod format;
 pub mod keyed;
 pub mod ordered;
 pub mod staging;
+mod stood;
 #[cfg(test)]
 mod tests;
 

@@ -4,9 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use fs4::FileExt;
 
+use super::stood::Stood;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of what is there already.
@@ -15,9 +17,10 @@ pub enum IfExists {
     /// It is replaced, once all that is new is written.
     #[default]
     Replace,
-    /// What is new is put beside it. Only a directory can be appended to.
+    /// What is new is put beside it. Only a directory can be appended to, and by one writer at a time: of two that overlap, the one that
+    /// ends first wins, and the other one is an error that changes nothing.
     Append,
-    /// It is an error, before anything is written.
+    /// It is an error, before anything is written; and at the end, where it has come meanwhile.
     Fail,
 }
 
@@ -30,9 +33,17 @@ pub struct Staging {
     /// What is written, until it is put in place.
     temporary: PathBuf,
     directory: bool,
+    if_exists: IfExists,
+    /// The directory that is appended to; nothing, if nothing stood there.
+    appended: Option<Stood>,
     lock: Option<(PathBuf, File)>,
     committed: bool,
+    /// What lies at the temporary place is another's, and could not be brought back.
+    foreign: bool,
 }
+
+/// One output at a time is put in place.
+static COMMITS: Mutex<()> = Mutex::new(());
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -62,12 +73,25 @@ impl Staging {
         check(target, directory, extension, if_exists)?;
         fs::create_dir_all(parent).map_err(|error| Error::io(parent, "cannot create", error))?;
         let (temporary, lock) = place(parent, name)?;
-        let staging = Staging { target: target.clone(), temporary, directory, lock: Some(lock), committed: false };
+        let mut staging = Staging {
+            target: target.clone(),
+            temporary,
+            directory,
+            if_exists,
+            appended: None,
+            lock: Some(lock),
+            committed: false,
+            foreign: false,
+        };
         if directory {
             let path = &staging.temporary;
             fs::create_dir(path).map_err(|error| Error::io(path, "cannot create", error))?;
-            if if_exists == IfExists::Append && target.exists() {
-                link_all(target, path)?;
+            if if_exists == IfExists::Append {
+                // Looked at first: what comes while it is linked is seen at the end.
+                staging.appended = Stood::at(target).map_err(|error| Error::io(target, "cannot list", error))?;
+                if staging.appended.is_some() {
+                    link_all(target, path)?;
+                }
             }
         }
         Ok(staging)
@@ -81,31 +105,113 @@ impl Staging {
     /// Puts what was written in place of what was there; with `durable` it survives a loss of power.
     ///
     /// # Errors
-    /// Of kind `Io`; then the target is as it was.
+    /// Of kind `Io`; of kind `Data`, where another writer was there meanwhile, and what it wrote must not be lost. The target is as it was;
+    /// only where the last step of `durable` fails, the sync of the directory that it stands in, what is new stands there already.
     pub fn commit(mut self, durable: bool) -> Result<()> {
-        let failed = |error: io::Error| Error::io(&self.target, "cannot put in place", error);
         if durable && self.directory {
-            sync_all(&self.temporary).map_err(failed)?;
+            sync_all(&self.temporary).map_err(|error| self.failed(error))?;
         }
-        if self.directory && self.target.exists() {
-            exchange(&self.temporary, &self.target).map_err(failed)?;
-            // From here on it is done: what was there before lies at the temporary place, and goes with the lock.
-            self.committed = true;
-        } else {
-            fs::rename(&self.temporary, &self.target).map_err(failed)?;
-            self.committed = true;
+        let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = parent.to_path_buf();
+        {
+            let _alone = COMMITS.lock().unwrap_or_else(PoisonError::into_inner);
+            let _among_processes = lock_directory(&parent);
+            self.put()?;
         }
-        if durable && let Some(parent) = self.target.parent() {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| Error::io(parent, "cannot sync", e))?;
+        if durable {
+            File::open(&parent)
+                .and_then(|parent| parent.sync_all())
+                .map_err(|error| Error::io(&parent, "cannot sync", error))?;
         }
         Ok(())
+    }
+
+    /// Puts it in place, or leaves all as it was. From when it is `committed`, what was there before lies at the temporary place and goes
+    /// with the lock.
+    fn put(&mut self) -> Result<()> {
+        match (self.if_exists, self.appended.take()) {
+            (IfExists::Replace, _) if self.directory => self.replace().map_err(|error| self.failed(error))?,
+            (IfExists::Replace, _) => {
+                fs::rename(&self.temporary, &self.target).map_err(|error| self.failed(error))?;
+            }
+            (IfExists::Append, Some(appended)) => return self.append(&appended),
+            (IfExists::Append | IfExists::Fail, _) => match rename_new(&self.temporary, &self.target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(self.overtaken()),
+                renamed => renamed.map_err(|error| self.failed(error))?,
+            },
+        }
+        self.committed = true;
+        Ok(())
+    }
+
+    /// In place of a directory, if there is one.
+    fn replace(&self) -> io::Result<()> {
+        loop {
+            match rename_new(&self.temporary, &self.target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                renamed => return renamed,
+            }
+            match exchange(&self.temporary, &self.target) {
+                // Taken away meanwhile; what is to be put there is not.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && exists(&self.temporary) => {}
+                exchanged => return exchanged,
+            }
+        }
+    }
+
+    /// In place of a directory whose files are linked, and of no other one.
+    fn append(&mut self, appended: &Stood) -> Result<()> {
+        match exchange(&self.temporary, &self.target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !exists(&self.target) => {
+                return Err(self.overtaken());
+            }
+            exchanged => exchanged.map_err(|error| self.failed(error))?,
+        }
+        // Where the exchange went by steps it may have stayed aside.
+        let aside = with_suffix(&self.temporary, ASIDE);
+        let out = if exists(&self.temporary) { &self.temporary } else { &aside };
+        if appended.is(out) {
+            self.committed = true;
+            return Ok(());
+        }
+        let back = match *out == self.temporary {
+            true => exchange(&self.temporary, &self.target),
+            false => fs::rename(&self.target, &self.temporary).and_then(|()| fs::rename(out, &self.target)),
+        };
+        let Err(error) = back else { return Err(self.overtaken()) };
+        self.foreign = true;
+        let text = format!(
+            "another writer has changed `{}` meanwhile, and what it wrote could not be put back: it lies at {}",
+            self.target.display(),
+            out.display()
+        );
+        Err(Error::with_source(ErrorKind::Io, text, error))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::io(&self.target, "cannot put in place", error)
+    }
+
+    fn overtaken(&self) -> Error {
+        let target = self.target.display();
+        let what = match (self.if_exists, self.directory) {
+            (IfExists::Append, true) => format!("another writer has changed the files of `{target}` meanwhile"),
+            _ => format!("another writer has put something at `{target}` meanwhile"),
+        };
+        Error::new(ErrorKind::Data, format!("{what}: nothing was changed, write again"))
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         let left = [self.temporary.clone(), with_suffix(&self.temporary, ASIDE)];
+        if self.foreign {
+            // Without its lock nobody removes it.
+            if let Some((path, _)) = self.lock.take() {
+                let _ = fs::remove_file(path);
+            }
+            return;
+        }
         let _ = remove(&left[0]);
         if self.committed {
             let _ = remove(&left[1]);
@@ -263,6 +369,38 @@ fn remove_dead(parent: &Path, name: &str, target: &Path) {
             let _ = fs::remove_file(&lock);
         }
     }
+}
+
+/// Keeps other processes from putting something into a directory until it is dropped, where the system can lock directories. Where it
+/// cannot, what two of them do in the same moment is not told apart.
+fn lock_directory(directory: &Path) -> Option<File> {
+    let file = File::open(directory).ok()?;
+    FileExt::lock(&file).ok()?;
+    Some(file)
+}
+
+/// Brings something to where nothing is, and is an error of kind `AlreadyExists` where something is.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // A file system that cannot.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    rename_new_by_steps(from, to)
+}
+
+/// As [`rename_new`], where the system cannot do it in one step.
+pub(super) fn rename_new_by_steps(from: &Path, to: &Path) -> io::Result<()> {
+    if exists(to) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
 }
 
 /// Exchanges two directories in one step, where the system can; else there is a moment without the second one.

@@ -55,6 +55,138 @@ fn a_data_set_is_there_when_it_is_committed() {
     assert_eq!((text(&single), beside(dir.path())), ("two".to_string(), vec!["set".to_string(), "single".to_string()]));
 }
 
+/// A data set or a file that is written and not yet in place.
+fn staged(target: &Path, directory: bool, content: &str, if_exists: IfExists) -> Staging {
+    let staging = Staging::begin(target, directory, "csv", if_exists).unwrap();
+    let file = if directory { staging.path().join(format!("{content}.csv")) } else { staging.path().to_path_buf() };
+    fs::write(file, content).unwrap();
+    staging
+}
+
+fn overtaken(result: crate::error::Result<()>, target: &Path) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    assert!(error.message().starts_with("another writer has "), "{error}");
+    let end = "meanwhile: nothing was changed, write again";
+    assert!(error.message().contains(target.to_str().unwrap()) && error.message().ends_with(end), "{error}");
+}
+
+#[test]
+fn of_writers_that_overlap_none_loses_what_the_other_one_wrote() {
+    use IfExists::{Append, Fail, Replace};
+    for before in [false, true] {
+        for (first, second) in [Replace, Append, Fail].map(|a| [Replace, Append, Fail].map(|b| (a, b))).concat() {
+            if before && (first == Fail || second == Fail) {
+                continue;
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let target = dir.path().join("set");
+            if before {
+                set(&target, "old", Replace).unwrap();
+            }
+            let (late, early) = (staged(&target, true, "late", first), staged(&target, true, "early", second));
+            early.commit(false).unwrap();
+            let expected = if before && second == Append { vec!["early.csv", "old.csv"] } else { vec!["early.csv"] };
+            assert_eq!(beside(&target), expected, "{first:?} {second:?}");
+            match (late.commit(false), first) {
+                (result, Replace) => {
+                    result.unwrap();
+                    assert_eq!(beside(&target), ["late.csv"]);
+                }
+                (result, _) => {
+                    overtaken(result, &target);
+                    assert_eq!(beside(&target), expected, "{first:?} {second:?}");
+                    set(&target, "late", Append).unwrap();
+                    assert_eq!(beside(&target).len(), expected.len() + 1);
+                }
+            }
+            assert_eq!(beside(dir.path()), ["set"]);
+        }
+    }
+    for (first, second) in [Replace, Append, Fail].map(|a| [Replace, Append, Fail].map(|b| (a, b))).concat() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("single");
+        let (late, early) = (staged(&target, false, "late", first), staged(&target, false, "early", second));
+        early.commit(false).unwrap();
+        match (late.commit(true), first) {
+            (result, Replace) => result.unwrap(),
+            (result, _) => overtaken(result, &target),
+        }
+        assert_eq!(text(&target), if first == Replace { "late" } else { "early" });
+        assert_eq!(beside(dir.path()), ["single"]);
+    }
+}
+
+#[test]
+fn an_append_is_to_what_it_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    // Replaced by what looks the same, and may have got its number.
+    set(&target, "old", IfExists::Replace).unwrap();
+    let late = staged(&target, true, "late", IfExists::Append);
+    for _ in 0..3 {
+        set(&target, "old", IfExists::Replace).unwrap();
+    }
+    overtaken(late.commit(false), &target);
+    assert_eq!(beside(&target), ["old.csv"]);
+    // A file put into it by hand, and one that is written to.
+    let late = staged(&target, true, "late", IfExists::Append);
+    fs::write(target.join("hand.csv"), "hand").unwrap();
+    overtaken(late.commit(false), &target);
+    assert_eq!(beside(&target), ["hand.csv", "old.csv"]);
+    let late = staged(&target, true, "late", IfExists::Append);
+    fs::write(target.join("new.csv"), "new").unwrap();
+    fs::rename(target.join("new.csv"), target.join("hand.csv")).unwrap();
+    overtaken(late.commit(false), &target);
+    assert_eq!(text(&target.join("hand.csv")), "new");
+    // Taken away.
+    let late = staged(&target, true, "late", IfExists::Append);
+    fs::remove_dir_all(&target).unwrap();
+    overtaken(late.commit(false), &target);
+    assert_eq!(beside(dir.path()), Vec::<String>::new());
+    // An empty directory is something too.
+    let late = staged(&target, true, "late", IfExists::Fail);
+    fs::create_dir(&target).unwrap();
+    overtaken(late.commit(false), &target);
+    assert_eq!(beside(dir.path()), ["set"]);
+}
+
+#[test]
+fn many_appends_at_once_keep_all_that_are_said_to_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    let done = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (target, done) = (&target, &done);
+            scope.spawn(move || {
+                for at in 0..20 {
+                    let name = format!("{thread}-{at}");
+                    // Where the directory goes in between, its files cannot be linked either.
+                    if set(target, &name, IfExists::Append).is_ok() {
+                        done.lock().unwrap().push(format!("{name}.csv"));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_unstable();
+    assert!(!done.is_empty());
+    assert_eq!((beside(&target), beside(dir.path())), (done, vec!["set".to_string()]));
+}
+
+#[test]
+fn by_steps_nothing_is_replaced_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    fs::write(&one, "one").unwrap();
+    staging::rename_new_by_steps(&one, &other).unwrap();
+    fs::write(&one, "two").unwrap();
+    let error = staging::rename_new_by_steps(&one, &other).unwrap_err();
+    assert_eq!((error.kind(), text(&other)), (std::io::ErrorKind::AlreadyExists, "one".to_string()));
+}
+
 #[test]
 fn what_dead_processes_left_is_removed_or_put_back() {
     let dir = tempfile::tempdir().unwrap();
