@@ -24,16 +24,17 @@ pub struct Lists {
     data_type: DataType,
     /// Values as they came, and the group of each.
     parts: Vec<(ArrayRef, Vec<u32>)>,
+    /// What the parts hold: counted as they come, for there may be many.
+    bytes: usize,
 }
 
 impl Lists {
     pub fn new(data_type: &DataType) -> Lists {
-        Lists { data_type: data_type.clone(), parts: Vec::new() }
+        Lists { data_type: data_type.clone(), parts: Vec::new(), bytes: 0 }
     }
 
     pub fn bytes(&self) -> usize {
-        let part = |(array, groups): &(ArrayRef, Vec<u32>)| array.get_array_memory_size() + 4 * groups.capacity();
-        self.parts.iter().map(part).sum()
+        self.bytes + size_of::<(ArrayRef, Vec<u32>)>() * self.parts.capacity()
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, array: &ArrayRef) -> Result<()> {
@@ -44,16 +45,19 @@ impl Lists {
         if all.is_empty() {
             return Ok(());
         }
-        let groups = match rows.groups {
+        let groups: Vec<u32> = match rows.groups {
             None => vec![0; all.len()],
             Some(groups) => all.iter().map(|row| groups[*row as usize]).collect(),
         };
         // Only what is kept: the array may be a part of a larger one.
-        self.parts.push((take_rows(array, &all)?, groups));
+        let own = take_rows(array, &all)?;
+        self.bytes += own.get_array_memory_size() + 4 * groups.capacity();
+        self.parts.push((own, groups));
         Ok(())
     }
 
     pub fn merge(&mut self, other: Lists, map: &[u32]) {
+        self.bytes += other.bytes;
         for (array, mut groups) in other.parts {
             groups.iter_mut().for_each(|group| *group = map[*group as usize]);
             self.parts.push((array, groups));
@@ -122,6 +126,8 @@ pub struct Tops {
     most: bool,
     len: usize,
     keys: Keys,
+    /// What the heaps hold: counted as they grow, for there may be many.
+    bytes: usize,
 }
 
 enum Keys {
@@ -150,30 +156,26 @@ impl Tops {
                 Keys::Bytes { groups: Vec::new(), converter }
             }
         };
-        Ok(Tops { data_type: data_type.clone(), most, len, keys })
+        Ok(Tops { data_type: data_type.clone(), most, len, keys, bytes: 0 })
     }
 
     pub fn bytes(&self) -> usize {
-        match &self.keys {
-            Keys::Words(groups) => 24 * groups.capacity() + groups.iter().map(|own| 8 * own.capacity()).sum::<usize>(),
-            Keys::Bytes { groups, .. } => {
-                let heap = |own: &BinaryHeap<Box<[u8]>>| {
-                    16 * own.capacity() + own.iter().map(|key| key.len() + 16).sum::<usize>()
-                };
-                24 * groups.capacity() + groups.iter().map(heap).sum::<usize>()
-            }
-        }
+        let groups = match &self.keys {
+            Keys::Words(groups) => groups.capacity(),
+            Keys::Bytes { groups, .. } => groups.capacity(),
+        };
+        24 * groups + self.bytes
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, array: &ArrayRef) -> Result<()> {
         let nulls = array.logical_nulls();
-        let len = self.len;
+        let (len, bytes) = (self.len, &mut self.bytes);
         match &mut self.keys {
             Keys::Words(groups) => {
                 groups.resize_with(rows.count, BinaryHeap::new);
                 let words = to_ordered(array)?;
                 let turn = if self.most { u64::MAX } else { 0 };
-                rows.each_valid(nulls.as_ref(), |row, group| keep(&mut groups[group], words[row] ^ turn, len));
+                rows.each_valid(nulls.as_ref(), |row, group| keep(&mut groups[group], words[row] ^ turn, len, bytes));
             }
             Keys::Bytes { groups, converter } => {
                 groups.resize_with(rows.count, BinaryHeap::new);
@@ -182,7 +184,7 @@ impl Tops {
                     let (own, key) = (&mut groups[group], encoded.row(row));
                     // Most rows are none of the best: no copy of those.
                     if own.len() < len || own.peek().is_some_and(|worst| *key.data() < **worst) {
-                        keep(own, key.data().into(), len);
+                        keep(own, key.data().into(), len, bytes);
                     }
                 });
             }
@@ -191,10 +193,12 @@ impl Tops {
     }
 
     pub fn merge(&mut self, other: Tops, map: &[u32], count: usize) -> Result<()> {
-        let len = self.len;
+        let (len, bytes) = (self.len, &mut self.bytes);
         match (&mut self.keys, other.keys) {
-            (Keys::Words(groups), Keys::Words(others)) => merge(groups, others, map, count, len),
-            (Keys::Bytes { groups, .. }, Keys::Bytes { groups: others, .. }) => merge(groups, others, map, count, len),
+            (Keys::Words(groups), Keys::Words(others)) => merge(groups, others, map, count, len, bytes),
+            (Keys::Bytes { groups, .. }, Keys::Bytes { groups: others, .. }) => {
+                merge(groups, others, map, count, len, bytes)
+            }
             _ => return Err(Error::internal("the best values of two kinds are to be merged")),
         }
         Ok(())
@@ -234,24 +238,54 @@ impl Tops {
     }
 }
 
-/// Keeps a key among the `len` least ones.
+/// A key in a heap.
+trait Key: Ord {
+    /// Memory that it takes beside its place in the heap.
+    fn outside(&self) -> usize;
+}
+
+impl Key for u64 {
+    fn outside(&self) -> usize {
+        0
+    }
+}
+
+impl Key for Box<[u8]> {
+    fn outside(&self) -> usize {
+        // With what the allocator takes.
+        self.len() + 16
+    }
+}
+
+/// Keeps a key among the `len` least ones, and counts the bytes that the heap grows or shrinks by.
 #[inline]
-fn keep<K: Ord>(own: &mut BinaryHeap<K>, key: K, len: usize) {
+fn keep<K: Key>(own: &mut BinaryHeap<K>, key: K, len: usize, bytes: &mut usize) {
     if own.len() < len {
+        let before = own.capacity();
+        *bytes += key.outside();
         own.push(key);
+        *bytes += size_of::<K>() * (own.capacity() - before);
     } else if let Some(mut worst) = own.peek_mut()
         && key < *worst
     {
+        *bytes = *bytes + key.outside() - worst.outside();
         *worst = key;
         // Brings it to its place.
         drop::<PeekMut<'_, K>>(worst);
     }
 }
 
-fn merge<K: Ord>(groups: &mut Vec<BinaryHeap<K>>, others: Vec<BinaryHeap<K>>, map: &[u32], count: usize, len: usize) {
+fn merge<K: Key>(
+    groups: &mut Vec<BinaryHeap<K>>,
+    others: Vec<BinaryHeap<K>>,
+    map: &[u32],
+    count: usize,
+    len: usize,
+    bytes: &mut usize,
+) {
     groups.resize_with(count, BinaryHeap::new);
     for (group, other) in map.iter().zip(others) {
-        other.into_iter().for_each(|key| keep(&mut groups[*group as usize], key, len));
+        other.into_iter().for_each(|key| keep(&mut groups[*group as usize], key, len, bytes));
     }
 }
 
@@ -295,4 +329,63 @@ fn from_ordered(words: Vec<u64>, data_type: &DataType) -> Result<ArrayRef> {
         }
         _ => Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(words.into_iter().map(signed))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, StringArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counted(lists: &Lists) -> usize {
+        let part = |(array, groups): &(ArrayRef, Vec<u32>)| array.get_array_memory_size() + 4 * groups.capacity();
+        lists.parts.iter().map(part).sum()
+    }
+
+    fn counted_tops(tops: &Tops) -> usize {
+        match &tops.keys {
+            Keys::Words(groups) => groups.iter().map(|own| 8 * own.capacity()).sum(),
+            Keys::Bytes { groups, .. } => {
+                let heap = |own: &BinaryHeap<Box<[u8]>>| {
+                    16 * own.capacity() + own.iter().map(|key| key.len() + 16).sum::<usize>()
+                };
+                groups.iter().map(heap).sum()
+            }
+        }
+    }
+
+    proptest! {
+        /// What is counted as values come is what is there when all of it is looked at.
+        #[test]
+        fn the_running_count_is_right(
+            rows in prop::collection::vec((0u32..4, prop::option::of(0i64..90)), 0..120),
+            cut in 1usize..30, len in 1usize..6, most in any::<bool>(),
+        ) {
+            let mut lists = [Lists::new(&DataType::Utf8), Lists::new(&DataType::Utf8)];
+            let tops = |data_type| [Tops::new(data_type, most, len).unwrap(), Tops::new(data_type, most, len).unwrap()];
+            let (mut words, mut texts) = (tops(&DataType::Int64), tops(&DataType::Utf8));
+            for (at, part) in rows.chunks(cut).enumerate() {
+                let groups: Vec<u32> = part.iter().map(|row| row.0).collect();
+                let numbers: ArrayRef = Arc::new(part.iter().map(|row| row.1).collect::<Int64Array>());
+                let text = part.iter().map(|row| row.1.map(|n| "x".repeat(n as usize)));
+                let text: ArrayRef = Arc::new(text.collect::<StringArray>());
+                let rows = Rows { groups: Some(&groups), len: part.len(), count: 4 };
+                lists[at % 2].update(&rows, &text).unwrap();
+                words[at % 2].update(&rows, &numbers).unwrap();
+                texts[at % 2].update(&rows, &text).unwrap();
+                prop_assert_eq!(lists[at % 2].bytes, counted(&lists[at % 2]));
+                prop_assert_eq!(words[at % 2].bytes, counted_tops(&words[at % 2]));
+                prop_assert_eq!(texts[at % 2].bytes, counted_tops(&texts[at % 2]));
+            }
+            let ([mut lists, other], [mut words, more], [mut texts, most]) = (lists, words, texts);
+            let map = [3, 2, 1, 0];
+            lists.merge(other, &map);
+            words.merge(more, &map, 4).unwrap();
+            texts.merge(most, &map, 4).unwrap();
+            prop_assert_eq!(lists.bytes, counted(&lists));
+            prop_assert_eq!(words.bytes, counted_tops(&words));
+            prop_assert_eq!(texts.bytes, counted_tops(&texts));
+        }
+    }
 }

@@ -48,6 +48,7 @@ struct Merged {
     next: u32,
     /// Morsels that came early.
     waiting: BTreeMap<u32, Partial>,
+    waiting_bytes: usize,
     /// Rows of all morsels that are in groups, and of those that were added.
     rows: u64,
     added: u64,
@@ -59,6 +60,8 @@ struct Partial {
     states: Vec<Option<State>>,
     map: Vec<u32>,
     rows: u64,
+    /// Memory it takes.
+    bytes: usize,
 }
 
 /// Aggregates the batches of one morsel.
@@ -81,6 +84,7 @@ impl GroupTables {
             ordered: aggregation.states(true)?,
             next: 0,
             waiting: BTreeMap::new(),
+            waiting_bytes: 0,
             rows: 0,
             added: 0,
             held: budget.force_reserve("group_by", 0),
@@ -292,11 +296,13 @@ impl Worker<'_> {
             merged.rows += self.rows;
             if !order_free {
                 extend(&mut merged.keys, &self.table.keys, &mut self.table.map)?;
-                let partial = Partial { states: self.ordered, map: self.table.map.clone(), rows: self.rows };
+                let map = self.table.map.clone();
+                let own = states_bytes(&self.ordered) + 4 * map.capacity();
+                let partial = Partial { states: self.ordered, map, rows: self.rows, bytes: own };
+                merged.waiting_bytes += own;
                 merged.waiting.insert(self.morsel, partial);
                 merged.advance()?;
-                let waiting: usize = merged.waiting.values().map(Partial::bytes).sum();
-                let bytes = bytes(&merged.keys, &merged.ordered) + waiting;
+                let bytes = bytes(&merged.keys, &merged.ordered) + merged.waiting_bytes;
                 grow(&mut merged.held, bytes as u64)?;
             }
         }
@@ -310,6 +316,7 @@ impl Merged {
     fn advance(&mut self) -> Result<()> {
         while let Some(partial) = self.waiting.remove(&self.next) {
             let count = self.keys.len();
+            self.waiting_bytes -= partial.bytes;
             self.added += partial.rows;
             for (state, other) in self.ordered.iter_mut().zip(partial.states) {
                 if let (Some(state), Some(other)) = (state, other) {
@@ -319,12 +326,6 @@ impl Merged {
             self.next += 1;
         }
         Ok(())
-    }
-}
-
-impl Partial {
-    fn bytes(&self) -> usize {
-        self.states.iter().flatten().map(State::bytes).sum::<usize>() + 4 * self.map.capacity()
     }
 }
 
