@@ -296,12 +296,14 @@ fn of_two_appends_at_once_one_is_an_error() {
             };
             let (one, two) = (write(&slow(3), &path).append(), write(&slow(4), &path).append());
             let runtime = Runtime::builder().threads(2).build().unwrap();
-            let error = std::thread::scope(|scope| {
-                let both = scope.spawn(|| (one, two).compute_on(&runtime));
+            let results = std::thread::scope(|scope| {
+                let both = [scope.spawn(|| one.compute_on(&runtime)), scope.spawn(|| two.compute_on(&runtime))];
                 gate.wait_for(2);
                 gate.open();
-                both.join().unwrap().unwrap_err()
+                both.map(|run| run.join().unwrap())
             });
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{ending}: {results:?}");
+            let error = results.into_iter().find_map(Result::err).unwrap();
             assert_eq!(error.kind(), ErrorKind::Data, "{ending}: {error}");
             let text = "meanwhile: nothing was changed, write again";
             assert!(error.to_string().contains(text), "{ending}: {error}");
