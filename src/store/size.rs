@@ -115,7 +115,8 @@ pub fn largest_row(array: &dyn Array) -> u64 {
         DataType::Utf8View => longest_view(array.as_string_view()),
         DataType::BinaryView => longest_view(array.as_binary_view()),
         DataType::Struct(_) => array.as_struct().columns().iter().map(|column| largest_row(column)).sum(),
-        other if other.is_nested() && !matches!(other, DataType::Dictionary(..)) => {
+        // Runs of text are not nested, and as different as text.
+        other if matches!(other, DataType::RunEndEncoded(..)) || other.is_nested() && !is_dictionary(other) => {
             (0..array.len()).map(|row| row_bytes(array, row)).max().unwrap_or(0)
         }
         // As large as any other.
@@ -123,6 +124,10 @@ pub fn largest_row(array: &dyn Array) -> u64 {
         _ => row_bytes(array, 0),
     };
     own + u64::from(array.nulls().is_some())
+}
+
+fn is_dictionary(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Dictionary(..))
 }
 
 /// The memory that some rows of an array take; with the values of dictionaries or without.
