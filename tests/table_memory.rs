@@ -66,6 +66,14 @@ fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
         "text" => {
             df.filter((col("n") % 3).ne(0)).to_csv(to.join("all.csv")).single_file().compute_on(runtime).unwrap().rows
         }
+        "once" => {
+            // Rows that wait in pieces, and are read again beside a table that is held.
+            let keyed = df.with_column((col("n") % 1000).alias("key"));
+            let kept = keyed.drop_duplicates(["key"], dataframe::Keep::Last);
+            let sums = kept.agg([col("a").sum(), size().alias("rows")]).compute_on(runtime).unwrap();
+            assert_eq!(sums.column::<Int64Type>("rows").unwrap().value(0), 1000);
+            sums.column::<Float64Type>("a").unwrap().value(0).to_bits()
+        }
         "keys" => {
             let keys = by_size(100_000, 2_000) as i64;
             let derived = df.with_column((col("n") % keys).alias("key")).drop(["b"]);
@@ -134,6 +142,11 @@ fn check(what: &str, rows: u64, names: u64, limit: u64) {
 fn scan_filter_derive_and_write() {
     // 5 GiB under 256 MiB, or 128 MiB under 16.
     check("convert", by_size(2_796_202, 349_525), by_size(80, 16), by_size(256, 16) * MIB);
+}
+
+#[test]
+fn rows_that_wait_to_be_looked_up() {
+    check("once", by_size(2_796_202, 349_525), by_size(20, 16), by_size(128, 32) * MIB);
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Lowering {
             second_inputs.push(Input { layer: carried.layer(), pattern: Pattern::Slice { start: 0, step: 0 } });
             let filled: LayerRef<Batches> =
                 draft.regular(layer_meta, tasks, second_inputs, fill.need(2 * bytes + need))?;
-            Ok(Made { layer: filled.layer(), bounds })
+            Ok(Made { layer: filled.layer(), bounds, bytes })
         })
     }
 }

@@ -105,6 +105,8 @@ struct Made {
     layer: u32,
     /// Pieces `bounds[p]..bounds[p + 1]` are those of partition `p`.
     bounds: Arc<[u32]>,
+    /// About how many bytes the largest piece takes; 0 where nothing is known.
+    bytes: u64,
 }
 
 impl Made {
@@ -114,7 +116,7 @@ impl Made {
 
     /// One piece per partition.
     fn each(layer: u32, partitions: u32) -> Made {
-        Made { layer, bounds: (0..=partitions).collect() }
+        Made { layer, bounds: (0..=partitions).collect(), bytes: 0 }
     }
 }
 
@@ -255,7 +257,9 @@ impl Lowering {
             }
             Err(made) => {
                 let (tasks, layer) = (made.pieces(), Some(made.layer));
-                (Pipeline::new(Source::Piece, input, meta(node, node.verb), tasks, layer), made.bounds)
+                let mut pipeline = Pipeline::new(Source::Piece, input, meta(node, node.verb), tasks, layer);
+                pipeline.piece_bytes = made.bytes;
+                (pipeline, made.bounds)
             }
         };
         for step in steps.into_iter().rev() {
@@ -377,7 +381,7 @@ impl Lowering {
         let op = Each::new(run).need(bytes + need);
         let member = node.member;
         let layer: LayerRef<Batches> = lowering.gated(member, |draft| draft.regular(layer_meta, tasks, inputs, op))?;
-        Ok(Made { layer: layer.layer(), bounds })
+        Ok(Made { layer: layer.layer(), bounds, bytes })
     }
 
     /// The pipeline that ends with a node itself.

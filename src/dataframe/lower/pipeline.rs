@@ -78,6 +78,8 @@ pub struct Pipeline {
     pub start_layers: Vec<u32>,
     /// The layer of pieces, where they are the source.
     pub piece_layer: Option<u32>,
+    /// About how many bytes the largest piece takes, where pieces are the source.
+    pub piece_bytes: u64,
     /// Whether the source leaves rows out.
     pub filters: bool,
     /// Number of tasks.
@@ -124,6 +126,7 @@ impl Pipeline {
             held_layers: Vec::new(),
             start_layers: Vec::new(),
             piece_layer,
+            piece_bytes: 0,
             filters: false,
             tasks,
             ready: OnceLock::new(),
@@ -157,7 +160,8 @@ impl Pipeline {
                 let most = |of: fn(&crate::formats::scan::Morsel) -> u64| scan.morsels().iter().map(of).max();
                 (most(|morsel| morsel.bytes).unwrap_or(0), most(|morsel| morsel.need).unwrap_or(0))
             }
-            Source::Piece => (0, 0),
+            // What comes of a piece is there beside it.
+            Source::Piece => (self.piece_bytes, 0),
         }
     }
 

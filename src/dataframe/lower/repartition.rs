@@ -36,7 +36,8 @@ impl Lowering {
         let alike = self.plan.nodes[below].schema.fields() == node.schema.fields();
         if old == 0 || (alike && (0..old).all(|partition| cuts(partition).next().is_none())) {
             let bound = |number: u64| made.bounds[(number * old / new) as usize];
-            return Ok(Made { layer: made.layer, bounds: (0..=new).map(bound).collect() });
+            let bounds = (0..=new).map(bound).collect();
+            return Ok(Made { layer: made.layer, bounds, bytes: made.bytes });
         }
         let layer_meta = meta(node, node.verb);
         let counts = Each::new(|_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
@@ -95,7 +96,7 @@ impl Lowering {
             return Err(Error::internal(format!("{} partitions in place of {new}", bounds.len() - 1)));
         }
         let layer = lowering.draft().explicit(layer_meta, tasks)?;
-        Ok(Made { layer, bounds: bounds.into() })
+        Ok(Made { layer, bounds: bounds.into(), bytes: made.bytes })
     }
 }
 

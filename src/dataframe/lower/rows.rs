@@ -162,7 +162,7 @@ impl Lowering {
             }
         }
         let layer = lowering.draft().explicit(layer_meta, calls)?;
-        Ok(Made { layer, bounds: [0, tasks].into() })
+        Ok(Made { layer, bounds: [0, tasks].into(), bytes })
     }
 
     /// The first rows of an order: of each morsel, then of some together, and so on.
@@ -253,7 +253,8 @@ impl Lowering {
             bounds.extend(made.bounds.iter().skip(1).map(|bound| base + bound));
         }
         let layer = lowering.draft().explicit(layer_meta, tasks)?;
-        Ok(Made { layer, bounds: bounds.into() })
+        let bytes = parts.iter().map(|made| made.bytes).max().unwrap_or(0);
+        Ok(Made { layer, bounds: bounds.into(), bytes })
     }
 
     /// Each partition in one piece, with the types that the schema says.
@@ -270,7 +271,7 @@ impl Lowering {
         }
         let bounds = made.bounds.clone();
         let layer = gather_pieces(lowering, &made, &bounds, meta(node, node.verb), Some(node.schema.clone()))?;
-        Ok(Made::each(layer, node.partitions))
+        Ok(Made { bytes: node.bytes.iter().sum(), ..Made::each(layer, node.partitions) })
     }
 
     /// One piece of the partitions.
