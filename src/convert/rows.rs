@@ -13,13 +13,10 @@ use crate::bag::{Bag, Items};
 use crate::dataframe::{DataFrame, Frame, Table, columns_for, declared, from_batch, nullable, schema_of, to_batch};
 use crate::delayed::Delayed;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
-use crate::graph::{Call, Chunk, Each, Inputs as TaskInputs, Kind, Meta, Outputs, TaskContext, Tasks};
+use crate::graph::{Each, Inputs as TaskInputs, Meta, OneCall, TaskContext, Tasks};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Role};
-use crate::store::chunk;
-
-/// Rows of a batch made of items.
-const BATCH_ROWS: usize = 16 << 10;
+use crate::store::BATCH_ROWS;
 
 impl DataFrame {
     /// The rows as values, in a bag with the same partitions: structs with fields called as columns are (others are not read), or tuples
@@ -174,7 +171,13 @@ impl Node for Parts {
 
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
         let meta = Meta { name: "from_delayed".to_string(), verb: "from_delayed", origin: self.origin };
-        let call: Arc<dyn Call> = Arc::new(PartCall { origin: self.origin, schema: self.schema.clone() });
+        let schema = self.schema.clone();
+        let call = OneCall::shared(&Arc::new(meta.clone()), move |inputs: &mut TaskInputs<'_>| {
+            // With the columns that were declared.
+            let table: Table = inputs.take(0)?;
+            let batches = table.batches().iter().map(|batch| declared(batch.clone(), &schema));
+            batches.collect::<Result<Vec<RecordBatch>>>()
+        });
         let mut tasks = Tasks::with_capacity(self.inputs.len(), self.inputs.len());
         for at in 0..self.inputs.len() {
             let (layer, piece) = lowering.input(at)?;
@@ -182,36 +185,5 @@ impl Node for Parts {
             tasks.push(call.clone(), [first + piece], 1);
         }
         lowering.draft().explicit(meta, tasks)
-    }
-}
-
-/// A table as a list of batches with the columns that were declared.
-struct PartCall {
-    origin: Origin,
-    schema: SchemaRef,
-}
-
-impl Call for PartCall {
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut TaskInputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        let table: Table = inputs.take(0)?;
-        let batches = table.batches().iter().map(|batch| declared(batch.clone(), &self.schema));
-        out.push_chunk(Chunk::new(batches.collect::<Result<Vec<RecordBatch>>>()?));
-        Ok(())
-    }
-
-    fn name(&self) -> &str {
-        "from_delayed"
-    }
-
-    fn verb(&self) -> &'static str {
-        "from_delayed"
-    }
-
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Vec<RecordBatch>>()
     }
 }

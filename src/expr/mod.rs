@@ -20,6 +20,7 @@ mod aggregate;
 mod build;
 mod compile;
 mod display;
+mod floats;
 mod function;
 mod kernels;
 mod names;
@@ -48,6 +49,7 @@ pub use build::{
     CaseBuilder, all_horizontal, any_horizontal, coalesce, concat_str, max_horizontal, min_horizontal, sum_horizontal,
     when,
 };
+pub(crate) use floats::one_zero;
 pub use function::{Function, Horizontal, MathFunction};
 pub use kernels::list::{ListExpr, ListFunction};
 pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
@@ -60,7 +62,7 @@ pub use rewrite::{SplitAggregates, aggregate_column, aggregate_place, split_aggr
 pub use selector::{
     Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,
 };
-pub use types::common_type;
+pub use types::{common_type, has_type};
 pub use user::{MapInput, MapOutput, UserFunction, map_arrays};
 pub use user_aggregate::{UserAggregate, UserState, aggregate};
 pub use value::Value;

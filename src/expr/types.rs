@@ -132,6 +132,30 @@ fn smallest(value: i64, other: &DataType) -> DataType {
     }
 }
 
+/// Whether a type is of a kind, or has one that is inside of it.
+pub fn has_type(of: &DataType, is: impl Fn(&DataType) -> bool) -> bool {
+    let mut open = vec![of];
+    while let Some(of) = open.pop() {
+        if is(of) {
+            return true;
+        }
+        match of {
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::Map(item, _)
+            | DataType::FixedSizeList(item, _)
+            | DataType::RunEndEncoded(_, item) => open.push(item.data_type()),
+            DataType::Struct(fields) => open.extend(fields.iter().map(|field| field.data_type())),
+            DataType::Union(fields, _) => open.extend(fields.iter().map(|(_, field)| field.data_type())),
+            DataType::Dictionary(_, values) => open.push(values),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The smallest type that holds the values of both.
 pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     use DataType::*;

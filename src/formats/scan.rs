@@ -15,9 +15,7 @@ use arrow::datatypes::SchemaRef;
 use crate::error::Result;
 use crate::expr::Expr;
 
-/// Rows of a batch: 16 Ki values of 8 bytes are 128 KiB, so some columns and what is computed of them stay in a
-/// second-level cache.
-pub const BATCH_ROWS: usize = 16 << 10;
+pub use crate::store::BATCH_ROWS;
 
 /// Bytes of a morsel, decoded, that a source should stay below where it can be cut.
 pub const MORSEL_BYTES: u64 = 16 << 20;

@@ -2,10 +2,13 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use super::layer::LayerOp;
+use super::explicit::Call;
+use super::layer::{LayerOp, Meta};
 use super::task::{Inputs, Outputs, TaskContext};
 use crate::error::Result;
+use crate::origin::Origin;
 use crate::store::{Kind, chunk};
 
 /// An operation that is a kernel and what is known of it.
@@ -66,5 +69,50 @@ where
 
     fn content_key(&self) -> Option<String> {
         self.key.clone()
+    }
+}
+
+/// A task of an explicit layer that is a function of its inputs and gives one value.
+pub struct OneCall<F, T> {
+    meta: Arc<Meta>,
+    run: F,
+    type_of: PhantomData<fn() -> T>,
+}
+
+impl<F, T> OneCall<F, T>
+where
+    F: Fn(&mut Inputs<'_>) -> Result<T> + Send + Sync + 'static,
+    T: Any + Send + Sync,
+{
+    /// A task with the name, verb and line of its layer.
+    pub fn shared(meta: &Arc<Meta>, run: F) -> Arc<dyn Call> {
+        Arc::new(OneCall { meta: meta.clone(), run, type_of: PhantomData })
+    }
+}
+
+impl<F, T> Call for OneCall<F, T>
+where
+    F: Fn(&mut Inputs<'_>) -> Result<T> + Send + Sync,
+    T: Any + Send + Sync,
+{
+    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        out.push((self.run)(inputs)?);
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    fn verb(&self) -> &'static str {
+        self.meta.verb
+    }
+
+    fn origin(&self) -> Origin {
+        self.meta.origin
+    }
+
+    fn kind(&self, _: u32) -> &'static dyn Kind {
+        chunk::plain::<T>()
     }
 }

@@ -13,6 +13,10 @@ use ndarray::{Array as NdArray, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
 
 use crate::store::Block;
 
+/// Rows of a batch: 16 Ki values of 8 bytes are 128 KiB, so some columns and what is computed of them stay in a
+/// second-level cache.
+pub const BATCH_ROWS: usize = 16 << 10;
+
 /// Whether values of a type have no heap memory of their own: what needs no drop owns none.
 pub(crate) fn is_even<T>() -> bool {
     !std::mem::needs_drop::<T>()

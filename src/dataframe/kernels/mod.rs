@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::has_type;
 use crate::store::shown_bytes;
 
 /// A morsel or a partition of a table.
@@ -176,23 +177,6 @@ pub fn concat_column(field: &Field, parts: &[&dyn Array]) -> Result<ArrayRef> {
     })
 }
 
-/// Whether a type has a dictionary in it.
-fn has_dictionary(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(..) => true,
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::RunEndEncoded(_, item)
-        | DataType::Map(item, _) => has_dictionary(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_dictionary(field.data_type())),
-        _ => false,
-    }
-}
-
 /// Adds a batch to those that a task keeps: small ones are put together, and what holds much more memory than it shows is
 /// copied, so that memory is what it is counted to be.
 pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
@@ -208,7 +192,7 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
         && last.num_rows() < SMALL
         && last.schema_ref() == batch.schema_ref()
         // The values of two dictionaries may be more than keys can number.
-        && !batch.schema_ref().fields().iter().any(|field| has_dictionary(field.data_type()))
+        && !batch.schema_ref().fields().iter().any(|field| has_type(field.data_type(), is_dictionary))
         && batch_bytes(last) < SMALL_BYTES
         && batch_bytes(&batch) < SMALL_BYTES
     {
@@ -217,6 +201,10 @@ pub fn keep(kept: &mut Batches, batch: RecordBatch) -> Result<()> {
         kept.push(batch);
     }
     Ok(())
+}
+
+fn is_dictionary(of: &DataType) -> bool {
+    matches!(of, DataType::Dictionary(..))
 }
 
 /// The memory that the rows of a batch take.

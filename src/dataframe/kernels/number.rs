@@ -9,9 +9,7 @@ use rand::{Rng, TryRng};
 use rand_distr::{Binomial, Distribution};
 
 use crate::error::{Error, ErrorKind, Result};
-
-/// Rows of a batch of what is picked.
-const BATCH_ROWS: usize = 16 << 10;
+use crate::store::BATCH_ROWS;
 
 /// Which rows of a table are picked at random.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,8 +5,7 @@ use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_ba
 
 use super::{Batches, concat_rows, failed};
 use crate::error::Result;
-use crate::expr::Program;
-use crate::store::one_zero;
+use crate::expr::{Program, one_zero};
 
 /// Rows that are gathered before the first ones are picked out.
 const GATHERED: usize = 64 << 10;

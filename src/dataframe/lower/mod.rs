@@ -18,16 +18,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use super::kernels::{self, Batches};
 use super::optimize::{self, Node, Plan};
 use super::plan::Op;
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::Expr;
 use crate::formats::scan::{Scan, ScanRequest};
-use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, TaskContext, Tasks};
+use crate::graph::{Call, Each, Inputs, LayerRef, Meta, OneCall, TaskContext, Tasks};
 use crate::origin::Origin;
 use crate::plan::{Member, PlanOptions, Planned, Region, RegionLowering};
-use crate::store::chunk;
 use pipeline::{Pipeline, Source, Starts, Step, What};
 
 /// All tables.
@@ -430,52 +431,30 @@ fn gather_pieces(
     made: &Made,
     bounds: &[u32],
     meta: Meta,
-    schema: Option<arrow::datatypes::SchemaRef>,
+    schema: Option<SchemaRef>,
 ) -> Result<u32> {
     let first = lowering.draft().graph().layers()[made.layer as usize].pieces.start;
     let count = bounds.len().saturating_sub(1);
     let mut tasks = Tasks::with_capacity(count, made.pieces() as usize);
+    let call = gather_call(&Arc::new(meta.clone()), schema);
     for range in bounds.windows(2) {
-        let call = GatherCall { meta: meta.clone(), schema: schema.clone() };
-        tasks.push(Arc::new(call), first + range[0]..first + range[1], 1);
+        tasks.push(call.clone(), first + range[0]..first + range[1], 1);
     }
     lowering.draft().explicit(meta, tasks)
 }
 
 /// Puts the batches of its inputs one behind another.
-struct GatherCall {
-    meta: Meta,
-    schema: Option<arrow::datatypes::SchemaRef>,
-}
-
-impl Call for GatherCall {
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+fn gather_call(meta: &Arc<Meta>, schema: Option<SchemaRef>) -> Arc<dyn Call> {
+    OneCall::shared(meta, move |inputs: &mut Inputs<'_>| {
         let mut all = Batches::new();
         for at in 0..inputs.len() {
             for batch in inputs.take::<Batches>(at)? {
-                all.push(match &self.schema {
+                all.push(match &schema {
                     Some(schema) => kernels::conform(batch, schema)?,
                     None => batch,
                 });
             }
         }
-        out.push_chunk(Chunk::new(all));
-        Ok(())
-    }
-
-    fn name(&self) -> &str {
-        &self.meta.name
-    }
-
-    fn verb(&self) -> &'static str {
-        self.meta.verb
-    }
-
-    fn origin(&self) -> Origin {
-        self.meta.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Batches>()
-    }
+        Ok(all)
+    })
 }

@@ -11,10 +11,8 @@ use super::super::kernels::{self, Batches};
 use super::number::running;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
-use crate::graph::{Call, Chunk, Each, Inputs, Kind, LayerRef, Meta, Outputs, Pattern, TaskContext, Tasks};
-use crate::origin::Origin;
+use crate::graph::{Each, Inputs, LayerRef, OneCall, Pattern, TaskContext, Tasks};
 use crate::plan::RegionLowering;
-use crate::store::chunk;
 
 impl Lowering {
     pub(super) fn repartition(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
@@ -51,7 +49,14 @@ impl Lowering {
         };
         let first_count = first_of(lowering, counts.layer());
         let shared = Arc::new(layer_meta.clone());
-        let sums_call: Arc<dyn Call> = Arc::new(SumsCall { meta: shared.clone() });
+        let sums_call = OneCall::shared(&shared, |inputs: &mut Inputs<'_>| {
+            let counts = (0..inputs.len()).map(|at| inputs.get::<u64>(at).copied()).collect::<Result<Vec<u64>>>()?;
+            Ok(running(counts))
+        });
+        let schema = node.schema.clone();
+        let whole = OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| {
+            inputs.take::<Batches>(0)?.iter().map(|batch| kernels::named(batch, &schema)).collect::<Result<Batches>>()
+        });
         let mut sums = Tasks::with_capacity(old as usize, made.pieces() as usize);
         let mut sums_of = Vec::with_capacity(old as usize);
         for partition in 0..old as usize {
@@ -74,14 +79,13 @@ impl Lowering {
                 for (place, piece) in pieces.clone().enumerate() {
                     match sums_of[partition as usize] {
                         Some(sum) => {
-                            let (meta, schema, to) = (shared.clone(), node.schema.clone(), end.unwrap_or(new));
-                            let call = CutCall { meta, schema, place, from, to, of: new };
-                            tasks.push(Arc::new(call), [first_piece + piece, first_sum + sum], 1);
+                            let (schema, to) = (node.schema.clone(), end.unwrap_or(new));
+                            let cut = Cut { schema, place, from, to, of: new };
+                            let call = OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| cut.rows(inputs));
+                            tasks.push(call, [first_piece + piece, first_sum + sum], 1);
                         }
                         None => {
-                            let (meta, schema) = (shared.clone(), node.schema.clone());
-                            let call = CutCall { meta, schema, place: 0, from: 0, to: 1, of: 1 };
-                            tasks.push(Arc::new(call), [first_piece + piece], 1);
+                            tasks.push(whole.clone(), [first_piece + piece], 1);
                         }
                     }
                 }
@@ -100,14 +104,8 @@ impl Lowering {
     }
 }
 
-/// Where the rows of each piece begin, by the numbers of their rows.
-struct SumsCall {
-    meta: Arc<Meta>,
-}
-
 /// The rows of a piece that lie between two fractions of its partition's.
-struct CutCall {
-    meta: Arc<Meta>,
+struct Cut {
     schema: SchemaRef,
     /// Which piece of the partition it is.
     place: usize,
@@ -117,38 +115,9 @@ struct CutCall {
     of: u64,
 }
 
-impl Call for SumsCall {
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        let counts = (0..inputs.len()).map(|at| inputs.get::<u64>(at).copied()).collect::<Result<Vec<u64>>>()?;
-        out.push(running(counts));
-        Ok(())
-    }
-
-    fn name(&self) -> &str {
-        &self.meta.name
-    }
-
-    fn verb(&self) -> &'static str {
-        self.meta.verb
-    }
-
-    fn origin(&self) -> Origin {
-        self.meta.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Vec<u64>>()
-    }
-}
-
-impl Call for CutCall {
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        if inputs.len() == 1 {
-            let whole: Batches = inputs.take(0)?;
-            let named = whole.iter().map(|batch| kernels::named(batch, &self.schema)).collect::<Result<Batches>>()?;
-            out.push_chunk(Chunk::new(named));
-            return Ok(());
-        }
+impl Cut {
+    /// Of the piece, by where the rows of each piece of the partition begin.
+    fn rows(&self, inputs: &Inputs<'_>) -> Result<Batches> {
         let starts = inputs.get::<Vec<u64>>(1)?;
         let total = starts.last().copied().unwrap_or(0);
         let row = |part: u64| (u128::from(total) * u128::from(part)).div_ceil(u128::from(self.of)) as u64;
@@ -162,23 +131,6 @@ impl Call for CutCall {
             }
             at += batch.num_rows() as u64;
         }
-        out.push_chunk(Chunk::new(cut));
-        Ok(())
-    }
-
-    fn name(&self) -> &str {
-        &self.meta.name
-    }
-
-    fn verb(&self) -> &'static str {
-        self.meta.verb
-    }
-
-    fn origin(&self) -> Origin {
-        self.meta.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Batches>()
+        Ok(cut)
     }
 }

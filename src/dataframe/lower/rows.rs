@@ -11,13 +11,12 @@ use super::super::kernels::top::Top;
 use super::super::kernels::{self, Batches};
 use super::super::plan::{Op, SortKey};
 use super::pipeline::Pipeline;
-use super::{GatherCall, Lowering, Made, gather_pieces, meta};
+use super::{Lowering, Made, gather_call, gather_pieces, meta};
 use crate::error::{Error, Result, Role};
 use crate::expr::{Expr, Program};
-use crate::graph::{Call, Chunk, Each, Input, Inputs, Kind, LayerRef, Meta, Outputs, Pattern, TaskContext, Tasks};
-use crate::origin::Origin;
+use crate::graph::{Each, Input, Inputs, LayerRef, OneCall, Pattern, TaskContext, Tasks};
 use crate::plan::RegionLowering;
-use crate::store::{chunk, shown_bytes};
+use crate::store::shown_bytes;
 
 /// Tasks of the first wave of a `head`; each further wave has twice as many.
 const FIRST_WAVE: u32 = 1;
@@ -151,14 +150,16 @@ impl Lowering {
         if end {
             waves.reverse();
         }
+        let shared = Arc::new(layer_meta.clone());
         let mut calls = Tasks::with_capacity(tasks as usize, 2 * tasks as usize);
         for (count, made, sums) in waves {
             let layers = lowering.draft().graph().layers();
             let piece = |layer: u32| layers[layer as usize].pieces.start;
             let (pieces, sums) = (piece(made.layer()), piece(sums.layer()));
             for index in 0..count {
-                let call = CutCall { meta: layer_meta.clone(), index: index as usize, len, end };
-                calls.push(Arc::new(call), [pieces + index, sums], 1);
+                let call =
+                    OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| cut(inputs, index as usize, len, end));
+                calls.push(call, [pieces + index, sums], 1);
             }
         }
         let layer = lowering.draft().explicit(layer_meta, calls)?;
@@ -241,13 +242,13 @@ impl Lowering {
             });
         }
         let count: usize = parts.iter().map(|made| made.pieces() as usize).sum();
+        let call = gather_call(&Arc::new(layer_meta.clone()), Some(node.schema.clone()));
         let mut tasks = Tasks::with_capacity(count, count);
         let mut bounds = vec![0];
         for made in &parts {
             let first = lowering.draft().graph().layers()[made.layer as usize].pieces.start;
             for piece in 0..made.pieces() {
-                let call = GatherCall { meta: layer_meta.clone(), schema: Some(node.schema.clone()) };
-                tasks.push(Arc::new(call), [first + piece], 1);
+                tasks.push(call.clone(), [first + piece], 1);
             }
             let base = bounds.last().copied().unwrap_or(0);
             bounds.extend(made.bounds.iter().skip(1).map(|bound| base + bound));
@@ -345,44 +346,18 @@ fn taken(sums: &[u64]) -> u64 {
     sums.last().copied().unwrap_or(0)
 }
 
-/// Keeps of the rows of one morsel those that are among the first ones, or the last ones, of the table.
-struct CutCall {
-    meta: Meta,
-    /// The place of the morsel in its wave.
-    index: usize,
-    len: u64,
-    end: bool,
-}
-
-impl Call for CutCall {
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        let before = inputs.get::<Vec<u64>>(1)?.get(self.index).copied().unwrap_or(self.len);
-        let rows = usize::try_from(self.len.saturating_sub(before)).unwrap_or(usize::MAX);
-        let mut batches: Batches = inputs.take(0)?;
-        if rows_of(&batches) > rows as u64 {
-            let mut kept = Batches::new();
-            for batch in kernels::limit(batches, rows, self.end) {
-                kernels::keep(&mut kept, batch)?;
-            }
-            batches = kept;
-        }
-        out.push_chunk(Chunk::new(batches));
-        Ok(())
+/// Keeps of the rows of one morsel those that are among the first ones, or the last ones, of the table: by the rows before each
+/// morsel of its wave.
+fn cut(inputs: &mut Inputs<'_>, index: usize, len: u64, end: bool) -> Result<Batches> {
+    let before = inputs.get::<Vec<u64>>(1)?.get(index).copied().unwrap_or(len);
+    let rows = usize::try_from(len.saturating_sub(before)).unwrap_or(usize::MAX);
+    let batches: Batches = inputs.take(0)?;
+    if rows_of(&batches) <= rows as u64 {
+        return Ok(batches);
     }
-
-    fn name(&self) -> &str {
-        &self.meta.name
+    let mut kept = Batches::new();
+    for batch in kernels::limit(batches, rows, end) {
+        kernels::keep(&mut kept, batch)?;
     }
-
-    fn verb(&self) -> &'static str {
-        self.meta.verb
-    }
-
-    fn origin(&self) -> Origin {
-        self.meta.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Batches>()
-    }
+    Ok(kept)
 }

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use super::super::plan::{JoinOp, Matching, Op};
 use super::arena::Plan;
 use crate::error::Result;
-use crate::expr::{Expr, col};
+use crate::expr::{Expr, col, has_type};
 
 /// Filters that one filter passes by at most: a long chain of filters that all stay where they are is looked through only
 /// so far for each.
@@ -76,7 +76,8 @@ impl Sinking {
                         grouping.keys.iter().map(|key| (key.output_name(), key)).collect();
                     let of_keys = condition.columns().iter().all(|name| keys.contains_key(name));
                     // The two zeros and all NaN are one key, which a condition on rows tells apart.
-                    let one = |key: &&Expr| key.data_type(&schema).is_ok_and(|of| !has_float(&of));
+                    let one =
+                        |key: &&Expr| key.data_type(&schema).is_ok_and(|of| !has_type(&of, DataType::is_floating));
                     if !of_keys || !keys.values().all(one) {
                         return;
                     }
@@ -159,23 +160,6 @@ fn below_join(join: &JoinOp, condition: &Expr) -> Option<(usize, Expr)> {
     };
     let renamed = condition.substitute(&|name| given(name).map(|column| col(&column.from)));
     Some((side, renamed.unnamed().clone()))
-}
-
-/// Whether there are floats in values of a type.
-fn has_float(of: &DataType) -> bool {
-    match of {
-        DataType::Struct(fields) => fields.iter().any(|field| has_float(field.data_type())),
-        DataType::Dictionary(_, values) => has_float(values),
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field)
-        | DataType::FixedSizeList(field, _)
-        | DataType::Map(field, _) => has_float(field.data_type()),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_float(field.data_type())),
-        DataType::RunEndEncoded(_, values) => has_float(values.data_type()),
-        other => other.is_floating(),
-    }
 }
 
 fn has_parameter(expr: &Expr) -> bool {

@@ -19,7 +19,7 @@ use hashbrown::HashTable;
 use super::bytes::BytesTable;
 use super::{NONE, mix};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::one_zero;
+use crate::expr::one_zero;
 
 /// More entries than this are never held in a dense table.
 const MOST_DENSE: u64 = 1 << 18;

@@ -12,10 +12,7 @@ use arrow::datatypes::DataType;
 
 use super::group::{KeyTable, NONE};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Reservation, largest_row, row_bytes, shown_bytes};
-
-/// Rows of a batch that a join gives.
-const BATCH_ROWS: usize = 16 << 10;
+use crate::store::{BATCH_ROWS, Reservation, largest_row, row_bytes, shown_bytes};
 
 /// Bytes of such a batch, where a single row is not larger.
 const BATCH_BYTES: u64 = 16 << 20;

@@ -12,6 +12,7 @@ use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::{Block, Message, MetadataVersion, root_as_footer, root_as_message};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::has_type;
 use crate::formats::guard::guarded;
 use crate::formats::scan::ReadContext;
 
@@ -293,21 +294,5 @@ pub(super) fn decoder(
 
 /// Whether there is a dictionary in a type.
 pub(super) fn has_dictionary(of: &DataType) -> bool {
-    let mut open = vec![of];
-    while let Some(of) = open.pop() {
-        match of {
-            DataType::Dictionary(..) => return true,
-            DataType::List(item)
-            | DataType::LargeList(item)
-            | DataType::ListView(item)
-            | DataType::LargeListView(item)
-            | DataType::Map(item, _)
-            | DataType::FixedSizeList(item, _) => open.push(item.data_type()),
-            DataType::Struct(fields) => open.extend(fields.iter().map(|field| field.data_type())),
-            DataType::Union(fields, _) => open.extend(fields.iter().map(|(_, field)| field.data_type())),
-            DataType::RunEndEncoded(_, values) => open.push(values.data_type()),
-            _ => {}
-        }
-    }
-    false
+    has_type(of, |of| matches!(of, DataType::Dictionary(..)))
 }

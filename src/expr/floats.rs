@@ -6,6 +6,8 @@ use arrow::array::{Array, ArrayData, ArrayRef, ArrowPrimitiveType, AsArray, make
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 
+use super::has_type;
+
 /// The values with one zero and one NaN, the greatest of all; the array itself where there are no floats in it.
 pub fn one_zero(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     macro_rules! leaf {
@@ -23,7 +25,7 @@ pub fn one_zero(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         DataType::Float16 => leaf!(Float16Type),
         DataType::Float32 => leaf!(Float32Type),
         DataType::Float64 => leaf!(Float64Type),
-        nested if has_floats(nested) => Ok(make_array(inside(array.to_data())?)),
+        nested if has_type(nested, DataType::is_floating) => Ok(make_array(inside(array.to_data())?)),
         _ => Ok(array.clone()),
     }
 }
@@ -33,23 +35,6 @@ fn inside(data: ArrayData) -> Result<ArrayData, ArrowError> {
     let children = data.child_data().iter().map(|child| Ok(one_zero(&make_array(child.clone()))?.to_data()));
     let children = children.collect::<Result<Vec<ArrayData>, ArrowError>>()?;
     data.into_builder().child_data(children).build()
-}
-
-fn has_floats(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::RunEndEncoded(_, item)
-        | DataType::Map(item, _) => has_floats(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_floats(field.data_type())),
-        DataType::Dictionary(_, values) => has_floats(values),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
