@@ -135,7 +135,8 @@ impl Writer {
         self
     }
 
-    /// Puts the files beside those that are there, numbered on. They appear all together.
+    /// Puts the files beside those that are there, numbered on. They appear all together. Their columns have to be among those of
+    /// the files that are there, with the same types; of JSON that is not looked at.
     pub fn append(self) -> Writer {
         self.if_exists(IfExists::Append)
     }

@@ -269,7 +269,8 @@ fn appended_files_are_numbered_on() {
         assert_eq!(numbers(&back), (0..10).chain(0..20).collect::<Vec<_>>());
 
         // Rows that cannot be written change nothing.
-        let failing = rows(20, 3).with_column((lit(1_000) - col("n")).cast(DataType::Int8).alias("k"));
+        let failing =
+            rows(20, 3).with_column((lit(1_000) - col("n")).cast(DataType::Int8).cast(DataType::Int64).alias("n"));
         let error = write(&failing, &path).append().write().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Data, "{error}");
         assert!(files(dir.path()).len() == 5 && files(&path) == after, "{ending}");
@@ -602,5 +603,40 @@ fn options_that_do_not_fit_the_schema() {
         if let Err(error) = writer.write() {
             assert_ne!(error.kind(), ErrorKind::Panic, "{error}");
         }
+    }
+}
+
+#[test]
+fn what_is_appended_has_the_columns_that_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = dataframe::from_columns([("k", vec![1i64].into_array()), ("t", vec!["a"].into_array())]);
+    let other = dataframe::from_columns([("k", vec!["x"].into_array()), ("t", vec!["a"].into_array())]);
+    let more = dataframe::from_columns([("k", vec![1i64]), ("z", vec![2])]);
+    type Write = fn(&DataFrame, &std::path::Path) -> dataframe::Writer;
+    let formats: [(&str, Write); 4] = [
+        ("parquet", |df, path| df.to_parquet(path)),
+        ("ipc", |df, path| df.to_ipc(path)),
+        ("csv", |df, path| df.to_csv(path)),
+        ("hive", |df, path| df.to_parquet(path).partition_by(["t"])),
+    ];
+    for (name, write) in formats {
+        let path = dir.path().join(name);
+        write(&old, &path).write().unwrap();
+        let before = names(&path);
+        let says = |df: &DataFrame, part: &str| {
+            let error = write(df, &path).append().write().unwrap_err();
+            assert!(error.kind() == ErrorKind::Plan && error.to_string().contains(part), "{name}: {error}");
+            assert_eq!(names(&path), before, "{name}");
+        };
+        if name != "csv" {
+            says(&other, "column `k` is a Utf8, and was a Int64 before");
+        }
+        if name == "csv" {
+            says(&more, "the header is another one");
+        } else if name != "hive" {
+            says(&more, "there is no column `z`");
+        }
+        write(&old, &path).append().write().unwrap();
+        assert_eq!(names(&path).len(), 2 * before.len(), "{name}");
     }
 }

@@ -13,7 +13,7 @@ use super::super::plan::{Layout, Op, WriteOp, Written};
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::write::{Aside, Encoder, FileNames, Keyed, Ordered, Part, Segment, Staging, keyed};
+use crate::formats::write::{Aside, Encoder, FileNames, IfExists, Keyed, Ordered, Part, Segment, Staging, keyed};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
 use crate::plan::RegionLowering;
 use crate::store::{Budget, Reservation, chunk};
@@ -61,7 +61,10 @@ impl Lowering {
         let out = node.bytes.iter().sum::<u64>().saturating_mul(u64::from(node.partitions));
         let mut base = at;
         while self.made[base].is_none()
-            && matches!(self.plan.nodes[base].op, Op::Filter(_) | Op::Select(_) | Op::Map(_))
+            && matches!(
+                self.plan.nodes[base].op,
+                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Number(_)
+            )
         {
             base = self.plan.nodes[base].inputs[0];
         }
@@ -72,7 +75,8 @@ impl Lowering {
                 let share = if read > 0 { out as f64 / read as f64 } else { 1.0 };
                 (bytes as f64 * if is_known { share } else { share.max(1.0) }) as u64
             }
-            _ => out / u64::from(tasks.max(1)),
+            // Pieces, which are as large as the largest of them.
+            _ => bytes.max(out / u64::from(tasks.max(1))),
         }
     }
 }
@@ -144,6 +148,9 @@ impl WriteExchange {
             let extension = self.op.names.extension().unwrap_or_default();
             let staging = Staging::begin(&self.op.target, !single, extension, self.op.if_exists)?;
             let path = staging.path().to_path_buf();
+            if self.op.if_exists == IfExists::Append && !single {
+                self.encoder.fits(&path, extension, matches!(self.op.layout, Layout::Keys(_)))?;
+            }
             let durable = self.op.durable;
             let first = if single { 0 } else { next_part(&path, &self.op.names)? };
             let mut beside = path.clone().into_os_string();

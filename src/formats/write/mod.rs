@@ -4,6 +4,7 @@
 //! order, [`aside`] what comes too early into a file meanwhile; [`keyed`] writes a file for each value of some columns; [`staging`] makes all of it appear whole or not at all.
 
 pub mod aside;
+mod fits;
 pub mod format;
 pub mod keyed;
 pub mod ordered;

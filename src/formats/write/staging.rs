@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fs4::FileExt;
 
@@ -52,6 +53,12 @@ const INFIX: &str = ".chunkwise-";
 
 /// Behind the name of a place, for what stood at the target while two directories cannot be exchanged in one step.
 const ASIDE: &str = ".old";
+
+/// How long another process is waited for that puts something in place: that takes a moment.
+const MOST_WAITED: Duration = Duration::from_secs(2);
+
+/// Between two looks.
+const WAITED: Duration = Duration::from_millis(1);
 
 /// Behind the name of a place, for its lock.
 const LOCK: &str = ".lock";
@@ -372,11 +379,17 @@ fn remove_dead(parent: &Path, name: &str, target: &Path) {
 }
 
 /// Keeps other processes from putting something into a directory until it is dropped, where the system can lock directories. Where it
-/// cannot, what two of them do in the same moment is not told apart.
+/// cannot, or somebody else keeps the lock for long, what two of them do in the same moment is not told apart.
 fn lock_directory(directory: &Path) -> Option<File> {
     let file = File::open(directory).ok()?;
-    FileExt::lock(&file).ok()?;
-    Some(file)
+    let begun = std::time::Instant::now();
+    loop {
+        match FileExt::try_lock(&file) {
+            Ok(()) => return Some(file),
+            Err(fs4::TryLockError::WouldBlock) if begun.elapsed() < MOST_WAITED => std::thread::sleep(WAITED),
+            Err(_) => return None,
+        }
+    }
 }
 
 /// Brings something to where nothing is, and is an error of kind `AlreadyExists` where something is.
