@@ -53,7 +53,8 @@ impl DataFrame {
     /// first is kept, or the last, or none. Null is equal to null. Rows keep their order.
     ///
     /// # Memory
-    /// As for a group-by with as many groups; rows are counted first, as for [`DataFrame::with_row_index`].
+    /// As for a group-by with as many groups, and the places of the rows that are kept; rows are counted first, as for
+    /// [`DataFrame::with_row_index`].
     ///
     /// ```
     /// use chunkwise::prelude::*;

@@ -1,7 +1,7 @@
 //! What each operation of a plan does with memory, for `explain`.
 
 use super::super::optimize::reads_again;
-use super::super::plan::{Layout, NumberOp, Op};
+use super::super::plan::{Layout, Op};
 use super::Lowering;
 use super::pipeline::Starts;
 use crate::error::human_bytes;
@@ -44,10 +44,10 @@ impl Lowering {
                 say(format!("holds a partition{}, twice", self.partition_size(node.inputs[0])))
             }
             Op::Map(_) => say("streams".to_string()),
-            Op::Number(number) => {
+            Op::Number(_) => {
                 say("streams".to_string());
-                match (number, self.starts.get(&at)) {
-                    (NumberOp::Index(_) | NumberOp::Sample(_), Some(Starts::Layer(_))) => {
+                match self.starts.get(&at) {
+                    Some(Starts::Layer(_)) => {
                         let again = self.made[node.inputs[0]].is_none() && reads_again(&self.plan, node.inputs[0]);
                         say(match again {
                             true => "rows are counted first, and read twice".to_string(),
