@@ -406,30 +406,6 @@ fn keep_time(service: &Service, shared: &Weak<Shared>) {
     }
 }
 
-impl Shared {
-    /// Looks at the process's memory: the largest growth for the report, and blocks kept for reuse given back where
-    /// they would go beyond the limit.
-    fn watch_memory(&self) {
-        let resident = self.sample_resident();
-        {
-            let mut core = lock(&self.core);
-            for live in &mut core.runs {
-                live.peak_resident = live.peak_resident.max(resident);
-            }
-        }
-        self.trim_pool();
-    }
-
-    /// Blocks that are kept for reuse count as memory: together with what is held they stay within the limit.
-    pub(super) fn trim_pool(&self) {
-        let room = self.budget.limit().saturating_sub(self.budget.held());
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        if self.pool.cached() > room {
-            self.pool.trim(room);
-        }
-    }
-}
-
 impl Engine {
     /// The pool it works on, if it has one.
     pub fn rayon_pool(&self) -> Option<Arc<rayon::ThreadPool>> {

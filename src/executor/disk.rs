@@ -67,6 +67,8 @@ impl Shared {
     /// Does one job and tells the brain.
     pub(super) fn do_disk_job(self: &Arc<Shared>, job: DiskJob) {
         let _busy = self.busy();
+        // What it frees and what it reads back are on the heaps of others.
+        self.relieve();
         let mut effects = Effects::default();
         match job {
             DiskJob::Write { run, task, values } => {

@@ -8,6 +8,7 @@ use super::core::{Core, Effects};
 use super::crew::{Crew, Seat, Service};
 use super::disk::DiskQueue;
 use super::presence::Owner;
+use super::relief::Relief;
 use super::run::{Hold, Receiver, RunHandle, RunState, RunStats, Target, lock};
 use super::worker::{TaskTimes, current_engine, engine_at_work, lineage};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,8 +84,7 @@ pub(crate) struct Shared {
     pub(super) waiting: AtomicUsize,
     /// Signalled when an output of a run that keeps them was made, and when a run ends.
     pub made: Condvar,
-    /// RssAnon + RssShmem when the first of the live runs began.
-    pub resident_base: AtomicU64,
+    pub(super) relief: Relief,
     /// The same number in an engine and those nested in it.
     pub(super) family: u64,
     /// It works inside a task of another engine, whose pool it uses.
@@ -151,7 +151,7 @@ impl Engine {
             telling: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             made: Condvar::new(),
-            resident_base: AtomicU64::new(0),
+            relief: Relief::default(),
             family,
             is_nested,
             busy: AtomicUsize::new(0),
@@ -288,8 +288,7 @@ impl Shared {
             let refused = core.refusal();
             if refused.is_none() {
                 if core.runs.is_empty() {
-                    let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
-                    self.resident_base.store(resident, Ordering::Relaxed);
+                    self.relief.begin();
                     core.foreign = self.pool.in_use() as u64;
                 }
                 core.submit(hold.clone(), &mut effects);
@@ -503,12 +502,6 @@ impl Shared {
             _ => None,
         };
         stats
-    }
-
-    /// How much the process's anonymous and shared memory has grown since the first live run began.
-    pub(super) fn sample_resident(&self) -> Option<u64> {
-        let resident = process::resident()?;
-        Some((resident.anon + resident.shmem).saturating_sub(self.resident_base.load(Ordering::Relaxed)))
     }
 
     /// Cancels runs that are out of time.

@@ -17,6 +17,7 @@ mod disk;
 mod engine;
 mod lease;
 mod presence;
+mod relief;
 mod run;
 mod values;
 mod worker;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::core::{Core, Effects};
 use super::engine::Shared;
 use super::lease::{Ending, Finished, Record, Timing, Todo};
+use super::relief::LOOK_EVERY;
 use super::run::{Hold, RunState, lock};
 use super::values::drop_all;
 use crate::error::{Error, Result};
@@ -282,7 +283,7 @@ impl Shared {
         lock(&seat.lease).warm();
         // Under the tiniest limit still something, so that a task is run before the worker comes again.
         let enough = (self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64)).max(1);
-        let mut unreported = 0;
+        let (mut unreported, mut unseen) = (0, 0);
         let mut since = Instant::now();
         let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };
         let mut last: Option<Record> = None;
@@ -319,6 +320,11 @@ impl Shared {
             let record = self.run_task(worker, &run, layer, even_bytes, &todo, local);
             let bytes = local.bytes.iter().sum::<u64>();
             unreported += bytes;
+            unseen += bytes;
+            if unseen >= LOOK_EVERY {
+                self.relieve();
+                unseen = 0;
+            }
             timing.tasks += 1;
             timing.bytes_out += bytes;
             last = Some(record);

@@ -12,7 +12,7 @@ use super::observe::{Observer, Observers, Profile, RunReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::{Engine, EngineOptions, Threads};
 use crate::store::spill::{Disk, RealDisk, SpillOptions, default_root};
-use crate::store::{SpillArea, process};
+use crate::store::{SpillArea, allocator, process};
 
 /// Share of the machine's memory that a runtime takes as its limit where none is set.
 const DEFAULT_SHARE: f64 = 0.6;
@@ -307,7 +307,7 @@ impl RuntimeBuilder {
             let memory = process::memory_limit().unwrap_or(4 << 30);
             (memory as f64 * DEFAULT_SHARE) as u64
         });
-        process::keep_freed_memory();
+        allocator::keep_freed_memory();
         let root = settings.spill_dir.clone().unwrap_or_else(default_root);
         let disk = self.disk.unwrap_or_else(|| Arc::new(RealDisk));
         let options =

@@ -2,8 +2,10 @@
 //!
 //! Nothing here knows of tasks, plans or threads. [`chunk`] is one erased value and what the engine knows about its type,
 //! [`block`] the numeric chunk and [`pool`] the slabs under it, [`budget`] the memory ledger, [`codec`] how a value becomes
-//! bytes, [`spill`] where these bytes go, [`process`] what the system says about the process.
+//! bytes, [`spill`] where these bytes go, [`process`] what the system says about the process, [`allocator`] what its
+//! allocator keeps of freed memory.
 
+pub mod allocator;
 pub mod block;
 pub mod budget;
 pub mod chunk;

@@ -27,17 +27,6 @@ pub fn page_faults() -> Option<(u64, u64)> {
     read_again(&STAT, "/proc/self/stat", parse_page_faults)
 }
 
-/// Lets the system's allocator keep some memory that is freed, in place of giving every larger block back.
-///
-/// glibc takes blocks from 128 KiB on from the system one by one, and gives each back when it is freed; so columns of batches
-/// would be paid for with page faults again and again: half the time of reading Parquet files, measured. It raises that
-/// bound by itself when a larger block is freed. One of 2 MiB is, here, without a page of it being touched; what it
-/// then keeps at most, 4 MiB for each thread, is inside what is promised. Other allocators do not mind.
-pub fn keep_freed_memory() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(2 << 20))));
-}
-
 /// The memory the process can use: the machine's, or what the closest control group allows.
 pub fn memory_limit() -> Option<u64> {
     let physical = parse_total_memory(&read("/proc/meminfo")?);

@@ -5,14 +5,15 @@
 //! from where they are, and what is read back is one allocation that all batches of the value look into.
 
 use arrow::array::RecordBatch;
-use arrow::buffer::{Buffer, MutableBuffer};
+use arrow::buffer::Buffer;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
+use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Chunk;
 use crate::store::codec::{Codec, SpillSink, SpillSource};
+use crate::store::{Block, Chunk};
 
 const HEAD: usize = 64;
 const MAGIC: &[u8; 8] = b"batches1";
@@ -72,11 +73,11 @@ fn write(batches: &[RecordBatch], out: &mut dyn SpillSink) -> Result<()> {
 
 fn read(input: &mut SpillSource<'_>) -> Result<Vec<RecordBatch>> {
     let len = usize::try_from(input.remaining()).map_err(|_| input.corrupt("does not fit into memory"))?;
-    let mut bytes = MutableBuffer::from_len_zeroed(len);
-    input.read_exact(&mut bytes)?;
+    // A slab of the pool: its pages are there already.
+    let read = Block::try_build(len, |out| input.read_exact(out))?;
     // Before the lengths inside are believed.
     input.verify()?;
-    let mut bytes = Buffer::from(bytes);
+    let mut bytes = Buffer::from(Bytes::from_owner(read));
     let mut batches = Vec::new();
     loop {
         let count = bytes.get(..HEAD).and_then(count_in).ok_or_else(|| input.corrupt("is not a list of batches"))?;

@@ -1,0 +1,80 @@
+//! The promise about the process: what was freed and is still resident goes back to the system before it counts.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::engine::Shared;
+use super::run::lock;
+use crate::store::{allocator, process};
+
+/// Beyond the limit, from where freed memory is given back: a part of the 64 MiB that are allowed, so that what comes until
+/// somebody looks again has room too.
+const SLACK: u64 = 16 << 20;
+
+/// What helps no more is not tried again before the process has grown by that much.
+const STEP: u64 = 16 << 20;
+
+/// A worker looks at the process after it made values of so many bytes: about a millisecond of fresh pages.
+pub(super) const LOOK_EVERY: u64 = 4 << 20;
+
+/// How much of the process's memory is resident, and what was done about it.
+#[derive(Default)]
+pub(super) struct Relief {
+    /// RssAnon + RssShmem when the first of the live runs began.
+    base: AtomicU64,
+    /// The least growth since memory was given back for the last time, or at that time.
+    relieved: AtomicU64,
+}
+
+impl Relief {
+    /// The first of the live runs begins.
+    pub fn begin(&self) {
+        let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
+        self.base.store(resident, Relaxed);
+        self.relieved.store(0, Relaxed);
+    }
+}
+
+impl Shared {
+    /// How much the process's anonymous and shared memory has grown since the first live run began.
+    pub(super) fn sample_resident(&self) -> Option<u64> {
+        let resident = process::resident()?;
+        Some((resident.anon + resident.shmem).saturating_sub(self.relief.base.load(Relaxed)))
+    }
+
+    /// Looks at the process's memory: the largest growth for the report, and what was freed and is kept for reuse given
+    /// back where it would go beyond the limit.
+    pub(super) fn watch_memory(&self) {
+        self.relieve();
+        let resident = self.sample_resident();
+        {
+            let mut core = lock(&self.core);
+            for live in &mut core.runs {
+                live.peak_resident = live.peak_resident.max(resident);
+            }
+        }
+        self.trim_pool();
+    }
+
+    /// Gives freed memory back to the system where the process has grown beyond the limit.
+    pub(super) fn relieve(&self) {
+        let Some(growth) = self.sample_resident() else { return };
+        let relieved = self.relief.relieved.fetch_min(growth, Relaxed).min(growth);
+        if growth <= (self.budget.root_limit() + SLACK).max(relieved + STEP) {
+            return;
+        }
+        // Whoever comes meanwhile sees it as done.
+        self.relief.relieved.store(growth, Relaxed);
+        allocator::give_back_freed_memory();
+        let after = self.sample_resident().unwrap_or(growth);
+        self.relief.relieved.fetch_min(after, Relaxed);
+    }
+
+    /// Blocks that are kept for reuse count as memory: together with what is held they stay within the limit.
+    pub(super) fn trim_pool(&self) {
+        let room = self.budget.limit().saturating_sub(self.budget.held());
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if self.pool.cached() > room {
+            self.pool.trim(room);
+        }
+    }
+}
