@@ -242,6 +242,13 @@ impl fmt::Debug for Error {
     }
 }
 
+/// What Arrow's functions say inside a user's function, so that `?` takes it.
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Error {
+        Error::from_user(error)
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use chunkwise::prelude::*;
 use chunkwise::runtime::config::Scheduler;
 use parquet::arrow::ArrowWriter;
@@ -73,6 +73,29 @@ fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
             let sums = kept.agg([col("a").sum(), size().alias("rows")]).compute_on(runtime).unwrap();
             assert_eq!(sums.column::<Int64Type>("rows").unwrap().value(0), 1000);
             sums.column::<Float64Type>("a").unwrap().value(0).to_bits()
+        }
+        // Thousands of bytes are made of each row.
+        "enlarge" => {
+            let long = col("n").cast(DataType::Utf8).str().repeat(1000);
+            let sums = df.agg([long.clone().str().len_bytes().sum().alias("bytes"), long.max().str().len_bytes()]);
+            sums.compute_on(runtime).unwrap().column::<Int64Type>("bytes").unwrap().value(0) as u64
+        }
+        "enlarge_write" => {
+            let long = df.with_column(col("n").cast(DataType::Utf8).str().repeat(1000).alias("long"));
+            let few = long.filter(col("long").str().ends_with("7"));
+            few.to_csv(to.join("all.csv")).single_file().compute_on(runtime).unwrap().rows
+        }
+        // Nobody knows how many rows come of a morsel.
+        "multiply" => {
+            let times = by_size(100, 40) as usize;
+            let schema = df.schema().unwrap();
+            let more = df.map_batches(schema, move |batch| {
+                let parts = vec![&batch; times];
+                Ok(arrow::compute::concat_batches(batch.schema_ref(), parts)?)
+            });
+            let (csv, ipc) = (to.join("all.csv"), to.join("all.arrow"));
+            let rows = more.to_ipc(ipc).single_file().compute_on(runtime).unwrap().rows;
+            rows + more.filter((col("n") % 3).ne(0)).to_csv(csv).single_file().compute_on(runtime).unwrap().rows
         }
         "keys" => {
             let keys = by_size(100_000, 2_000) as i64;
@@ -147,6 +170,21 @@ fn scan_filter_derive_and_write() {
 #[test]
 fn rows_that_wait_to_be_looked_up() {
     check("once", by_size(2_796_202, 349_525), by_size(20, 16), by_size(128, 32) * MIB);
+}
+
+#[test]
+fn texts_that_are_much_longer_than_what_they_are_made_of() {
+    check("enlarge", by_size(20_000, 5_000), by_size(20, 8), by_size(64, 16) * MIB);
+}
+
+#[test]
+fn rows_that_become_many_more() {
+    check("multiply", by_size(200_000, 20_000), by_size(8, 4), by_size(64, 16) * MIB);
+}
+
+#[test]
+fn writing_of_texts_that_are_much_longer_than_what_they_are_made_of() {
+    check("enlarge_write", by_size(20_000, 5_000), by_size(20, 8), by_size(64, 16) * MIB);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod compile;
 mod display;
 mod floats;
 mod function;
+mod growth;
 mod kernels;
 mod names;
 mod operators;
@@ -51,6 +52,7 @@ pub use build::{
 };
 pub(crate) use floats::one_zero;
 pub use function::{Function, Horizontal, MathFunction};
+pub use growth::Growth;
 pub use kernels::list::{ListExpr, ListFunction};
 pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
 pub use kernels::time::{TimeExpr, TimeFlag, TimeFunction, TimePart};

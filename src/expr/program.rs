@@ -277,7 +277,11 @@ impl Program {
                 _ => Ok(take(&made, dictionary.keys(), None)?),
             }
         };
-        Some(compute())
+        match compute() {
+            // To be found by its row.
+            Err(Failure::Row(_)) => None,
+            other => Some(other),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod fill;
 pub mod number;
+pub mod parts;
 pub mod top;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::super::kernels::parts::Enlarging;
 use super::super::kernels::{self, Batches};
 use super::super::plan::Grouping;
 use super::pipeline::Pipeline;
@@ -44,6 +45,7 @@ struct GroupExchange {
     pipeline: Pipeline,
     /// Keys, then what aggregates are taken of, then their conditions.
     program: Program,
+    enlarging: Option<Enlarging>,
     keys: usize,
     values: usize,
     aggregation: Arc<Aggregation>,
@@ -95,8 +97,9 @@ impl GroupExchange {
         let (key_count, value_count) = (grouping.keys.len(), values.len());
         let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values).chain(filters).collect();
         let program = Program::new(&all, input)?;
+        let enlarging = Enlarging::of(&all, input);
         let (keys, values) = (key_count, value_count);
-        Ok(GroupExchange { pipeline, program, keys, values, aggregation, inner, outputs, schema, need })
+        Ok(GroupExchange { pipeline, program, enlarging, keys, values, aggregation, inner, outputs, schema, need })
     }
 }
 
@@ -115,8 +118,8 @@ impl Exchange for GroupExchange {
     fn append(&self, context: &TaskContext<'_>, state: &Groups, producer: u32, inputs: &mut Inputs<'_>) -> Result<()> {
         let tables = state.tables.as_ref().map_err(Error::clone)?;
         let mut worker = tables.begin(producer, context.budget())?;
-        self.pipeline.run(context, producer, inputs, &mut |batch| {
-            let arrays = self.program.evaluate(&batch)?;
+        let mut add = |batch: &RecordBatch| {
+            let arrays = self.program.evaluate(batch)?;
             let filters = arrays[self.keys + self.values..].iter().map(kernels::condition);
             let filters = filters.collect::<Result<Vec<_>>>()?;
             worker.add(&Columns {
@@ -124,7 +127,19 @@ impl Exchange for GroupExchange {
                 values: &arrays[self.keys..self.keys + self.values],
                 filters: &filters,
                 rows: batch.num_rows(),
-            })?;
+            })
+        };
+        self.pipeline.run(context, producer, inputs, &mut |batch| {
+            match &self.enlarging {
+                None => add(&batch)?,
+                Some(enlarging) => {
+                    let mut parts = enlarging.parts(batch)?;
+                    while let Some(part) = parts.next(enlarging, context.budget())? {
+                        context.check_cancelled()?;
+                        add(&part)?;
+                    }
+                }
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         worker.finish()

@@ -7,14 +7,16 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::super::kernels::number::{Picked, Picker};
+use super::super::kernels::parts::{Enlarging, Parts};
 use super::super::kernels::{self, Batches};
 use super::super::plan::{JoinOp, Matching, NumberOp, UserMap};
 use super::join::ReadyJoin;
 use crate::error::{Error, Result, Role};
-use crate::expr::{Expr, Program, Value};
+use crate::expr::{Expr, Growth, Program, Value};
 use crate::external::join::{Held, Joined};
 use crate::formats::scan::{ReadContext, Scan};
 use crate::graph::{Input, Inputs, Meta, Pattern, TaskContext};
+use crate::store::Budget;
 
 /// Where the batches of a task come from.
 #[derive(Clone)]
@@ -89,8 +91,8 @@ pub struct Pipeline {
 
 /// A step whose expressions are ready for batches.
 enum Ready {
-    Filter { mask: Program, columns: Vec<usize>, output: SchemaRef },
-    Select { program: Program, output: SchemaRef },
+    Filter { mask: Program, columns: Vec<usize>, output: SchemaRef, enlarging: Option<Enlarging> },
+    Select { program: Program, output: SchemaRef, enlarging: Option<Enlarging> },
     Map(UserMap),
     Join(ReadyJoin),
     Number(NumberOp, SchemaRef),
@@ -103,12 +105,15 @@ struct Known<'a> {
     /// By step: the place of the next row, and which ones are picked.
     places: Vec<(usize, u64, Option<Picker>)>,
     check: &'a dyn Fn() -> Result<()>,
+    budget: &'a Budget,
 }
 
 /// A step that makes several batches of one.
 enum Several<'a> {
     Joined(Joined<'a>),
     Picked(RecordBatch, Picked),
+    /// Of which more is made than of a whole batch fits.
+    Parts(Parts),
 }
 
 /// Takes the batches of a pipeline, and says whether more are wanted.
@@ -170,7 +175,8 @@ impl Pipeline {
         self.steps.iter().any(|step| match &step.what {
             What::Join(join, _) => !matches!(join.matching, Matching::Semi | Matching::Anti),
             What::Number(NumberOp::Sample(sample), _) => sample.replace,
-            What::Filter(_) | What::Select(_) | What::Map(_) | What::Number(..) => false,
+            What::Select(exprs) => Growth::of(exprs).is_large(),
+            What::Filter(_) | What::Map(_) | What::Number(..) => false,
         })
     }
 
@@ -200,7 +206,7 @@ impl Pipeline {
         let held = (0..self.held_layers.len()).map(|at| inputs.get::<Held>(first + at)).collect::<Result<Vec<_>>>()?;
         let places = self.places(index as usize, &*inputs, first + held.len())?;
         let check = || context.check_cancelled();
-        let mut known = Known { ready, held, places, check: &check };
+        let mut known = Known { ready, held, places, check: &check, budget: context.budget() };
         match &self.source {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
@@ -234,7 +240,7 @@ impl Pipeline {
 
     /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
     fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
-        let Known { ready, held, places, check } = known;
+        let Known { ready, held, places, check, budget } = known;
         let mut several: Vec<(usize, Several<'_>)> = Vec::new();
         let mut next = Some((0, batch));
         loop {
@@ -250,12 +256,12 @@ impl Pipeline {
                 };
                 let framed = |error: Error| error.frame(Role::In, step.meta.verb, step.meta.origin);
                 let made = match own {
-                    Ready::Filter { mask, columns, output } => {
-                        mask.mask(&batch).and_then(|mask| kernels::filter(&batch, &mask, columns, output))
+                    Ready::Filter { enlarging: Some(enlarging), .. }
+                    | Ready::Select { enlarging: Some(enlarging), .. } => {
+                        several.push((at, Several::Parts(enlarging.parts(batch).map_err(framed)?)));
+                        continue;
                     }
-                    Ready::Select { program, output } => {
-                        program.evaluate(&batch).and_then(|arrays| kernels::batch_of(output, arrays, batch.num_rows()))
-                    }
+                    Ready::Filter { .. } | Ready::Select { .. } => own.computed(&batch),
                     Ready::Map(map) => kernels::conform(batch, &step.input)
                         .and_then(|batch| (map.function)(batch))
                         .and_then(|made| kernels::declared(made, &map.schema)),
@@ -290,6 +296,12 @@ impl Pipeline {
                     _ => Ok(None),
                 }),
                 Several::Picked(batch, rows) => rows.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
+                Several::Parts(parts) => match &ready[at] {
+                    own @ (Ready::Filter { enlarging: Some(of), .. } | Ready::Select { enlarging: Some(of), .. }) => {
+                        parts.next(of, budget).and_then(|part| part.map(|part| own.computed(&part)).transpose())
+                    }
+                    _ => Ok(None),
+                },
             };
             match made.map_err(|error| error.frame(Role::In, step.meta.verb, step.meta.origin))? {
                 Some(batch) => next = Some((at + 1, batch)),
@@ -336,15 +348,22 @@ impl Pipeline {
         for step in &self.steps {
             ready.push(match &step.what {
                 What::Filter(condition) => {
-                    let mask = Program::new(&[bind(condition)], &step.input)?;
+                    let condition = [bind(condition)];
+                    let mask = Program::new(&condition, &step.input)?;
                     let columns = step.output.fields().iter().map(|field| step.input.index_of(field.name()));
                     let columns = columns.collect::<Result<Vec<usize>, _>>();
                     let columns = columns.map_err(|_| Error::internal("a filter gives a column it does not get"))?;
-                    Ready::Filter { mask, columns, output: step.output.clone() }
+                    let enlarging = Enlarging::of(&condition, &step.input);
+                    Ready::Filter { mask, columns, output: step.output.clone(), enlarging }
                 }
                 What::Select(exprs) => {
                     let exprs: Vec<Expr> = exprs.iter().map(bind).collect();
-                    Ready::Select { program: Program::new(&exprs, &step.input)?, output: step.output.clone() }
+                    let program = Program::new(&exprs, &step.input)?;
+                    Ready::Select {
+                        program,
+                        output: step.output.clone(),
+                        enlarging: Enlarging::of(&exprs, &step.input),
+                    }
                 }
                 What::Map(map) => Ready::Map(map.clone()),
                 What::Number(number, _) => Ready::Number(number.clone(), step.output.clone()),
@@ -352,6 +371,21 @@ impl Pipeline {
             });
         }
         Ok(ready)
+    }
+}
+
+impl Ready {
+    /// What a filter keeps of a batch, or what is computed of it.
+    fn computed(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        match self {
+            Ready::Filter { mask, columns, output, .. } => {
+                mask.mask(batch).and_then(|mask| kernels::filter(batch, &mask, columns, output))
+            }
+            Ready::Select { program, output, .. } => {
+                program.evaluate(batch).and_then(|arrays| kernels::batch_of(output, arrays, batch.num_rows()))
+            }
+            _ => Err(Error::internal("a step that is computed by itself")),
+        }
     }
 }
 

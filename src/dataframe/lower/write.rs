@@ -31,10 +31,11 @@ impl Lowering {
         let (encoder, keys) = op.encoder(&schema)?;
         // With keys the rows of a morsel wait for their turn as they are.
         let encode = match &op.layout {
-            Layout::Keys(_) => bytes + Keyed::need(&encoder, self.limit_bytes),
+            Layout::Keys(_) => bytes,
             Layout::Single | Layout::Partitions => encoder.need(bytes),
         };
-        let need = need + bytes.min(BATCH_NEED) + encode;
+        let keyed = if keys.is_empty() { 0 } else { Keyed::need(&encoder, self.limit_bytes) };
+        let need = need + bytes.min(BATCH_NEED) + encode + keyed;
         let tenant = WriteExchange {
             pipeline,
             op: op.clone(),
@@ -44,6 +45,7 @@ impl Lowering {
             bounds,
             tasks,
             need,
+            encode,
             limit_bytes: self.limit_bytes,
         };
         let layer_meta = meta(node, node.verb);
@@ -93,6 +95,8 @@ struct WriteExchange {
     bounds: Arc<[u32]>,
     tasks: u32,
     need: u64,
+    /// Of that, for what becomes of the rows of a morsel, or for the rows where they wait as they are.
+    encode: u64,
     limit_bytes: u64,
 }
 
@@ -136,9 +140,31 @@ struct KeyQueue {
 }
 
 /// The rows of a morsel that waits.
-enum Early {
-    Rows(Vec<RecordBatch>),
-    Aside(Vec<Segment>),
+struct Early {
+    rows: Vec<RecordBatch>,
+    /// Those behind them.
+    aside: Vec<Segment>,
+}
+
+/// What a task makes, as long as there is memory for it; the rows behind it go aside.
+struct Room {
+    declared: u64,
+    more: Reservation,
+}
+
+impl Room {
+    fn new(declared: u64, context: &TaskContext<'_>) -> Room {
+        Room { declared, more: context.budget().force_reserve("write", 0) }
+    }
+
+    fn is_exceeded(&self, bytes: u64) -> bool {
+        bytes > self.declared + self.more.bytes()
+    }
+
+    /// Whether so much fits.
+    fn grow(&mut self, bytes: u64) -> bool {
+        self.more.try_grow(bytes.saturating_sub(self.declared + self.more.bytes())).is_ok()
+    }
 }
 
 impl WriteExchange {
@@ -200,33 +226,36 @@ impl WriteExchange {
 }
 
 impl WriteExchange {
-    /// The rows of a morsel.
-    fn rows(&self, context: &TaskContext<'_>, morsel: u32, inputs: &mut Inputs<'_>) -> Result<Vec<RecordBatch>> {
-        let mut rows: Vec<RecordBatch> = Vec::new();
-        self.pipeline.run(context, morsel, inputs, &mut |batch| {
-            kernels::keep(&mut rows, kernels::conform(batch, &self.schema)?)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(rows)
-    }
-
-    /// The rows of a morsel, in the file of what waits.
-    fn put_aside(
+    /// The rows of a morsel, all of them or those behind what fits in the file of what waits.
+    fn rows(
         &self,
         open: &Open,
+        early: bool,
         context: &TaskContext<'_>,
         morsel: u32,
         inputs: &mut Inputs<'_>,
-    ) -> Result<Vec<Segment>> {
-        let mut segments = Vec::new();
+    ) -> Result<Early> {
+        let (mut made, mut bytes, mut is_full) = (Early { rows: Vec::new(), aside: Vec::new() }, 0, early);
+        let mut room = Room::new(self.encode, context);
         self.pipeline.run(context, morsel, inputs, &mut |batch| {
-            segments.push(open.aside.put(&kernels::conform(batch, &self.schema)?)?);
+            let batch = kernels::conform(batch, &self.schema)?;
+            if is_full {
+                made.aside.push(open.aside.put(&batch)?);
+                return Ok(ControlFlow::Continue(()));
+            }
+            bytes += batch.get_array_memory_size() as u64;
+            kernels::keep(&mut made.rows, batch)?;
+            is_full = room.is_exceeded(bytes) && !room.grow(bytes);
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(segments)
+        Ok(made)
     }
 
     /// What is written of a morsel, as part `number` of a file.
+    ///
+    /// It is encoded beside other morsels, and waits for its turn in memory. Rows go aside where much waits already, and where they
+    /// become more than was declared and than there is memory for; where it is their turn they are written on the way. A Parquet
+    /// file has another row group then.
     fn part_of(
         &self,
         open: &Open,
@@ -236,15 +265,22 @@ impl WriteExchange {
         morsel: u32,
         inputs: &mut Inputs<'_>,
     ) -> Result<Part> {
-        if file.is_early(number) {
-            return self.put_aside(open, context, morsel, inputs).map(Part::Aside);
-        }
-        let mut part = self.encoder.begin();
+        let (mut part, mut aside, mut is_full) = (self.encoder.begin(), Vec::new(), file.is_early(number));
+        let mut room = Room::new(self.encode, context);
         self.pipeline.run(context, morsel, inputs, &mut |batch| {
-            part.add(kernels::conform(batch, &self.schema)?)?;
+            let batch = kernels::conform(batch, &self.schema)?;
+            if is_full {
+                aside.push(open.aside.put(&batch)?);
+                return Ok(ControlFlow::Continue(()));
+            }
+            part.add(batch)?;
+            if room.is_exceeded(part.bytes()) {
+                file.write_beginning(number, part.items())?;
+                is_full = room.is_exceeded(part.bytes()) && !room.grow(part.bytes());
+            }
             Ok(ControlFlow::Continue(()))
         })?;
-        part.finish().map(Part::Items)
+        Ok(Part { items: part.finish()?, aside })
     }
 
     fn append_to_partition(
@@ -303,10 +339,7 @@ impl Exchange for WriteExchange {
         let (file, number) = match &open.layout {
             OpenLayout::Keys(queue, keyed, _) => {
                 let early = lock(queue).next != morsel && open.aside.is_full();
-                let rows = match early {
-                    true => Early::Aside(self.put_aside(open, context, morsel, inputs)?),
-                    false => Early::Rows(self.rows(context, morsel, inputs)?),
-                };
+                let rows = self.rows(open, early, context, morsel, inputs)?;
                 return deliver(queue, keyed, &open.aside, morsel, rows);
             }
             OpenLayout::Single(file) => (&**file, morsel),
@@ -388,13 +421,11 @@ fn deliver(
             };
             aside.release(rows.bytes());
             let keyed = keyed.as_mut().ok_or_else(|| Error::internal("rows come after the end"))?;
-            match rows {
-                Early::Rows(rows) => rows.iter().try_for_each(|batch| keyed.add(batch))?,
-                Early::Aside(segments) => {
-                    for segment in segments {
-                        keyed.add(&aside.get(segment)?)?;
-                    }
-                }
+            for batch in rows.rows {
+                keyed.add(&batch)?;
+            }
+            for segment in rows.aside {
+                keyed.add(&aside.get(segment)?)?;
             }
         }
         drop(keyed);
@@ -408,10 +439,7 @@ fn deliver(
 impl Early {
     /// Memory it takes.
     fn bytes(&self) -> u64 {
-        match self {
-            Early::Rows(rows) => rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum(),
-            Early::Aside(_) => 0,
-        }
+        self.rows.iter().map(|batch| batch.get_array_memory_size() as u64).sum()
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use super::super::plan::{JoinOp, Matching, Op};
 use super::arena::Plan;
 use crate::error::Result;
-use crate::expr::{Expr, col, has_type};
+use crate::expr::{Expr, Growth, col, has_type};
 
 /// Filters that one filter passes by at most: a long chain of filters that all stay where they are is looked through only
 /// so far for each.
@@ -52,6 +52,10 @@ impl Sinking {
             let schema = input.map(|input| plan.nodes[input].schema.clone());
             let moved = match (&mut plan.nodes[below].op, schema) {
                 (Op::Scan(scan), _) => {
+                    // Readers look at whole batches, of which pipelines take a part at a time then.
+                    if Growth::of(std::slice::from_ref(&condition)).is_large() {
+                        return;
+                    }
                     scan.predicates.push(condition);
                     self.gone.insert(at, below);
                     self.readers[below] = self.readers[at];

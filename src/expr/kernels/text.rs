@@ -413,6 +413,9 @@ pub(super) fn plan(function: &TextFunction, args: &[Known]) -> Result<Planned, M
         T::Strip(side, chars) => text_edit::strip(*side, chars.clone()),
         T::StripAffix(side, text) => text_edit::strip_affix(*side, text.clone()),
         T::Slice(start, len) => text_edit::slice(*start, *len),
+        T::Pad(_, width, _) | T::Zfill(width) if *width as usize > MOST_BYTES => {
+            return Err(format!("texts of {width} characters are too long"));
+        }
         T::Pad(side, width, fill) => text_edit::pad(*side, *width as usize, *fill),
         T::Zfill(width) => text_edit::zfill(*width as usize),
         T::Repeat(times) => text_edit::repeat(*times as usize),
@@ -457,12 +460,23 @@ pub(super) fn edited(edit: impl Fn(&str, &mut String) + Send + Sync + 'static) -
                 Some(old) => {
                     text.clear();
                     edit(old, &mut text);
+                    if made.values_slice().len() + text.len() > MOST_BYTES {
+                        return Err(too_long());
+                    }
                     made.append_value(&text);
                 }
             }
         }
         Ok(Arc::new(made.finish()))
     })
+}
+
+/// What the offsets of an array of texts can say.
+pub(super) const MOST_BYTES: usize = i32::MAX as usize;
+
+/// Texts that an array cannot hold.
+pub(super) fn too_long() -> Failure {
+    Failure::Row("makes more than 2 GiB of text".to_string())
 }
 
 /// Plans a part of each text; null where there is none.
@@ -495,6 +509,10 @@ fn concat(separator: &Arc<str>, args: &[Known]) -> Result<Planned, Misfit> {
             if arrays.iter().any(|array| array.is_null(place(array, row))) {
                 made.append_null();
                 continue;
+            }
+            let of_row = arrays.iter().map(|array| array.value_length(place(array, row)) as usize + separator.len());
+            if made.values_slice().len() + of_row.sum::<usize>() > MOST_BYTES {
+                return Err(too_long());
             }
             for (at, array) in arrays.iter().enumerate() {
                 if at > 0 {

@@ -1,12 +1,13 @@
 //! Texts made of texts.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, StringArray, StringBuilder};
 use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
 
-use super::text::{Side, TextFunction, edited, part, texts};
+use super::text::{MOST_BYTES, Side, TextFunction, edited, part, texts, too_long};
 use super::{Failure, Planned};
 
 /// Plans changes of case, and the order of letters.
@@ -149,7 +150,26 @@ pub(super) fn zfill(width: usize) -> Planned {
 
 /// Plans a text so many times.
 pub(super) fn repeat(times: usize) -> Planned {
-    edited(move |text, out| (0..times).for_each(|_| out.push_str(text)))
+    Planned::unary(DataType::Utf8, DataType::Utf8, move |array| {
+        let texts = texts(array)?;
+        // Known before anything is made of it: it may be any size.
+        let bytes = (texts.value_offsets()[texts.len()] - texts.value_offsets()[0]) as usize;
+        let bytes = bytes.checked_mul(times).filter(|bytes| *bytes <= MOST_BYTES).ok_or_else(too_long)?;
+        let mut made = StringBuilder::with_capacity(texts.len(), bytes);
+        for text in texts {
+            match text {
+                None => made.append_null(),
+                Some(text) => {
+                    for _ in 0..times {
+                        // Writing into memory does not fail.
+                        let _ = made.write_str(text);
+                    }
+                    made.append_value("");
+                }
+            }
+        }
+        Ok(Arc::new(made.finish()))
+    })
 }
 
 /// Plans the replacement of a text as it is.

@@ -311,6 +311,11 @@ impl Part<'_> {
         std::mem::take(&mut self.items)
     }
 
+    /// The same, where it stays if it is not taken.
+    pub fn items(&mut self) -> &mut Vec<Item> {
+        &mut self.items
+    }
+
     /// What became of the rows, in their order.
     ///
     /// # Errors

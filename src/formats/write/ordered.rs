@@ -25,11 +25,12 @@ pub struct Ordered {
 }
 
 /// What a task made.
-pub enum Part {
+#[derive(Default)]
+pub struct Part {
     /// Ready to be written.
-    Items(Vec<Item>),
-    /// Rows that were put aside, to be encoded.
-    Aside(Vec<Segment>),
+    pub items: Vec<Item>,
+    /// Rows behind those, which were put aside, to be encoded.
+    pub aside: Vec<Segment>,
 }
 
 struct FileState {
@@ -44,10 +45,7 @@ struct FileState {
 
 impl Part {
     fn bytes(&self) -> u64 {
-        match self {
-            Part::Items(items) => items.iter().map(Item::bytes).sum(),
-            Part::Aside(_) => 0,
-        }
+        self.items.iter().map(Item::bytes).sum()
     }
 }
 
@@ -76,13 +74,10 @@ impl Ordered {
             while let Some(part) = self.next(file.next) {
                 file.next += 1;
                 self.next.store(file.next, Ordering::Relaxed);
-                let items = match part {
-                    Part::Items(items) => items,
-                    Part::Aside(segments) => self.encoded(segments)?,
-                };
-                for item in items {
+                for item in part.items {
                     self.write(&mut file, item)?;
                 }
+                self.encode(&mut file, part.aside)?;
             }
             let next = file.next;
             drop(file);
@@ -103,13 +98,35 @@ impl Ordered {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows that were put aside, as the task that had them would have encoded them.
-    fn encoded(&self, segments: Vec<Segment>) -> Result<Vec<Item>> {
+    /// Writes the beginning of a part whose task has more to come, if it is the part's turn and nobody writes; what was not
+    /// written stays.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where the file cannot be written.
+    pub fn write_beginning(&self, number: u32, items: &mut Vec<Item>) -> Result<()> {
+        if self.next.load(Ordering::Relaxed) != number {
+            return Ok(());
+        }
+        // Nobody else gets further before this part is delivered, and then looks again.
+        let Ok(mut file) = self.file.try_lock() else { return Ok(()) };
+        if file.next == number {
+            for item in std::mem::take(items) {
+                self.write(&mut file, item)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows that were put aside, as the task that had them would have encoded them.
+    fn encode(&self, file: &mut FileState, segments: Vec<Segment>) -> Result<()> {
         let mut part = self.encoder.begin();
         for segment in segments {
             part.add(self.aside.get(segment)?)?;
+            for item in part.drain() {
+                self.write(file, item)?;
+            }
         }
-        part.finish()
+        part.finish()?.into_iter().try_for_each(|item| self.write(file, item))
     }
 
     fn write(&self, file: &mut FileState, item: Item) -> Result<()> {
