@@ -28,6 +28,8 @@ mod scalar;
 mod select;
 mod series;
 mod table;
+#[cfg(test)]
+mod tests;
 mod user;
 mod write;
 

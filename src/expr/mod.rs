@@ -20,9 +20,11 @@ mod aggregate;
 mod build;
 mod compile;
 mod display;
+
 mod floats;
 mod function;
 mod kernels;
+mod lookup;
 mod names;
 mod operators;
 mod program;
@@ -54,6 +56,7 @@ pub use function::{Function, Horizontal, MathFunction};
 pub use kernels::list::{ListExpr, ListFunction};
 pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
 pub use kernels::time::{TimeExpr, TimeFlag, TimeFunction, TimePart};
+pub(crate) use lookup::Lookup;
 pub use names::unknown_column;
 pub use program::Program;
 #[cfg(feature = "query")]
@@ -66,6 +69,7 @@ pub use types::{common_type, has_type};
 pub use user::{MapInput, MapOutput, UserFunction, map_arrays};
 pub use user_aggregate::{UserAggregate, UserState, aggregate};
 pub use value::Value;
+pub(crate) use value::logical;
 
 /// What is computed of the columns of a table.
 ///

@@ -184,7 +184,7 @@ pub(super) fn shown(array: &dyn Array, row: usize) -> String {
 }
 
 /// The type of the values, whatever way they lie.
-pub(super) fn logical(data_type: &DataType) -> &DataType {
+pub(crate) fn logical(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
         DataType::RunEndEncoded(_, values) => values.data_type(),

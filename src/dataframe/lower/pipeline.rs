@@ -11,7 +11,7 @@ use super::super::kernels::{self, Batches};
 use super::super::plan::{JoinOp, Matching, NumberOp, UserMap};
 use super::join::ReadyJoin;
 use crate::error::{Error, Result, Role};
-use crate::expr::{Expr, Program, Value};
+use crate::expr::{Expr, Lookup, Program, Value};
 use crate::external::join::{Held, Joined};
 use crate::formats::scan::{ReadContext, Scan};
 use crate::graph::{Input, Inputs, Meta, Pattern, TaskContext};
@@ -337,9 +337,10 @@ impl Pipeline {
             ready.push(match &step.what {
                 What::Filter(condition) => {
                     let mask = Program::new(&[bind(condition)], &step.input)?;
-                    let columns = step.output.fields().iter().map(|field| step.input.index_of(field.name()));
-                    let columns = columns.collect::<Result<Vec<usize>, _>>();
-                    let columns = columns.map_err(|_| Error::internal("a filter gives a column it does not get"))?;
+                    let places = Lookup::new(&step.input);
+                    let columns = step.output.fields().iter().map(|field| places.place(field.name()));
+                    let columns = columns.collect::<Option<Vec<usize>>>();
+                    let columns = columns.ok_or_else(|| Error::internal("a filter gives a column it does not get"))?;
                     Ready::Filter { mask, columns, output: step.output.clone() }
                 }
                 What::Select(exprs) => {
