@@ -72,6 +72,8 @@ struct Inner {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     task: Option<TaskName>,
     frames: Vec<Frame>,
+    /// The row of a batch that the message begins with, until somebody knows where the batch is.
+    row: Option<u64>,
 }
 
 /// The task in which an error arose.
@@ -117,7 +119,14 @@ pub enum Role {
 impl Error {
     /// An error of a kind with the text of its cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Arc::new(Inner { kind, message: message.into(), source: None, task: None, frames: Vec::new() }))
+        Error(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+            task: None,
+            frames: Vec::new(),
+            row: None,
+        }))
     }
 
     /// An error caused by another one, which stays reachable through [`std::error::Error::source`].
@@ -131,7 +140,31 @@ impl Error {
         let source: Box<dyn std::error::Error + Send + Sync> = source.into();
         let context = context.to_string();
         let message = if context.is_empty() { source.to_string() } else { format!("{context}: {source}") };
-        Error(Arc::new(Inner { kind, message, source: Some(Arc::from(source)), task: None, frames: Vec::new() }))
+        Error(Arc::new(Inner {
+            kind,
+            message,
+            source: Some(Arc::from(source)),
+            task: None,
+            frames: Vec::new(),
+            row: None,
+        }))
+    }
+
+    /// An error of bad data in a row of a batch; it begins with the row, which those who know more [place](Error::placed).
+    pub(crate) fn at_row(row: u64, message: impl fmt::Display) -> Error {
+        let error = Error::new(ErrorKind::Data, format!("row {row}: {message}"));
+        error.change(|inner| inner.row = Some(row))
+    }
+
+    /// The same error with what is said of its row instead of the row of a batch, unless that was done before.
+    #[must_use]
+    pub(crate) fn placed(self, place: impl FnOnce(u64) -> String) -> Error {
+        let Some(row) = self.0.row else { return self };
+        self.change(|inner| {
+            let message = inner.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&inner.message);
+            inner.message = format!("{}: {message}", place(row));
+            inner.row = None;
+        })
     }
 
     /// A failed operation on a file: names the path.
@@ -302,6 +335,16 @@ mod tests {
         let error = Error::from_user(parse);
         assert_eq!((error.kind(), error.message()), (ErrorKind::Task, "invalid digit found in string"));
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn a_row_is_placed_once() {
+        let error = Error::at_row(7, "no number");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Data, "row 7: no number"));
+        let placed = error.placed(|row| format!("row {} of t", row + 100));
+        assert_eq!(placed.message(), "row 107 of t: no number");
+        assert_eq!(placed.placed(|_| "elsewhere".to_string()).message(), "row 107 of t: no number");
+        assert_eq!(Error::new(ErrorKind::Data, "row 1: x").placed(|_| String::new()).message(), "row 1: x");
     }
 
     #[test]

@@ -144,3 +144,93 @@ fn what_a_column_costs_does_not_depend_on_how_many_there_are() {
         assert!(timed[timed.len() - 1] < 6.0 * timed[0] + 20.0, "{name}: {timed:?}");
     }
 }
+
+#[test]
+fn explore() {
+    use crate::prelude::*;
+    let df = dataframe::from_columns([("n", vec![5_i64, i64::MAX].into_array()), ("t", vec!["a", "b"].into_array())]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    let mut text = String::from("n,t\n");
+    (0..200_000).for_each(|row| text += &format!("{},x{row}\n", if row == 150_000 { i64::MAX } else { row }));
+    std::fs::write(&path, &text).unwrap();
+    let csv = || dataframe::read_csv(path.to_str().unwrap()).open().unwrap();
+    let bad = dir.path().join("b.csv");
+    std::fs::write(&bad, text + "q,x\n").unwrap();
+    let bad = || dataframe::read_csv(bad.to_str().unwrap()).dtype("n", DataType::Int64).open().unwrap();
+    let show = |what: &str, error: Option<Error>| println!("== {what}\n{}\n", error.map_or("fine".to_string(), |e| e.to_string()));
+    let plus = || col("n") + 1;
+    show("select", df.select([plus()]).compute().err());
+    show("csv select", csv().select([plus()]).compute().err());
+    show("csv filter select", csv().filter(col("n").gt(7)).select([plus()]).compute().err());
+    show("csv filter plus", csv().filter(plus().gt(7)).compute().err());
+    show("csv agg", csv().select([plus().sum()]).compute().err());
+    show("csv group", csv().group_by(["t"]).agg([plus().sum()]).compute().err());
+    show("sum", csv().select([(col("n") + (i64::MAX / 2)).alias("n")]).compute().err());
+    show("sum2", df.select([(col("n") - 4).alias("n")]).select([col("n").sum()]).select([plus()]).compute().err());
+    show("sum3", df.select([col("n").sum()]).compute().err());
+    show("group3", df.group_by(["t"]).agg([col("n").sum() + 1]).compute().err());
+    show("csv top", csv().nlargest(2, ["n"]).select([plus()]).compute().err());
+    show("csv sort by expr", csv().with_column(plus().alias("m")).nlargest(2, ["m"]).compute().err());
+    show("cast", csv().cast([("t", DataType::Int64)]).compute().err());
+    show("bad", bad().compute().err());
+    show("bad agg", bad().select([col("n").sum()]).compute().err());
+    show("bad persist", bad().persist().err());
+    let kept = csv().persist().unwrap();
+    show("kept", kept.select([plus()]).compute().err());
+    show("kept agg", kept.select([plus().sum()]).compute().err());
+    show("kept group", kept.group_by(["t"]).agg([plus().sum()]).compute().err());
+    show("count", csv().filter(plus().gt(1)).count_rows().compute().err());
+    show("merge", csv().select([plus(), col("t")]).merge(&df, On::keys(["t"]), How::Left).compute().err());
+    show("merge2", df.merge(&csv().select([plus(), col("t")]), On::keys(["t"]), How::Left).compute().err());
+    show("merge3", df.merge(&df, On::keys(["t"]), How::Left).select([(col("n") + col("n_right")).alias("z")]).compute().err());
+    show("scalar", df.select([col("n") - (col("n") + 1).max()]).compute().err());
+    show("scalar2", df.col("n").sum().as_::<i64>().compute().err());
+    show("scalar3", (&df.col("n") + &df.col("n")).sum().as_::<i64>().compute().err());
+    show("describe", df.select([plus()]).describe().compute().err());
+    show("value_counts", csv().with_column(plus().alias("m")).value_counts("m").compute().err());
+    show("unique", csv().with_column(plus().alias("m")).unique(["m"]).compute().err());
+    show("head", csv().select([plus()]).tail(3).compute().err());
+    show("write", csv().select([plus()]).to_csv(dir.path().join("out")).write().err());
+    show("partition", csv().select([plus()]).get_partition(0).compute().err());
+    show("index", csv().with_row_index("i").select([plus()]).compute().err());
+    show("sample", csv().sample(Sample::frac(0.9).seed(1)).select([plus()]).compute().err());
+    show("concat", dataframe::concat([&csv().select([plus()]), &df.select([col("n")])]).compute().err());
+    show("map", csv().map_batches(df.schema().unwrap(), |b| { let x: Expr = col("n") + 1; x.evaluate(&b)?; Ok(b) }).compute().err());
+    show("mapp", csv().map_partitions(df.schema().unwrap(), |t| t.with_columns([col("n") + 1])).compute().err());
+    show("mapp user", csv().map_partitions(df.schema().unwrap(), |_| Err(Error::from_user("no way"))).compute().err());
+    show("mapp panic", csv().map_partitions(df.schema().unwrap(), |_| panic!("ouch")).compute().err());
+    show("batches", csv().select([plus()]).batches().unwrap().find_map(|b| b.err()));
+    show("fill", csv().with_column(plus().alias("n")).ffill(["n"], None).compute().err());
+    show("to_bag", df.to_bag::<(i32, String)>().compute().err());
+    show("records", df.compute().unwrap().to_records::<(i32, String)>().err());
+    show("records2", df.compute().unwrap().to_records::<(String, String)>().err());
+    show("records3", df.compute().unwrap().to_records::<(f64, f64)>().err());
+    show("records4", df.compute().unwrap().to_records::<(f64, String)>().err());
+    let nulls = df.with_column(when(col("n").gt(7)).then(lit(1)).otherwise(lit(arrow_null())).alias("m"));
+    show("records5", nulls.compute().unwrap().to_records::<(i64, String, i64)>().err());
+    show("records6", nulls.compute().unwrap().to_records::<(i64, String, f64)>().err());
+    show("map_rows", csv().map_rows(|(a, b): (i32, String)| (a, b)).compute().err());
+    show("map_rows2", csv().filter(col("n").gt(3)).map_rows(|(a, b): (i32, String)| (a, b)).compute().err());
+    show("map_rows3", csv().map_rows(|(a, b): (f64, String)| (a, b)).count_rows().compute().err());
+    show("map_rows4", csv().map_rows(|(a, b): (i64, i64)| (a, b)).compute().err());
+    show("bag", crate::bag::from_vec(vec![(1i64, 2i64), (i64::MAX, 2)], 1).to_dataframe_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Int32, true)])).compute().err());
+    show("from_records_with", dataframe::from_records_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Date32, true)]), &[(1i64, "2020-01-01"), (i64::MAX, "2020-01-01")]).compute().err());
+    show("from_records_with2", dataframe::from_records_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Date32, true)]), &[(1i64, "2020-01-01"), (7, "x")]).compute().err());
+    show("array", csv().select(["n"]).select([plus()]).to_array::<f64>().compute().err());
+    show("plan", csv().select(["q"]).compute().err());
+    show("plan2", kept.filter(col("q").gt(1)).compute().err());
+    show("kept filter cast", kept.cast([("t", DataType::Int64)]).persist().err());
+    show("list", csv().group_by(["t"]).agg([col("n").collect_list()]).select([col("n").list().get(0) + 1]).compute().err());
+    show("product", df.select([col("n").product()]).compute().err());
+    let twice = df.select([col("n") - 4]).persist().unwrap();
+    show("kept twice", twice.with_columns([plus()]).compute().err());
+    show("kept sum", twice.select([col("n").sum()]).select([plus()]).compute().err());
+    let kept = df.persist().unwrap();
+    show("kept sum", kept.select([col("n").sum()]).compute().err());
+    show("kept sum", kept.persist().unwrap().select([col("n").sum()]).compute().err());
+}
+
+fn arrow_null() -> crate::expr::Value {
+    crate::expr::Value::Null
+}

@@ -360,8 +360,7 @@ impl Step {
         });
         let texts: Vec<String> = texts.collect();
         let values = if texts.is_empty() { String::new() } else { format!(", where {}", texts.join(" and ")) };
-        let text = format!("row {of_batch}: `{}` {what}{values}", self.expr.brief());
-        Error::new(ErrorKind::Data, text)
+        Error::at_row(of_batch, format_args!("`{}` {what}{values}", self.expr.brief()))
     }
 }
 

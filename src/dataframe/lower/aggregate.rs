@@ -149,7 +149,8 @@ impl Exchange for GroupExchange {
         let (arrays, mut held) = tables.finish()?;
         let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
         let inner = kernels::batch_of(&self.inner, arrays, rows)?;
-        let outputs = self.outputs.evaluate(&inner)?;
+        let outputs =
+            self.outputs.evaluate(&inner).map_err(|error| error.placed(|row| format!("group {row} of {rows}")))?;
         let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
         drop(inner);
         let batch = kernels::conform(batch, &self.schema)?;

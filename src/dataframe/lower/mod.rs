@@ -254,6 +254,7 @@ impl Lowering {
                 let tasks = source.morsels().len() as u32;
                 let mut pipeline = Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None);
                 pipeline.filters = !scan.predicates.is_empty();
+                pipeline.label = scan.source.label();
                 (pipeline, bounds)
             }
             Err(made) => {

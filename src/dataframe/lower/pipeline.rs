@@ -82,6 +82,8 @@ pub struct Pipeline {
     pub piece_bytes: u64,
     /// Whether the source leaves rows out.
     pub filters: bool,
+    /// What the source is called where a row of it is named; nothing where it is pieces.
+    pub label: String,
     /// Number of tasks.
     pub tasks: u32,
     ready: OnceLock<Vec<Ready>>,
@@ -103,6 +105,18 @@ struct Known<'a> {
     /// By step: the place of the next row, and which ones are picked.
     places: Vec<(usize, u64, Option<Picker>)>,
     check: &'a dyn Fn() -> Result<()>,
+    rows: Rows,
+}
+
+/// Which rows of the source the batch has that is under way, for errors.
+struct Rows {
+    task: u32,
+    /// So many of the task went through before.
+    before: u64,
+    /// Of the rows of the source that are before those of the task, where they are known.
+    first: Option<u64>,
+    /// Up to this step a row is one of the source in its place; nothing where none is.
+    exact: Option<usize>,
 }
 
 /// A step that makes several batches of one.
@@ -128,6 +142,7 @@ impl Pipeline {
             piece_layer,
             piece_bytes: 0,
             filters: false,
+            label: String::new(),
             tasks,
             ready: OnceLock::new(),
         }
@@ -200,7 +215,7 @@ impl Pipeline {
         let held = (0..self.held_layers.len()).map(|at| inputs.get::<Held>(first + at)).collect::<Result<Vec<_>>>()?;
         let places = self.places(index as usize, &*inputs, first + held.len())?;
         let check = || context.check_cancelled();
-        let mut known = Known { ready, held, places, check: &check };
+        let mut known = Known { ready, held, places, check: &check, rows: self.rows(index) };
         match &self.source {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
@@ -208,12 +223,11 @@ impl Pipeline {
                 let read = ReadContext { check: &check, count: &count };
                 // What a later step finds is not the source's.
                 let mut later: Option<Error> = None;
-                let result = scan.read(index as usize, &read, &mut |batch| match self.push(&mut known, batch, take) {
-                    Ok(flow) => Ok(flow),
-                    Err(error) => {
-                        later = Some(error.clone());
-                        Err(error)
-                    }
+                let result = scan.read(index as usize, &read, &mut |batch| {
+                    let rows = batch.num_rows() as u64;
+                    let flow = self.push(&mut known, batch, take);
+                    known.rows.before += rows;
+                    flow.inspect_err(|error| later = Some(error.clone()))
                 });
                 match later {
                     Some(error) => Err(error),
@@ -234,7 +248,7 @@ impl Pipeline {
 
     /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
     fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
-        let Known { ready, held, places, check } = known;
+        let Known { ready, held, places, check, rows } = known;
         let mut several: Vec<(usize, Several<'_>)> = Vec::new();
         let mut next = Some((0, batch));
         loop {
@@ -242,13 +256,15 @@ impl Pipeline {
                 if batch.num_rows() == 0 {
                     continue;
                 }
+                let count = batch.num_rows();
+                let placed = |error: Error| error.placed(|row| self.place(rows, at, row, count));
                 let Some((step, own)) = self.steps.get(at).zip(ready.get(at)) else {
-                    if take(batch)?.is_break() {
+                    if take(batch).map_err(placed)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                     continue;
                 };
-                let framed = |error: Error| error.frame(Role::In, step.meta.verb, step.meta.origin);
+                let framed = |error: Error| placed(error).frame(Role::In, step.meta.verb, step.meta.origin);
                 let made = match own {
                     Ready::Filter { mask, columns, output } => {
                         mask.mask(&batch).and_then(|mask| kernels::filter(&batch, &mask, columns, output))
@@ -295,6 +311,34 @@ impl Pipeline {
                 Some(batch) => next = Some((at + 1, batch)),
                 None => drop(several.pop()),
             }
+        }
+    }
+
+    /// Where a task is in the source.
+    fn rows(&self, task: u32) -> Rows {
+        let keeps = |step: &Step| matches!(step.what, What::Select(_) | What::Number(NumberOp::Index(_), _));
+        let exact = match self.filters {
+            // Its batches are what was left of the source's.
+            true => None,
+            false => Some(self.steps.iter().position(|step| !keeps(step)).unwrap_or(self.steps.len())),
+        };
+        let first = match &self.source {
+            Source::Scan(scan) => {
+                let earlier = scan.morsels().iter().take(task as usize);
+                earlier.map(|morsel| morsel.rows).try_fold(0u64, |sum, rows| sum.checked_add(rows?))
+            }
+            Source::Piece => None,
+        };
+        let exact = exact.filter(|_| matches!(self.source, Source::Scan(_)));
+        Rows { task, before: 0, first, exact }
+    }
+
+    /// What is said of a row of a batch that a step is given: which of the source it is, if it is one of those.
+    fn place(&self, rows: &Rows, step: usize, row: u64, count: usize) -> String {
+        match (rows.exact.is_some_and(|exact| step <= exact), rows.first) {
+            (true, Some(first)) => format!("row {} of {}", first + rows.before + row, self.label),
+            (true, None) => format!("row {} of part {} of {}", rows.before + row, rows.task, self.label),
+            _ => format!("row {row} of a batch of {count}"),
         }
     }
 
