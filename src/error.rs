@@ -228,10 +228,21 @@ impl Error {
         self.change(|inner| inner.task = Some(TaskName { layer: layer.into(), index }))
     }
 
-    /// The same error with one more frame.
+    /// The same error with one more frame, unless the last one says the same of the same call.
     #[must_use]
     pub fn frame(self, role: Role, verb: impl Into<String>, origin: Origin) -> Error {
-        self.change(|inner| inner.frames.push(Frame { role, verb: verb.into(), origin }))
+        let verb = verb.into();
+        let said = |last: &Frame| last.verb == verb && last.origin == origin && origin.is_known();
+        if self.0.frames.last().is_some_and(said) {
+            return self;
+        }
+        self.change(|inner| inner.frames.push(Frame { role, verb, origin }))
+    }
+
+    /// The same error in other words.
+    #[must_use]
+    pub(crate) fn reworded(self, words: impl FnOnce(&str) -> String) -> Error {
+        self.change(|inner| inner.message = words(&inner.message))
     }
 
     fn change(self, edit: impl FnOnce(&mut Inner)) -> Error {
@@ -249,6 +260,8 @@ impl fmt::Display for Error {
         f.write_str(&self.0.message)?;
         // `in` stands on its own line; a chain `from …, under …, under …` shares one.
         let mut line_open = false;
+        // A line that is not known is only worth a word where none is.
+        let some_known = self.0.frames.iter().any(|frame| frame.origin.is_known());
         for frame in &self.0.frames {
             let word = match frame.role {
                 Role::In => "in",
@@ -262,7 +275,10 @@ impl fmt::Display for Error {
             } else {
                 format!("`{}`", frame.verb)
             };
-            write!(f, "{word} {verb} at {}", frame.origin)?;
+            match some_known && !frame.origin.is_known() {
+                true => write!(f, "{word} {verb}")?,
+                false => write!(f, "{word} {verb} at {}", frame.origin)?,
+            }
             line_open = true;
         }
         Ok(())
@@ -335,6 +351,19 @@ mod tests {
         let error = Error::from_user(parse);
         assert_eq!((error.kind(), error.message()), (ErrorKind::Task, "invalid digit found in string"));
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn a_call_is_named_once() {
+        let (line, origin) = (line!(), Origin::caller());
+        let at = format!("{}:{line}", file!());
+        let error = Error::new(ErrorKind::Data, "x").frame(Role::In, "select", origin);
+        let twice = error.frame(Role::From, "select", origin);
+        assert_eq!(twice.to_string(), format!("x\n  in select at {at}"));
+        let other = twice.frame(Role::From, "agg", origin).frame(Role::From, "persist", Origin::UNKNOWN);
+        assert_eq!(other.to_string(), format!("x\n  in select at {at}\n  from agg at {at}\n  from persist"));
+        let unknown = Error::new(ErrorKind::Data, "x").frame(Role::In, "select", Origin::UNKNOWN);
+        assert_eq!(unknown.to_string(), "x\n  in select at an unknown line");
     }
 
     #[test]

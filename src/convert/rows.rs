@@ -39,9 +39,11 @@ impl DataFrame {
         let read = self
             .schema()
             .and_then(|schema| columns_for::<T>(&schema).map_err(|error| error.frame(Place::In, "to_bag", origin)));
-        let rows = read.and_then(|columns| self.select(columns).frame()?.gathered("to_bag", origin));
-        Bag::of(rows.map(|frame| {
-            let reader = Reader::<T>::new();
+        let rows = read.and_then(|columns| {
+            let reader = Reader::<T>::new(&columns);
+            Ok((self.select(columns).frame()?.gathered("to_bag", origin)?, reader))
+        });
+        Bag::of(rows.map(|(frame, reader)| {
             let op = move |_: &TaskContext<'_>, partition, inputs: &mut TaskInputs<'_>| {
                 let mut items = Vec::new();
                 for batch in inputs.get::<Vec<RecordBatch>>(0)? {

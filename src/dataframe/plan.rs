@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::kernels::number::{Sample, Size};
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{Aggregate, Expr, Lookup, aggregate_column, split_aggregates};
+use crate::expr::{AGGREGATE_COLUMN, Aggregate, Expr, Lookup, aggregate_column, split_aggregates};
 pub(super) use crate::external::join::Matching;
 use crate::formats::scan::TableSource;
 use crate::formats::write::{FileNames, Format, IfExists};
@@ -445,7 +445,24 @@ impl Grouping {
         let inner = self.inner_schema(input)?;
         let keys = self.keys.iter().map(|key| Expr::Column(key.output_name()));
         let all: Vec<Expr> = keys.chain(self.outputs.iter().cloned()).collect();
-        schema_of(&all, &inner)
+        schema_of(&all, &inner).map_err(|error| self.in_own_words(error))
+    }
+
+    /// An error of its outputs with the aggregates as the user wrote them.
+    pub fn in_own_words(&self, error: Error) -> Error {
+        error.reworded(|text| {
+            let mut parts = text.split(AGGREGATE_COLUMN);
+            let mut said = parts.next().unwrap_or_default().to_string();
+            for part in parts {
+                let digits = part.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(part.len());
+                match part[..digits].parse::<usize>().ok().and_then(|at| self.aggregates.get(at)) {
+                    Some(aggregate) => said += &Expr::Aggregate(Arc::new(aggregate.clone())).brief(),
+                    None => said.extend([AGGREGATE_COLUMN, &part[..digits]]),
+                }
+                said += &part[digits..];
+            }
+            said
+        })
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! A value is a struct with named fields, a column each, or a tuple, whose fields stand for columns in their order.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::util::display::array_value_to_string;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
@@ -118,13 +120,20 @@ pub(crate) fn to_batch<T: Serialize>(schema: &SchemaRef, records: &[T]) -> Resul
 pub(crate) struct Reader<T> {
     /// The fields of the type, where it tells them.
     fields: Vec<FieldRef>,
+    /// What the columns of a tuple, which are numbered, are called in the table.
+    names: HashMap<String, String>,
     made: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> Reader<T> {
-    /// Of no table in particular.
-    pub fn new() -> Reader<T> {
-        Reader { fields: traced::<T>().unwrap_or_default(), made: PhantomData }
+    /// Of the columns that [`columns_for`] gave.
+    pub fn new(columns: &[Expr]) -> Reader<T> {
+        let named = |expr: &Expr| match expr {
+            Expr::Alias(of, name) => Some((name.to_string(), of.output_name().to_string())),
+            _ => None,
+        };
+        let names = columns.iter().filter_map(named).collect();
+        Reader { fields: traced::<T>().unwrap_or_default(), names, made: PhantomData }
     }
 
     /// The rows of a batch as values. Numbers are widened: an integer may be read as a float.
@@ -171,15 +180,19 @@ impl<T: DeserializeOwned> Reader<T> {
         Error::at_row(row as u64, format_args!("no `{name}`: {}", self.why(batch, row, told)))
     }
 
+    fn called<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
     fn why(&self, batch: &RecordBatch, row: usize, told: Told) -> String {
         let field_of = |name: &str| self.fields.iter().find(|field| field.name() == name);
         let nulls = batch.schema_ref().fields().iter().zip(batch.columns()).find_map(|(field, array)| {
             let wanted = field_of(field.name())?;
             let is_null = row < array.len() && array.is_null(row) && !wanted.is_nullable();
-            is_null.then(|| (field, wanted))
+            is_null.then_some((field, wanted))
         });
         if let Some((field, wanted)) = nulls {
-            let (name, to) = (field.name(), wanted.data_type());
+            let (name, to) = (self.called(field.name()), wanted.data_type());
             return format!(
                 "column `{name}` is null, and the field is a {to} without an Option: fill_null or drop_nulls"
             );
@@ -187,7 +200,13 @@ impl<T: DeserializeOwned> Reader<T> {
         let Some(column) = told.column else { return told.what };
         let top = column.split('.').next().unwrap_or_default();
         let found = batch.schema_ref().field_with_name(top).ok();
+        let column = format!("{}{}", self.called(top), &column[top.len()..]);
         match (found, field_of(top)) {
+            (Some(found), Some(wanted)) if found.data_type().is_integer() && wanted.data_type().is_integer() => {
+                let value = batch.column_by_name(top).and_then(|array| array_value_to_string(array, row).ok());
+                let value = value.map_or_else(String::new, |value| format!(", {value},"));
+                format!("column `{column}`{value} does not fit into {}", wanted.data_type())
+            }
             (Some(found), Some(wanted)) if found.data_type() != wanted.data_type() => {
                 let (found, wanted) = (found.data_type(), wanted.data_type());
                 format!("column `{column}` is a {found}, and the field a {wanted}: cast the column")
@@ -243,8 +262,11 @@ impl Told {
             let place = notes.split("field: \"$.").nth(1).and_then(|rest| rest.split('"').next());
             column = place.filter(|place| !place.is_empty()).map(str::to_string);
         }
-        let what = what.trim_start_matches("Error: ").trim_end_matches('.').to_string();
-        Told { what, column }
+        let what = match what.trim_start_matches("Error: ").trim_end_matches('.') {
+            text if text.contains("out of range integral type") => "the number does not fit",
+            text => text,
+        };
+        Told { what: what.to_string(), column }
     }
 }
 
@@ -294,7 +316,7 @@ impl Table {
     pub fn to_records<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         let columns = columns_for::<T>(self.schema())?;
         let mut all = Vec::with_capacity(self.num_rows());
-        let reader = Reader::<T>::new();
+        let reader = Reader::<T>::new(&columns);
         for batch in self.select(columns)?.batches() {
             let before = all.len() as u64;
             let read = reader.read(batch).map_err(|error| error.placed(|row| format!("row {}", before + row)));
@@ -362,8 +384,10 @@ where
 {
     df.derive(verb, origin, |frame| {
         let schema = schema_of::<O>()?;
-        let read = Frame::new(Op::Select(columns_for::<I>(&frame.schema)?), &[frame], verb, origin)?;
-        let (own, reader) = (schema.clone(), Reader::<I>::new());
+        let columns = columns_for::<I>(&frame.schema)?;
+        let reader = Reader::<I>::new(&columns);
+        let read = Frame::new(Op::Select(columns), &[frame], verb, origin)?;
+        let own = schema.clone();
         let call = move |batch: RecordBatch| {
             let made = reader.read(&batch)?.into_iter().map(&function).collect::<Result<Vec<O>>>()?;
             to_batch(&own, &made)

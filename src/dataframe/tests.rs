@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{DataFrame, Table, from_batches};
 use crate::expr::{Expr, all, col, corr, cov};
-use crate::runtime::Compute;
+use crate::runtime::{Compute, Persist};
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
@@ -21,7 +21,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 fn aggregates_of_dictionaries_are_those_of_their_values() {
     let words = ["b", "a", "", "b", "zz", "c", "a"];
     let part = |from: usize, to: DataType| {
-        let text = (0..40).map(|row| ((row + from) % 5 > 0).then(|| words[(row * 3 + from) % words.len()]));
+        let text = (0..40).map(|row| (!(row + from).is_multiple_of(5)).then(|| words[(row * 3 + from) % words.len()]));
         let text: ArrayRef = Arc::new(text.collect::<StringArray>());
         let key: ArrayRef = Arc::new((0..40).map(|row| Some((row as i64 + 1) % 4)).collect::<Int64Array>());
         let number: ArrayRef =
@@ -145,92 +145,144 @@ fn what_a_column_costs_does_not_depend_on_how_many_there_are() {
     }
 }
 
-#[test]
-fn explore() {
-    use crate::prelude::*;
-    let df = dataframe::from_columns([("n", vec![5_i64, i64::MAX].into_array()), ("t", vec!["a", "b"].into_array())]);
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.csv");
-    let mut text = String::from("n,t\n");
-    (0..200_000).for_each(|row| text += &format!("{},x{row}\n", if row == 150_000 { i64::MAX } else { row }));
-    std::fs::write(&path, &text).unwrap();
-    let csv = || dataframe::read_csv(path.to_str().unwrap()).open().unwrap();
-    let bad = dir.path().join("b.csv");
-    std::fs::write(&bad, text + "q,x\n").unwrap();
-    let bad = || dataframe::read_csv(bad.to_str().unwrap()).dtype("n", DataType::Int64).open().unwrap();
-    let show = |what: &str, error: Option<Error>| println!("== {what}\n{}\n", error.map_or("fine".to_string(), |e| e.to_string()));
-    let plus = || col("n") + 1;
-    show("select", df.select([plus()]).compute().err());
-    show("csv select", csv().select([plus()]).compute().err());
-    show("csv filter select", csv().filter(col("n").gt(7)).select([plus()]).compute().err());
-    show("csv filter plus", csv().filter(plus().gt(7)).compute().err());
-    show("csv agg", csv().select([plus().sum()]).compute().err());
-    show("csv group", csv().group_by(["t"]).agg([plus().sum()]).compute().err());
-    show("sum", csv().select([(col("n") + (i64::MAX / 2)).alias("n")]).compute().err());
-    show("sum2", df.select([(col("n") - 4).alias("n")]).select([col("n").sum()]).select([plus()]).compute().err());
-    show("sum3", df.select([col("n").sum()]).compute().err());
-    show("group3", df.group_by(["t"]).agg([col("n").sum() + 1]).compute().err());
-    show("csv top", csv().nlargest(2, ["n"]).select([plus()]).compute().err());
-    show("csv sort by expr", csv().with_column(plus().alias("m")).nlargest(2, ["m"]).compute().err());
-    show("cast", csv().cast([("t", DataType::Int64)]).compute().err());
-    show("bad", bad().compute().err());
-    show("bad agg", bad().select([col("n").sum()]).compute().err());
-    show("bad persist", bad().persist().err());
-    let kept = csv().persist().unwrap();
-    show("kept", kept.select([plus()]).compute().err());
-    show("kept agg", kept.select([plus().sum()]).compute().err());
-    show("kept group", kept.group_by(["t"]).agg([plus().sum()]).compute().err());
-    show("count", csv().filter(plus().gt(1)).count_rows().compute().err());
-    show("merge", csv().select([plus(), col("t")]).merge(&df, On::keys(["t"]), How::Left).compute().err());
-    show("merge2", df.merge(&csv().select([plus(), col("t")]), On::keys(["t"]), How::Left).compute().err());
-    show("merge3", df.merge(&df, On::keys(["t"]), How::Left).select([(col("n") + col("n_right")).alias("z")]).compute().err());
-    show("scalar", df.select([col("n") - (col("n") + 1).max()]).compute().err());
-    show("scalar2", df.col("n").sum().as_::<i64>().compute().err());
-    show("scalar3", (&df.col("n") + &df.col("n")).sum().as_::<i64>().compute().err());
-    show("describe", df.select([plus()]).describe().compute().err());
-    show("value_counts", csv().with_column(plus().alias("m")).value_counts("m").compute().err());
-    show("unique", csv().with_column(plus().alias("m")).unique(["m"]).compute().err());
-    show("head", csv().select([plus()]).tail(3).compute().err());
-    show("write", csv().select([plus()]).to_csv(dir.path().join("out")).write().err());
-    show("partition", csv().select([plus()]).get_partition(0).compute().err());
-    show("index", csv().with_row_index("i").select([plus()]).compute().err());
-    show("sample", csv().sample(Sample::frac(0.9).seed(1)).select([plus()]).compute().err());
-    show("concat", dataframe::concat([&csv().select([plus()]), &df.select([col("n")])]).compute().err());
-    show("map", csv().map_batches(df.schema().unwrap(), |b| { let x: Expr = col("n") + 1; x.evaluate(&b)?; Ok(b) }).compute().err());
-    show("mapp", csv().map_partitions(df.schema().unwrap(), |t| t.with_columns([col("n") + 1])).compute().err());
-    show("mapp user", csv().map_partitions(df.schema().unwrap(), |_| Err(Error::from_user("no way"))).compute().err());
-    show("mapp panic", csv().map_partitions(df.schema().unwrap(), |_| panic!("ouch")).compute().err());
-    show("batches", csv().select([plus()]).batches().unwrap().find_map(|b| b.err()));
-    show("fill", csv().with_column(plus().alias("n")).ffill(["n"], None).compute().err());
-    show("to_bag", df.to_bag::<(i32, String)>().compute().err());
-    show("records", df.compute().unwrap().to_records::<(i32, String)>().err());
-    show("records2", df.compute().unwrap().to_records::<(String, String)>().err());
-    show("records3", df.compute().unwrap().to_records::<(f64, f64)>().err());
-    show("records4", df.compute().unwrap().to_records::<(f64, String)>().err());
-    let nulls = df.with_column(when(col("n").gt(7)).then(lit(1)).otherwise(lit(arrow_null())).alias("m"));
-    show("records5", nulls.compute().unwrap().to_records::<(i64, String, i64)>().err());
-    show("records6", nulls.compute().unwrap().to_records::<(i64, String, f64)>().err());
-    show("map_rows", csv().map_rows(|(a, b): (i32, String)| (a, b)).compute().err());
-    show("map_rows2", csv().filter(col("n").gt(3)).map_rows(|(a, b): (i32, String)| (a, b)).compute().err());
-    show("map_rows3", csv().map_rows(|(a, b): (f64, String)| (a, b)).count_rows().compute().err());
-    show("map_rows4", csv().map_rows(|(a, b): (i64, i64)| (a, b)).compute().err());
-    show("bag", crate::bag::from_vec(vec![(1i64, 2i64), (i64::MAX, 2)], 1).to_dataframe_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Int32, true)])).compute().err());
-    show("from_records_with", dataframe::from_records_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Date32, true)]), &[(1i64, "2020-01-01"), (i64::MAX, "2020-01-01")]).compute().err());
-    show("from_records_with2", dataframe::from_records_with(Schema::new(vec![Field::new("0", DataType::Int32, true), Field::new("1", DataType::Date32, true)]), &[(1i64, "2020-01-01"), (7, "x")]).compute().err());
-    show("array", csv().select(["n"]).select([plus()]).to_array::<f64>().compute().err());
-    show("plan", csv().select(["q"]).compute().err());
-    show("plan2", kept.filter(col("q").gt(1)).compute().err());
-    show("kept filter cast", kept.cast([("t", DataType::Int64)]).persist().err());
-    show("list", csv().group_by(["t"]).agg([col("n").collect_list()]).select([col("n").list().get(0) + 1]).compute().err());
-    show("product", df.select([col("n").product()]).compute().err());
-    let twice = df.select([col("n") - 4]).persist().unwrap();
-    show("kept twice", twice.with_columns([plus()]).compute().err());
-    show("kept sum", twice.select([col("n").sum()]).select([plus()]).compute().err());
-    let kept = df.persist().unwrap();
-    show("kept sum", kept.select([col("n").sum()]).compute().err());
-    show("kept sum", kept.persist().unwrap().select([col("n").sum()]).compute().err());
+/// The text of the error of a table.
+fn text(df: &DataFrame) -> String {
+    df.compute().unwrap_err().to_string()
 }
 
-fn arrow_null() -> crate::expr::Value {
-    crate::expr::Value::Null
+#[test]
+fn errors_say_which_row_of_the_source_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    let lines = (0..100_000).map(|row| format!("{},x{row}\n", if row == 90_000 { i64::MAX } else { row }));
+    std::fs::write(&path, format!("n,t\n{}", lines.collect::<String>())).unwrap();
+    let numbers = (0..100_000).map(|row| if row == 90_000 { i64::MAX } else { row }).collect::<Int64Array>();
+    let memory = from_batches(vec![batch(vec![("n", Arc::new(numbers))])], 3);
+    let csv = crate::dataframe::read_csv(path.to_str().unwrap()).open().unwrap();
+    let plus = || (col("n") + 1).alias("m");
+    let groups = |df: &DataFrame| df.group_by([(col("n") % 3).alias("k")]).agg([(col("n") + 1).max()]);
+    let on = |df: &DataFrame| {
+        [df.select([plus()]), df.filter(plus().gt(3)), groups(df), df.with_column(plus()).nlargest(1, ["m"])]
+    };
+    for df in on(&memory) {
+        assert!(
+            text(&df).contains("failed: row 90000 of 100000 rows in memory: `n + 1` overflows Int64, where `n` is ")
+        );
+    }
+    for df in on(&csv) {
+        let text = text(&df);
+        let (_, row) = text.split_once("failed: row ").unwrap();
+        let (row, rest) = row.split_once(" of part ").unwrap();
+        assert!(rest.contains(" of read_csv of 1 file: `n + 1` overflows"), "{text}");
+        assert!(row.parse::<u64>().unwrap() < 90_000, "{text}");
+    }
+    for df in on(&memory.filter(col("n").gt(-1))) {
+        let text = text(&df);
+        assert!(text.contains(" of a batch of ") && !text.contains("in memory"), "{text}");
+    }
+    let rows = memory.map_rows(|(n,): (i32,)| (n,));
+    let wanted =
+        "row 90000 of 100000 rows in memory: no `(i32,)`: column `n`, 9223372036854775807, does not fit into Int32";
+    assert!(text(&rows).contains(wanted), "{}", text(&rows));
+}
+
+#[test]
+fn errors_speak_of_the_users_program() {
+    let n: ArrayRef = Arc::new(Int64Array::from(vec![5, i64::MAX]));
+    let t: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    let df = from_batches(vec![batch(vec![("n", n), ("t", t)])], 1);
+    let kept = df.persist().unwrap();
+    for df in [&df, &kept] {
+        let programs = [
+            (df.select([col("n") + 1]), "in select at "),
+            (df.filter((col("n") + 1).gt(3)), "in filter at "),
+            (df.select([col("n").sum()]), "from select at "),
+            (df.group_by(["t"]).agg([col("n").sum() + 1]), "from agg at "),
+            (df.group_by(["t"]).agg([(col("n") + 1).sum()]), "from agg at "),
+            (df.cast([("t", DataType::Int64)]), "in cast at "),
+            (df.map_batches(df.schema().unwrap(), |_| Err(crate::error::Error::from_user("no"))), "in map_batches at "),
+            (df.map_rows(|(a, b): (i64, i64)| (a, b)), "in map_rows at "),
+            (df.with_column((col("n") + 1).alias("m")).unique(["m"]), "in with_columns at "),
+        ];
+        for (program, frame) in programs {
+            let text = text(&program);
+            let places: Vec<&str> = text.lines().skip(1).map(|line| line.trim().split_once(' ').unwrap().1).collect();
+            let mut once = places.clone();
+            once.dedup();
+            assert_eq!(once, places, "{text}");
+            assert!(text.contains(frame), "{text}");
+            for inner in ["seal", "__aggregate", "unknown line"] {
+                assert!(!text.contains(inner), "{text}");
+            }
+        }
+    }
+    let sums = df.group_by(["t"]).agg([col("n").sum() + 1]);
+    assert!(
+        text(&sums).starts_with("task `agg` failed: group 1 of 2: `sum(n) + 1` overflows Int64, where `sum(n)` is ")
+    );
+    let wrong = df.group_by(["t"]).agg([col("n").sum() + col("t").max()]);
+    let wrong = wrong.schema().unwrap_err().to_string();
+    assert!(wrong.contains("sum(n)") && wrong.contains("max(t)") && !wrong.contains("__aggregate"), "{wrong}");
+}
+
+#[test]
+fn rows_are_read_as_wider_numbers_or_the_column_is_named() {
+    #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq, Clone)]
+    struct Row {
+        a: f64,
+        b: Option<f64>,
+        c: i64,
+        d: f32,
+        e: Vec<f64>,
+    }
+    let int = |values: [Option<i64>; 2]| -> ArrayRef { Arc::new(Int64Array::from(values.to_vec())) };
+    let to = |array: ArrayRef, to: DataType| cast(&array, &to).unwrap();
+    let lists = |of: DataType| to(int([Some(3), Some(4)]), DataType::new_list(of, true));
+    let df = |a: ArrayRef, c: ArrayRef| {
+        let b = to(int([None, Some(7)]), DataType::Float32);
+        let d = to(int([Some(1), Some(2)]), DataType::UInt8);
+        from_batches(vec![batch(vec![("a", a), ("b", b), ("c", c), ("d", d), ("e", lists(DataType::Int32))])], 1)
+    };
+    let wanted = [
+        Row { a: 1.0, b: None, c: -5, d: 1.0, e: vec![3.0] },
+        Row { a: 2.0, b: Some(7.0), c: 6, d: 2.0, e: vec![4.0] },
+    ];
+    let small = || to(int([Some(-5), Some(6)]), DataType::Int8);
+    for from in [DataType::Int64, DataType::Int8, DataType::UInt32, DataType::Float32, DataType::Decimal128(9, 2)] {
+        let df = df(to(int([Some(1), Some(2)]), from), small());
+        assert_eq!(df.compute().unwrap().to_records::<Row>().unwrap(), wanted);
+        assert_eq!(df.to_bag::<Row>().compute().unwrap(), wanted);
+        assert_eq!(df.map_rows(|row: Row| row).compute().unwrap().to_records::<Row>().unwrap(), wanted);
+    }
+    let fails = |df: DataFrame, wanted: &str| {
+        let error = df.compute().unwrap().to_records::<Row>().unwrap_err();
+        assert!(error.message().starts_with("row 1: no `") && error.message().ends_with(wanted), "{error}");
+        let error = df.to_bag::<Row>().compute().unwrap_err();
+        assert!(
+            error.message().starts_with("row 1 of partition 0: no `") && error.message().ends_with(wanted),
+            "{error}"
+        );
+    };
+    let fine = || int([Some(1), Some(2)]);
+    fails(
+        df(int([Some(1), None]), small()),
+        "column `a` is null, and the field is a Float64 without an Option: fill_null or drop_nulls",
+    );
+    let large = to(int([Some(1), Some(-1)]), DataType::Float64);
+    let large: ArrayRef =
+        Arc::new(arrow::compute::kernels::numeric::mul(&large, &arrow::array::Float64Array::new_scalar(1.5)).unwrap());
+    let error = df(fine(), large).compute().unwrap().to_records::<Row>().unwrap_err();
+    assert!(error.message().ends_with("column `c` is a Float64, and the field a Int64: cast the column"), "{error}");
+    let unsigned = to(Arc::new(StringArray::from(vec!["7", "18446744073709551615"])), DataType::UInt64);
+    fails(df(fine(), unsigned), "column `c`, 18446744073709551615, does not fit into Int64");
+    let fields = vec![Field::new("0", DataType::Int8, true), Field::new("1", DataType::Date32, true)];
+    let rows = |rows: &[(i64, &str)]| text(&crate::dataframe::from_records_with(Schema::new(fields.clone()), rows));
+    let wanted = "row 1: a `(i64, &str)` does not fit its columns: column `0`, a Int8: the number does not fit";
+    assert!(rows(&[(1, "2020-01-01"), (300, "2020-01-01")]).starts_with(wanted));
+    assert!(rows(&[(1, "2020-01-01"), (3, "x")]).contains("column `1`, a Date32: "));
+    let bag = crate::bag::from_vec(vec![(1i64, 2i64), (300, 2)], 1);
+    let fields = vec![Field::new("0", DataType::Int8, true), Field::new("1", DataType::Int8, true)];
+    assert!(
+        text(&bag.to_dataframe_with(Schema::new(fields))).contains("item 1 of partition 0: a `(i64, i64)` does not")
+    );
 }

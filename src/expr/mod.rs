@@ -61,6 +61,7 @@ pub use names::unknown_column;
 pub use program::Program;
 #[cfg(feature = "query")]
 pub use query::{FUNCTIONS, parse};
+pub(crate) use rewrite::AGGREGATE_COLUMN;
 pub use rewrite::{SplitAggregates, aggregate_column, aggregate_place, split_aggregates};
 pub use selector::{
     Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,

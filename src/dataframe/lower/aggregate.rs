@@ -52,6 +52,7 @@ struct GroupExchange {
     inner: SchemaRef,
     /// From those to the outputs.
     outputs: Program,
+    grouping: Grouping,
     schema: SchemaRef,
     need: u64,
 }
@@ -110,7 +111,18 @@ impl GroupExchange {
         let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values.exprs).chain(filters.exprs).collect();
         let program = Program::new(&all, input)?;
         let (keys, values) = (key_count, value_count);
-        Ok(GroupExchange { pipeline, program, keys, values, aggregation, inner, outputs, schema, need })
+        Ok(GroupExchange {
+            pipeline,
+            program,
+            keys,
+            values,
+            aggregation,
+            inner,
+            outputs,
+            grouping: grouping.clone(),
+            schema,
+            need,
+        })
     }
 }
 
@@ -149,8 +161,8 @@ impl Exchange for GroupExchange {
         let (arrays, mut held) = tables.finish()?;
         let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
         let inner = kernels::batch_of(&self.inner, arrays, rows)?;
-        let outputs =
-            self.outputs.evaluate(&inner).map_err(|error| error.placed(|row| format!("group {row} of {rows}")))?;
+        let placed = |error: Error| self.grouping.in_own_words(error.placed(|row| format!("group {row} of {rows}")));
+        let outputs = self.outputs.evaluate(&inner).map_err(placed)?;
         let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
         drop(inner);
         let batch = kernels::conform(batch, &self.schema)?;

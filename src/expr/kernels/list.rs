@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 
 use super::super::types::{Known, common, is_text, sum_type};
 use super::super::value::logical;
-use super::super::{one_zero, BinaryOp, Expr, Function};
+use super::super::{BinaryOp, Expr, Function, one_zero};
 use super::{Misfit, Operand, Outcome, Planned, as_boolean, compare, defect, logic, with_nulls};
 
 /// A function of lists.

@@ -493,7 +493,12 @@ fn without_zone(array: &ArrayRef) -> Outcome {
 }
 
 fn date(array: &ArrayRef) -> Outcome {
-    Ok(cast(&local_times(array)?, &DataType::Date32)?)
+    let times = local_times(array)?;
+    let dates = cast(&times, &DataType::Date32)?;
+    match beyond(&times)? {
+        Some(inside) => super::with_nulls(dates.as_ref(), Some(&inside)),
+        None => Ok(dates),
+    }
 }
 
 fn time_of_day(array: &ArrayRef) -> Outcome {
@@ -547,7 +552,25 @@ fn part_of(array: &ArrayRef, part: TimePart) -> Outcome {
             _ => {}
         }
     }
-    Ok(date_part(array, part)?)
+    let parts = date_part(array, part)?;
+    match beyond(array)? {
+        Some(inside) => super::with_nulls(parts.as_ref(), Some(&inside)),
+        None => Ok(parts),
+    }
+}
+
+/// Which timestamps are in the calendar, if any is not: parts of the day are counted without one.
+fn beyond(array: &ArrayRef) -> Result<Option<NullBuffer>, Failure> {
+    let DataType::Timestamp(unit @ (TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond), _) =
+        array.data_type()
+    else {
+        return Ok(None);
+    };
+    let counts = cast(array, &DataType::Int64)?;
+    let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(defect)?.values();
+    let calendar = calendar(*unit);
+    let inside = BooleanBuffer::collect_bool(counts.len(), |row| calendar.contains(&counts[row]));
+    Ok((inside.count_set_bits() < counts.len()).then(|| NullBuffer::new(inside)))
 }
 
 fn last_of_month(date: NaiveDate) -> Option<NaiveDate> {

@@ -251,3 +251,20 @@ fn times_beyond_the_calendar() {
     }
     assert!(col("d").dt().localize("+02:00").evaluate(&batch).unwrap_err().message().starts_with("row 0: `localize(d"));
 }
+
+#[test]
+fn a_time_beyond_the_calendar_is_named_by_its_count() {
+    let day: ArrayRef = Arc::new(Date32Array::from(vec![0, i32::MAX]));
+    let second: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, i64::MAX]));
+    let batch = RecordBatch::try_from_iter([("d", day), ("s", second)]).unwrap();
+    for (expr, wanted) in [
+        (col("d").cast(DataType::Utf8), "row 1: `cast(d as Utf8)` cannot be Utf8, where `d` is Date32(2147483647)"),
+        (
+            col("s").dt().truncate("1d"),
+            "row 1: `truncate(s, \"1d\")` is beyond the calendar, where `s` is Timestamp(s)(9223372036854775807)",
+        ),
+    ] {
+        assert!(expr.can_fail(batch.schema_ref()));
+        assert_eq!(expr.evaluate(&batch).unwrap_err().message(), wanted);
+    }
+}

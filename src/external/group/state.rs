@@ -246,14 +246,19 @@ impl State {
         let mut args: Vec<&ArrayRef> = spec.args.iter().map(|at| &columns.values[*at]).collect();
         // Aggregates know types, not layouts; distinct values and nulls do with dictionaries, and so do ends, which take few rows.
         let unpacked: Vec<ArrayRef>;
-        if matches!(spec.kind, StateKind::IntSums | StateKind::FloatSums | StateKind::Products { .. })
-            || matches!(spec.kind, StateKind::IntMoments { .. } | StateKind::Moments { .. } | StateKind::CoMoments)
-        {
-            if args.iter().any(|array| logical(array.data_type()) != array.data_type()) {
-                let plain = args.iter().map(|array| cast(array, logical(array.data_type())).map_err(failed));
-                unpacked = plain.collect::<Result<Vec<ArrayRef>>>()?;
-                args = unpacked.iter().collect();
-            }
+        let counts = matches!(
+            spec.kind,
+            StateKind::IntSums
+                | StateKind::FloatSums
+                | StateKind::Products { .. }
+                | StateKind::IntMoments { .. }
+                | StateKind::Moments { .. }
+                | StateKind::CoMoments
+        );
+        if counts && args.iter().any(|array| logical(array.data_type()) != array.data_type()) {
+            let plain = args.iter().map(|array| cast(array, logical(array.data_type())).map_err(failed));
+            unpacked = plain.collect::<Result<Vec<ArrayRef>>>()?;
+            args = unpacked.iter().collect();
         }
         let plain = |array: &ArrayRef, to: &DataType| match array.data_type() {
             found if found == to => Ok(array.clone()),
