@@ -280,9 +280,4 @@ fn rows_are_read_as_wider_numbers_or_the_column_is_named() {
     let wanted = "row 1: a `(i64, &str)` does not fit its columns: column `0`, a Int8: the number does not fit";
     assert!(rows(&[(1, "2020-01-01"), (300, "2020-01-01")]).starts_with(wanted));
     assert!(rows(&[(1, "2020-01-01"), (3, "x")]).contains("column `1`, a Date32: "));
-    let bag = crate::bag::from_vec(vec![(1i64, 2i64), (300, 2)], 1);
-    let fields = vec![Field::new("0", DataType::Int8, true), Field::new("1", DataType::Int8, true)];
-    assert!(
-        text(&bag.to_dataframe_with(Schema::new(fields))).contains("item 1 of partition 0: a `(i64, i64)` does not")
-    );
 }
