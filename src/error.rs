@@ -72,6 +72,8 @@ struct Inner {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     task: Option<TaskName>,
     frames: Vec<Frame>,
+    /// The row of a batch that the message begins with, until somebody knows where the batch is.
+    row: Option<u64>,
 }
 
 /// The task in which an error arose.
@@ -117,7 +119,14 @@ pub enum Role {
 impl Error {
     /// An error of a kind with the text of its cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Arc::new(Inner { kind, message: message.into(), source: None, task: None, frames: Vec::new() }))
+        Error(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+            task: None,
+            frames: Vec::new(),
+            row: None,
+        }))
     }
 
     /// An error caused by another one, which stays reachable through [`std::error::Error::source`].
@@ -131,7 +140,40 @@ impl Error {
         let source: Box<dyn std::error::Error + Send + Sync> = source.into();
         let context = context.to_string();
         let message = if context.is_empty() { source.to_string() } else { format!("{context}: {source}") };
-        Error(Arc::new(Inner { kind, message, source: Some(Arc::from(source)), task: None, frames: Vec::new() }))
+        Error(Arc::new(Inner {
+            kind,
+            message,
+            source: Some(Arc::from(source)),
+            task: None,
+            frames: Vec::new(),
+            row: None,
+        }))
+    }
+
+    /// An error of bad data in a row of a batch; it begins with the row, which those who know more [place](Error::placed).
+    pub(crate) fn at_row(row: u64, message: impl fmt::Display) -> Error {
+        let error = Error::new(ErrorKind::Data, format!("row {row}: {message}"));
+        error.change(|inner| inner.row = Some(row))
+    }
+
+    /// The same error with what is said of its row instead of the row of a batch, unless that was done before.
+    #[must_use]
+    pub(crate) fn placed(self, place: impl FnOnce(u64) -> String) -> Error {
+        let Some(row) = self.0.row else { return self };
+        self.change(|inner| {
+            let message = inner.message.strip_prefix(&format!("row {row}: ")).unwrap_or(&inner.message);
+            inner.message = format!("{}: {message}", place(row));
+            inner.row = None;
+        })
+    }
+
+    /// The same error of a part of a batch, before which the batch has so many rows.
+    #[must_use]
+    pub(crate) fn behind(self, rows: u64) -> Error {
+        match self.0.row {
+            Some(row) => self.placed(|_| format!("row {}", row + rows)).change(|inner| inner.row = Some(row + rows)),
+            None => self,
+        }
     }
 
     /// A failed operation on a file: names the path.
@@ -195,10 +237,21 @@ impl Error {
         self.change(|inner| inner.task = Some(TaskName { layer: layer.into(), index }))
     }
 
-    /// The same error with one more frame.
+    /// The same error with one more frame, unless the last one says the same of the same call.
     #[must_use]
     pub fn frame(self, role: Role, verb: impl Into<String>, origin: Origin) -> Error {
-        self.change(|inner| inner.frames.push(Frame { role, verb: verb.into(), origin }))
+        let verb = verb.into();
+        let said = |last: &Frame| last.verb == verb && last.origin == origin && origin.is_known();
+        if self.0.frames.last().is_some_and(said) {
+            return self;
+        }
+        self.change(|inner| inner.frames.push(Frame { role, verb, origin }))
+    }
+
+    /// The same error in other words.
+    #[must_use]
+    pub(crate) fn reworded(self, words: impl FnOnce(&str) -> String) -> Error {
+        self.change(|inner| inner.message = words(&inner.message))
     }
 
     fn change(self, edit: impl FnOnce(&mut Inner)) -> Error {
@@ -216,6 +269,8 @@ impl fmt::Display for Error {
         f.write_str(&self.0.message)?;
         // `in` stands on its own line; a chain `from …, under …, under …` shares one.
         let mut line_open = false;
+        // A line that is not known is only worth a word where none is.
+        let some_known = self.0.frames.iter().any(|frame| frame.origin.is_known());
         for frame in &self.0.frames {
             let word = match frame.role {
                 Role::In => "in",
@@ -229,7 +284,10 @@ impl fmt::Display for Error {
             } else {
                 format!("`{}`", frame.verb)
             };
-            write!(f, "{word} {verb} at {}", frame.origin)?;
+            match some_known && !frame.origin.is_known() {
+                true => write!(f, "{word} {verb}")?,
+                false => write!(f, "{word} {verb} at {}", frame.origin)?,
+            }
             line_open = true;
         }
         Ok(())
@@ -309,6 +367,32 @@ mod tests {
         let error = Error::from_user(parse);
         assert_eq!((error.kind(), error.message()), (ErrorKind::Task, "invalid digit found in string"));
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn a_call_is_named_once() {
+        let (line, origin) = (line!(), Origin::caller());
+        let at = format!("{}:{line}", file!());
+        let error = Error::new(ErrorKind::Data, "x").frame(Role::In, "select", origin);
+        let twice = error.frame(Role::From, "select", origin);
+        assert_eq!(twice.to_string(), format!("x\n  in select at {at}"));
+        let other = twice.frame(Role::From, "agg", origin).frame(Role::From, "persist", Origin::UNKNOWN);
+        assert_eq!(other.to_string(), format!("x\n  in select at {at}\n  from agg at {at}\n  from persist"));
+        let unknown = Error::new(ErrorKind::Data, "x").frame(Role::In, "select", Origin::UNKNOWN);
+        assert_eq!(unknown.to_string(), "x\n  in select at an unknown line");
+    }
+
+    #[test]
+    fn a_row_is_placed_once() {
+        let error = Error::at_row(7, "no number");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Data, "row 7: no number"));
+        let placed = error.placed(|row| format!("row {} of t", row + 100));
+        assert_eq!(placed.message(), "row 107 of t: no number");
+        assert_eq!(placed.placed(|_| "elsewhere".to_string()).message(), "row 107 of t: no number");
+        assert_eq!(Error::new(ErrorKind::Data, "row 1: x").placed(|_| String::new()).message(), "row 1: x");
+        let behind = Error::at_row(7, "no number").behind(10);
+        assert_eq!(behind.message(), "row 17: no number");
+        assert_eq!(behind.placed(|row| format!("row {row} of t")).message(), "row 17 of t: no number");
     }
 
     #[test]

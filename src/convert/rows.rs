@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::each;
 use crate::bag::{Bag, Items};
-use crate::dataframe::{DataFrame, Frame, Table, columns_for, declared, from_batch, nullable, schema_of, to_batch};
+use crate::dataframe::{DataFrame, Frame, Reader, Table, columns_for, declared, nullable, schema_of, to_batch};
 use crate::delayed::Delayed;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
 use crate::graph::{Each, Inputs as TaskInputs, Meta, OneCall, TaskContext, Tasks};
@@ -39,12 +39,17 @@ impl DataFrame {
         let read = self
             .schema()
             .and_then(|schema| columns_for::<T>(&schema).map_err(|error| error.frame(Place::In, "to_bag", origin)));
-        let rows = read.and_then(|columns| self.select(columns).frame()?.gathered("to_bag", origin));
-        Bag::of(rows.map(|frame| {
-            let op = move |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+        let rows = read.and_then(|columns| {
+            let reader = Reader::<T>::new(&columns);
+            Ok((self.select(columns).frame()?.gathered("to_bag", origin)?, reader))
+        });
+        Bag::of(rows.map(|(frame, reader)| {
+            let op = move |_: &TaskContext<'_>, partition, inputs: &mut TaskInputs<'_>| {
                 let mut items = Vec::new();
                 for batch in inputs.get::<Vec<RecordBatch>>(0)? {
-                    items.extend(from_batch::<T>(batch)?);
+                    let place = |row: u64| format!("row {} of partition {partition}", items.len() as u64 + row);
+                    let read = reader.read(batch).map_err(|error| error.placed(place))?;
+                    items.extend(read);
                 }
                 Ok(items)
             };
@@ -128,11 +133,12 @@ impl<T: Any + Send + Sync + Clone + Serialize> Bag<T> {
     fn rows(&self, schema: Result<SchemaRef>, verb: &'static str, origin: Origin) -> DataFrame {
         let made = self.items().and_then(|items| Ok((items, schema?))).map(|(items, schema)| {
             let own = schema.clone();
-            let op = Each::new(move |context: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+            let op = Each::new(move |context: &TaskContext<'_>, partition, inputs: &mut TaskInputs<'_>| {
                 let mut batches = Vec::new();
-                for items in inputs.get::<Vec<T>>(0)?.chunks(BATCH_ROWS) {
+                for (at, items) in inputs.get::<Vec<T>>(0)?.chunks(BATCH_ROWS).enumerate() {
                     context.check_cancelled()?;
-                    batches.push(to_batch(&own, items)?);
+                    let place = |row: u64| format!("item {} of partition {partition}", (at * BATCH_ROWS) as u64 + row);
+                    batches.push(to_batch(&own, items).map_err(|error| error.placed(place))?);
                 }
                 Ok(batches)
             });

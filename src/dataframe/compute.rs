@@ -133,7 +133,7 @@ impl Persist for DataFrame {
         let Ok(frame) = self.frame() else { return self.clone() };
         let Some(node) = kept.row(next, frame.partitions) else { return self.clone() };
         let Frame { schema, partitions, bytes, ordered, .. } = frame.clone();
-        let outside = Frame::outside(node, schema, partitions, bytes, Origin::UNKNOWN);
+        let outside = Frame::outside(node, schema, partitions, bytes, kept.origin());
         DataFrame { state: Ok(Frame { ordered, ..outside }) }
     }
 }

@@ -28,6 +28,8 @@ mod scalar;
 mod select;
 mod series;
 mod table;
+#[cfg(test)]
+mod tests;
 mod user;
 mod write;
 
@@ -49,7 +51,7 @@ pub use io::{ReadCsv, ReadJson, read_csv, read_json};
 pub use join::{How, On};
 pub(crate) use kernels::declared;
 pub(crate) use plan::{Frame, nullable};
-pub(crate) use records::{columns_for, from_batch, schema_of, to_batch};
+pub(crate) use records::{Reader, columns_for, schema_of, to_batch};
 pub use records::{from_records, from_records_with};
 pub use reduce::Keep;
 pub use rows::concat;

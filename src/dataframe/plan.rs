@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::kernels::number::{Sample, Size};
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{Aggregate, Expr, aggregate_column, split_aggregates};
+use crate::expr::{AGGREGATE_COLUMN, Aggregate, Expr, Lookup, aggregate_column, split_aggregates};
 pub(super) use crate::external::join::Matching;
 use crate::formats::scan::TableSource;
 use crate::formats::write::{FileNames, Format, IfExists};
@@ -288,7 +288,8 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
         Op::Select(exprs) => {
             let input = input()?;
             exprs.iter().try_for_each(outside_of_agg)?;
-            let bytes = exprs.iter().map(|expr| expr_bytes(input, expr)).collect();
+            let fields = Lookup::new(&input.schema);
+            let bytes = exprs.iter().map(|expr| expr_bytes(input, &fields, expr)).collect();
             (schema_of(exprs, &input.schema)?, input.partitions, bytes)
         }
         Op::Aggregate(grouping) => {
@@ -336,8 +337,9 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
         Op::Join(join) => {
             let [probe, build] = inputs else { return Err(Error::internal("a join without two tables")) };
             let schema = join.schema(&probe.schema, &build.schema)?;
+            let fields = Lookup::new(&probe.schema);
             let bytes = join.columns.iter().map(|column| {
-                let found = if column.held { None } else { probe.schema.index_of(&column.from).ok() };
+                let found = if column.held { None } else { fields.place(&column.from) };
                 found.and_then(|at| probe.bytes.get(at).copied()).unwrap_or(0)
             });
             let bytes = bytes.collect();
@@ -381,11 +383,12 @@ impl JoinOp {
     /// # Errors
     /// Of kind `Internal`, where a column is not there.
     pub fn schema(&self, probe: &Schema, build: &Schema) -> Result<SchemaRef> {
+        let (probe, build) = (Lookup::new(probe), Lookup::new(build));
         let fields = self.columns.iter().map(|column| {
-            let from = if column.held { build } else { probe };
-            let field = from.field_with_name(&column.from);
+            let from = if column.held { &build } else { &probe };
+            let field = from.field(&column.from);
             let field =
-                field.map_err(|_| Error::internal(format!("a join gives `{}`, which is not there", column.from)))?;
+                field.ok_or_else(|| Error::internal(format!("a join gives `{}`, which is not there", column.from)))?;
             Ok(field.clone().with_name(&*column.name).with_nullable(true))
         });
         Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<Field>>>()?)))
@@ -427,12 +430,13 @@ impl Grouping {
     /// The keys under their names, then the aggregates under theirs: what the outputs are made of.
     pub fn inner_schema(&self, input: &Schema) -> Result<Schema> {
         let mut fields = Vec::with_capacity(self.keys.len() + self.aggregates.len());
+        let input = Lookup::new(input);
         for key in &self.keys {
-            fields.push(Field::new(&*key.output_name(), key.data_type(input)?, true));
+            fields.push(Field::new(&*key.output_name(), key.type_in(&input)?, true));
         }
         for (at, aggregate) in self.aggregates.iter().enumerate() {
             let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
-            fields.push(Field::new(&*aggregate_column(at), whole.data_type(input)?, true));
+            fields.push(Field::new(&*aggregate_column(at), whole.type_in(&input)?, true));
         }
         Ok(Schema::new(fields))
     }
@@ -441,13 +445,30 @@ impl Grouping {
         let inner = self.inner_schema(input)?;
         let keys = self.keys.iter().map(|key| Expr::Column(key.output_name()));
         let all: Vec<Expr> = keys.chain(self.outputs.iter().cloned()).collect();
-        schema_of(&all, &inner)
+        schema_of(&all, &inner).map_err(|error| self.in_own_words(error))
+    }
+
+    /// An error of its outputs with the aggregates as the user wrote them.
+    pub fn in_own_words(&self, error: Error) -> Error {
+        error.reworded(|text| {
+            let mut parts = text.split(AGGREGATE_COLUMN);
+            let mut said = parts.next().unwrap_or_default().to_string();
+            for part in parts {
+                let digits = part.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(part.len());
+                match part[..digits].parse::<usize>().ok().and_then(|at| self.aggregates.get(at)) {
+                    Some(aggregate) => said += &Expr::Aggregate(Arc::new(aggregate.clone())).brief(),
+                    None => said.extend([AGGREGATE_COLUMN, &part[..digits]]),
+                }
+                said += &part[digits..];
+            }
+            said
+        })
     }
 }
 
 /// About how many bytes an expression takes: a column as many as it has, anything else as the largest it reads.
-fn expr_bytes(input: &Frame, expr: &Expr) -> u64 {
-    let of = |name: &Arc<str>| input.schema.index_of(name).ok().and_then(|at| input.bytes.get(at).copied());
+fn expr_bytes(input: &Frame, fields: &Lookup<'_>, expr: &Expr) -> u64 {
+    let of = |name: &Arc<str>| fields.place(name).and_then(|at| input.bytes.get(at).copied());
     expr.columns().iter().filter_map(of).max().unwrap_or(0)
 }
 
@@ -484,17 +505,18 @@ pub(super) fn project(schema: &SchemaRef, columns: &[usize]) -> SchemaRef {
 pub(super) fn schema_of(exprs: &[Expr], input: &Schema) -> Result<SchemaRef> {
     let mut fields: Vec<Field> = Vec::with_capacity(exprs.len());
     let mut names = std::collections::HashSet::with_capacity(exprs.len());
+    let known = Lookup::new(input);
     for expr in exprs {
         let name = expr.output_name();
         if !names.insert(name.clone()) {
             let text = format!("two columns would be called `{name}`: give one another name with .alias(\"…\")");
             return Err(Error::new(ErrorKind::Plan, text));
         }
-        let data_type = expr.data_type(input)?;
+        let data_type = expr.type_in(&known)?;
         fields.push(match expr.unnamed() {
-            Expr::Column(column) => match input.field_with_name(column) {
-                Ok(field) => field.clone().with_name(&*name).with_nullable(true),
-                Err(_) => Field::new(&*name, data_type, true),
+            Expr::Column(column) => match known.field(column) {
+                Some(field) => field.clone().with_name(&*name).with_nullable(true),
+                None => Field::new(&*name, data_type, true),
             },
             _ => Field::new(&*name, data_type, true),
         });

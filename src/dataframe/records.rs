@@ -2,10 +2,14 @@
 //!
 //! A value is a struct with named fields, a column each, or a tuple, whose fields stand for columns in their order.
 
+use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::util::display::array_value_to_string;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
@@ -66,17 +70,22 @@ fn from_rows<T: Serialize>(schema: Result<SchemaRef>, records: &[T], verb: &'sta
 /// # Errors
 /// Of kind `Plan`, where they do not follow from it.
 pub(crate) fn schema_of<T: DeserializeOwned>() -> Result<SchemaRef> {
+    let fields = traced::<T>().map_err(|error| {
+        let text = format!("the columns of `{}` are not clear: {}", std::any::type_name::<T>(), Told::of(&error).what);
+        Error::new(ErrorKind::Plan, text)
+    })?;
+    let nullable = |field: &FieldRef| Field::clone(field).with_nullable(true);
+    Ok(Arc::new(Schema::new(fields.iter().map(nullable).collect::<Vec<Field>>())))
+}
+
+/// The fields of a type as it tells them.
+fn traced<T: DeserializeOwned>() -> Result<Vec<FieldRef>, serde_arrow::Error> {
     let options = TracingOptions::new()
         .strings_as_large_utf8(false)
         .sequence_as_large_list(false)
         .map_as_struct(false)
         .enums_without_data_as_strings(true);
-    let fields = Vec::<FieldRef>::from_type::<T>(options).map_err(|error| {
-        let text = format!("the columns of `{}` are not clear: {}", std::any::type_name::<T>(), brief(&error));
-        Error::new(ErrorKind::Plan, text)
-    })?;
-    let nullable = |field: &FieldRef| Field::clone(field).with_nullable(true);
-    Ok(Arc::new(Schema::new(fields.iter().map(nullable).collect::<Vec<Field>>())))
+    Vec::<FieldRef>::from_type::<T>(options)
 }
 
 /// Values as a batch with these columns.
@@ -89,21 +98,176 @@ pub(crate) fn to_batch<T: Serialize>(schema: &SchemaRef, records: &[T]) -> Resul
     }
     let made = serde_arrow::to_record_batch(schema.fields(), &records);
     let made = made.map_err(|error| {
-        let text = format!("a `{}` does not fit its columns: {}", std::any::type_name::<T>(), brief(&error));
-        Error::new(ErrorKind::Data, text)
+        let fits = |count: usize| serde_arrow::to_record_batch(schema.fields(), &&records[..count]).is_ok();
+        let row = first_failing(records.len(), fits);
+        let told = match serde_arrow::to_record_batch(schema.fields(), &&records[row..records.len().min(row + 1)]) {
+            Err(error) => Told::of(&error),
+            Ok(_) => Told::of(&error),
+        };
+        let typed = told.column.as_deref().and_then(|name| schema.field_with_name(name.split('.').next()?).ok());
+        let column = match (&told.column, typed) {
+            (Some(name), Some(field)) => format!("column `{name}`, a {}: ", field.data_type()),
+            (Some(name), None) => format!("column `{name}`: "),
+            _ => String::new(),
+        };
+        let name = std::any::type_name::<T>();
+        Error::at_row(row as u64, format_args!("a `{name}` does not fit its columns: {column}{}", told.what))
     })?;
     kernels::batch_of(schema, made.columns().to_vec(), made.num_rows())
 }
 
-/// The rows of a batch as values.
-///
-/// # Errors
-/// Of kind `Data`, where a row does not fit.
-pub(crate) fn from_batch<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>> {
-    serde_arrow::from_record_batch(batch).map_err(|error| {
-        let text = format!("a row is no `{}`: {}", std::any::type_name::<T>(), brief(&error));
-        Error::new(ErrorKind::Data, text)
-    })
+/// Reads rows of batches as values of a type.
+pub(crate) struct Reader<T> {
+    /// The fields of the type, where it tells them.
+    fields: Vec<FieldRef>,
+    /// What the columns of a tuple, which are numbered, are called in the table.
+    names: HashMap<String, String>,
+    made: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Reader<T> {
+    /// Of the columns that [`columns_for`] gave.
+    pub fn new(columns: &[Expr]) -> Reader<T> {
+        let named = |expr: &Expr| match expr {
+            Expr::Alias(of, name) => Some((name.to_string(), of.output_name().to_string())),
+            _ => None,
+        };
+        let names = columns.iter().filter_map(named).collect();
+        Reader { fields: traced::<T>().unwrap_or_default(), names, made: PhantomData }
+    }
+
+    /// The rows of a batch as values. Numbers are widened: an integer may be read as a float.
+    ///
+    /// # Errors
+    /// Of kind `Data`, naming the row, where it does not fit.
+    pub fn read(&self, batch: &RecordBatch) -> Result<Vec<T>> {
+        let batch = self.widened(batch)?;
+        serde_arrow::from_record_batch(&batch).map_err(|error| self.error(&batch, &error))
+    }
+
+    /// The batch with the types that the fields have, where those are wider.
+    fn widened(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut changed = false;
+        let wanted = |field: &FieldRef| {
+            let wanted = self.fields.iter().find(|wanted| wanted.name() == field.name())?;
+            wider(field.data_type(), wanted.data_type())
+        };
+        let arrays =
+            batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, array)| match wanted(field) {
+                Some(to) => {
+                    changed = true;
+                    cast(array, &to).map_err(kernels::failed)
+                }
+                None => Ok(array.clone()),
+            });
+        let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
+        match changed {
+            // It takes the types that the arrays have.
+            true => kernels::batch_of(batch.schema_ref(), arrays, batch.num_rows()),
+            false => Ok(batch.clone()),
+        }
+    }
+
+    /// What is wrong with the first row that is.
+    fn error(&self, batch: &RecordBatch, error: &serde_arrow::Error) -> Error {
+        let read = |from: usize, count: usize| serde_arrow::from_record_batch::<Vec<T>>(&batch.slice(from, count));
+        let row = first_failing(batch.num_rows(), |count| read(0, count).is_ok());
+        let told = match read(row, 1.min(batch.num_rows() - row)) {
+            Err(error) => Told::of(&error),
+            Ok(_) => Told::of(error),
+        };
+        let name = std::any::type_name::<T>();
+        Error::at_row(row as u64, format_args!("no `{name}`: {}", self.why(batch, row, told)))
+    }
+
+    fn called<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
+    fn why(&self, batch: &RecordBatch, row: usize, told: Told) -> String {
+        let field_of = |name: &str| self.fields.iter().find(|field| field.name() == name);
+        let nulls = batch.schema_ref().fields().iter().zip(batch.columns()).find_map(|(field, array)| {
+            let wanted = field_of(field.name())?;
+            let is_null = row < array.len() && array.is_null(row) && !wanted.is_nullable();
+            is_null.then_some((field, wanted))
+        });
+        if let Some((field, wanted)) = nulls {
+            let (name, to) = (self.called(field.name()), wanted.data_type());
+            return format!(
+                "column `{name}` is null, and the field is a {to} without an Option: fill_null or drop_nulls"
+            );
+        }
+        let Some(column) = told.column else { return told.what };
+        let top = column.split('.').next().unwrap_or_default();
+        let found = batch.schema_ref().field_with_name(top).ok();
+        let column = format!("{}{}", self.called(top), &column[top.len()..]);
+        match (found, field_of(top)) {
+            (Some(found), Some(wanted)) if found.data_type().is_integer() && wanted.data_type().is_integer() => {
+                let value = batch.column_by_name(top).and_then(|array| array_value_to_string(array, row).ok());
+                let value = value.map_or_else(String::new, |value| format!(", {value},"));
+                format!("column `{column}`{value} does not fit into {}", wanted.data_type())
+            }
+            (Some(found), Some(wanted)) if found.data_type() != wanted.data_type() => {
+                let (found, wanted) = (found.data_type(), wanted.data_type());
+                format!("column `{column}` is a {found}, and the field a {wanted}: cast the column")
+            }
+            (Some(found), _) => format!("column `{column}`, a {}: {}", found.data_type(), told.what),
+            (None, _) => format!("column `{column}`: {}", told.what),
+        }
+    }
+}
+
+/// The type of a field that holds all values of a column's, where only numbers are wider.
+fn wider(found: &DataType, wanted: &DataType) -> Option<DataType> {
+    match (found, wanted) {
+        (from, DataType::Float64) if from.is_numeric() && *from != DataType::Float64 => Some(DataType::Float64),
+        (
+            DataType::Float16 | DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16,
+            DataType::Float32,
+        ) => Some(DataType::Float32),
+        (DataType::List(of), DataType::List(to) | DataType::LargeList(to)) => {
+            let item = wider(of.data_type(), to.data_type())?;
+            Some(DataType::List(Arc::new(Field::clone(of).with_data_type(item))))
+        }
+        _ => None,
+    }
+}
+
+/// The first of so many rows that does not fit: found by halving, for it is rare.
+fn first_failing(rows: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut fine, mut failing) = (0, rows);
+    while failing - fine > 1 {
+        let middle = fine + (failing - fine) / 2;
+        if fits(middle) { fine = middle } else { failing = middle }
+    }
+    fine
+}
+
+/// What serde_arrow says of an error.
+struct Told {
+    what: String,
+    /// In which column, and where inside of it.
+    column: Option<String>,
+}
+
+impl Told {
+    fn of(error: &serde_arrow::Error) -> Told {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let mut what = line.strip_prefix("Error: ").unwrap_or(line);
+        let mut column = None;
+        // Behind the message stand its own words for types and places.
+        if let Some((message, notes)) = what.rsplit_once(" (").filter(|(_, notes)| notes.contains(": \"")) {
+            what = message;
+            let place = notes.split("field: \"$.").nth(1).and_then(|rest| rest.split('"').next());
+            column = place.filter(|place| !place.is_empty()).map(str::to_string);
+        }
+        let what = match what.trim_start_matches("Error: ").trim_end_matches('.') {
+            text if text.contains("out of range integral type") => "the number does not fit",
+            text => text,
+        };
+        Told { what: what.to_string(), column }
+    }
 }
 
 /// The columns of a table that a type reads, under the names that it reads them by.
@@ -135,13 +299,6 @@ pub(crate) fn columns_for<T: DeserializeOwned>(table: &Schema) -> Result<Vec<Exp
     Ok(if wanted.is_empty() { all() } else { wanted })
 }
 
-/// What went wrong, in a line.
-fn brief(error: &serde_arrow::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_end_matches('.').to_string();
-    line.strip_prefix("Error: ").map(str::to_string).unwrap_or(line)
-}
-
 impl Table {
     /// The rows as values: structs with fields called as columns are, or tuples of all columns in their order.
     ///
@@ -159,8 +316,11 @@ impl Table {
     pub fn to_records<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         let columns = columns_for::<T>(self.schema())?;
         let mut all = Vec::with_capacity(self.num_rows());
+        let reader = Reader::<T>::new(&columns);
         for batch in self.select(columns)?.batches() {
-            all.extend(from_batch::<T>(batch)?);
+            let before = all.len() as u64;
+            let read = reader.read(batch).map_err(|error| error.placed(|row| format!("row {}", before + row)));
+            all.extend(read?);
         }
         Ok(all)
     }
@@ -224,10 +384,12 @@ where
 {
     df.derive(verb, origin, |frame| {
         let schema = schema_of::<O>()?;
-        let read = Frame::new(Op::Select(columns_for::<I>(&frame.schema)?), &[frame], verb, origin)?;
+        let columns = columns_for::<I>(&frame.schema)?;
+        let reader = Reader::<I>::new(&columns);
+        let read = Frame::new(Op::Select(columns), &[frame], verb, origin)?;
         let own = schema.clone();
         let call = move |batch: RecordBatch| {
-            let made = from_batch::<I>(&batch)?.into_iter().map(&function).collect::<Result<Vec<O>>>()?;
+            let made = reader.read(&batch)?.into_iter().map(&function).collect::<Result<Vec<O>>>()?;
             to_batch(&own, &made)
         };
         let map = UserMap { function: Arc::new(call), schema, whole: false };

@@ -1,12 +1,13 @@
 //! Verbs that go row by row: `filter`, `select`, `with_columns`, `drop`, `rename`, `cast`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::parameters::{all_reduce, expanded, without_aggregates};
 use super::plan::{Frame, Grouping, Op};
 use super::{DataFrame, Series};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{Expr, col, unknown_column};
+use crate::expr::{Expr, Lookup, col, unknown_column};
 use crate::origin::Origin;
 
 /// A column by its name, or an expression.
@@ -127,7 +128,8 @@ impl DataFrame {
         let names: Vec<String> = columns.into_iter().map(|name| name.as_ref().to_string()).collect();
         self.derive("drop", origin, |frame| {
             known(frame, &names)?;
-            let left = frame.schema.fields().iter().filter(|field| !names.contains(field.name()));
+            let gone: HashSet<&str> = names.iter().map(String::as_str).collect();
+            let left = frame.schema.fields().iter().filter(|field| !gone.contains(field.name().as_str()));
             let exprs = left.map(|field| col(field.name())).collect();
             Frame::new(Op::Select(exprs), &[frame], "drop", origin)
         })
@@ -149,9 +151,11 @@ impl DataFrame {
         let (from, to): (Vec<String>, Vec<String>) = names.unzip();
         self.derive("rename", origin, |frame| {
             known(frame, &from)?;
-            let exprs = frame.schema.fields().iter().map(|field| {
-                let at = from.iter().position(|name| name == field.name());
-                at.map_or_else(|| col(field.name()), |at| col(field.name()).alias(&to[at]))
+            // Of a name that is there twice the first counts.
+            let to: HashMap<&str, &String> = from.iter().map(String::as_str).zip(&to).rev().collect();
+            let exprs = frame.schema.fields().iter().map(|field| match to.get(field.name().as_str()) {
+                Some(to) => col(field.name()).alias(to),
+                None => col(field.name()),
             });
             Frame::new(Op::Select(exprs.collect()), &[frame], "rename", origin)
         })
@@ -200,9 +204,9 @@ pub(super) fn selected(frame: &Frame, exprs: Vec<Expr>, verb: &'static str, orig
 /// All columns of a frame, with some in place of those of the same name, or behind them.
 pub(super) fn with(frame: &Frame, columns: Vec<Expr>) -> Result<Vec<Expr>> {
     let mut exprs: Vec<Expr> = frame.schema.fields().iter().map(|field| col(field.name())).collect();
-    let mut places: std::collections::HashMap<Arc<str>, usize> =
+    let mut places: HashMap<Arc<str>, usize> =
         frame.schema.fields().iter().enumerate().map(|(at, field)| (field.name().as_str().into(), at)).collect();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for column in columns {
         let name = column.output_name();
         if !seen.insert(name.clone()) {
@@ -222,6 +226,7 @@ pub(super) fn with(frame: &Frame, columns: Vec<Expr>) -> Result<Vec<Expr>> {
 
 /// Whether all of these are columns.
 pub(super) fn known(frame: &Frame, names: &[String]) -> Result<()> {
-    let unknown = names.iter().find(|name| frame.schema.field_with_name(name).is_err());
+    let fields = Lookup::new(&frame.schema);
+    let unknown = names.iter().find(|name| fields.place(name).is_none());
     unknown.map_or(Ok(()), |name| Err(unknown_column(name, &frame.schema)))
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
 use foldhash::fast::RandomState;
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::kernels::{Kernel, Misfit, Operand, Planned, arithmetic, choose, compare, convert, logic, plan_call};
 use super::types::Known;
 use super::value::logical;
-use super::{BinaryOp, Expr, Function, UnaryOp, Value, unknown_column};
+use super::{BinaryOp, Expr, Function, Lookup, UnaryOp, Value, unknown_column};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where the values of a part are.
@@ -90,8 +90,10 @@ type Branch = (Option<usize>, Option<usize>);
 
 /// Compiles expressions over tables of one schema.
 pub(super) struct Compiler<'a> {
-    schema: &'a Schema,
+    fields: &'a Lookup<'a>,
     pub columns: Vec<Column>,
+    /// Whether a column of the schema is one of those.
+    read: HashSet<usize>,
     /// Registers of steps follow those of the columns of the schema, so that columns may be found at any time.
     pub steps: Vec<Step>,
     pub constants: Vec<ArrayRef>,
@@ -120,10 +122,11 @@ enum Task<'e> {
 }
 
 impl<'a> Compiler<'a> {
-    pub fn new(schema: &'a Schema) -> Compiler<'a> {
+    pub fn new(fields: &'a Lookup<'a>) -> Compiler<'a> {
         Compiler {
-            schema,
+            fields,
             columns: Vec::new(),
+            read: HashSet::new(),
             steps: Vec::new(),
             constants: Vec::new(),
             made: HashMap::new(),
@@ -264,9 +267,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn column(&mut self, name: &Arc<str>) -> Result<Part> {
-        let found = self.schema.fields().find(name);
-        let (place, field) = found.ok_or_else(|| unknown_column(name, self.schema))?;
-        if !self.columns.iter().any(|column| column.place == place) {
+        let schema = self.fields.schema();
+        let place = self.fields.place(name).ok_or_else(|| unknown_column(name, schema))?;
+        let field = schema.field(place);
+        if self.read.insert(place) {
             self.columns.push(Column { place, name: name.clone() });
         }
         let data_type = field.data_type().clone();
@@ -451,7 +455,7 @@ impl<'a> Compiler<'a> {
                 && other.expr.same_head(&step.expr)
         };
         if let Some(at) = self.known.get(&hash).and_then(|places| places.iter().find(equal)) {
-            return self.schema.fields().len() + at;
+            return self.fields.schema().fields().len() + at;
         }
         self.known.entry(hash).or_default().push(self.steps.len());
         self.push(step)
@@ -459,7 +463,7 @@ impl<'a> Compiler<'a> {
 
     fn push(&mut self, step: Step) -> usize {
         self.steps.push(step);
-        self.schema.fields().len() + self.steps.len() - 1
+        self.fields.schema().fields().len() + self.steps.len() - 1
     }
 }
 
@@ -514,20 +518,30 @@ impl Expr {
     /// # Errors
     /// Of kind `Plan`, where a column is not there or the operands do not fit.
     pub fn data_type(&self, schema: &Schema) -> Result<DataType> {
-        Ok(self.compiled(schema)?.data_type)
+        self.type_in(&Lookup::new(schema))
+    }
+
+    /// As [`Expr::data_type`], for one of many.
+    pub(crate) fn type_in(&self, fields: &Lookup<'_>) -> Result<DataType> {
+        Ok(self.compiled(fields)?.data_type)
     }
 
     /// Whether evaluating it may be an error for some row; also where it does not fit the schema.
     pub fn can_fail(&self, schema: &Schema) -> bool {
-        self.compiled(schema).map_or(true, |part| part.can_fail)
+        self.can_fail_in(&Lookup::new(schema))
     }
 
-    fn compiled(&self, schema: &Schema) -> Result<Part> {
+    /// As [`Expr::can_fail`], for one of many.
+    pub(crate) fn can_fail_in(&self, fields: &Lookup<'_>) -> bool {
+        self.compiled(fields).map_or(true, |part| part.can_fail)
+    }
+
+    fn compiled(&self, fields: &Lookup<'_>) -> Result<Part> {
         if !self.has_selector() {
-            return Compiler::new(schema).add(self);
+            return Compiler::new(fields).add(self);
         }
-        match &*self.expand(schema)? {
-            [one] => Compiler::new(schema).add(one),
+        match &*self.expand(fields.schema())? {
+            [one] => Compiler::new(fields).add(one),
             several => {
                 let text = format!("`{}` stands for {} columns, and one is needed", self.brief(), several.len());
                 Err(Error::new(ErrorKind::Plan, text))

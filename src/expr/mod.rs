@@ -20,10 +20,12 @@ mod aggregate;
 mod build;
 mod compile;
 mod display;
+
 mod floats;
 mod function;
 mod growth;
 mod kernels;
+mod lookup;
 mod names;
 mod operators;
 mod program;
@@ -56,10 +58,12 @@ pub use growth::Growth;
 pub use kernels::list::{ListExpr, ListFunction};
 pub use kernels::text::{CharClass, Side, TextExpr, TextFunction};
 pub use kernels::time::{TimeExpr, TimeFlag, TimeFunction, TimePart};
+pub(crate) use lookup::Lookup;
 pub use names::unknown_column;
 pub use program::Program;
 #[cfg(feature = "query")]
 pub use query::{FUNCTIONS, parse};
+pub(crate) use rewrite::AGGREGATE_COLUMN;
 pub use rewrite::{SplitAggregates, aggregate_column, aggregate_place, split_aggregates};
 pub use selector::{
     Selector, all, booleans, by_type, cols, cols_matching, exclude, floats, integers, numeric, temporal, text,
@@ -68,6 +72,7 @@ pub use types::{common_type, has_type};
 pub use user::{MapInput, MapOutput, UserFunction, map_arrays};
 pub use user_aggregate::{UserAggregate, UserState, aggregate};
 pub use value::Value;
+pub(crate) use value::logical;
 
 /// What is computed of the columns of a table.
 ///

@@ -10,7 +10,7 @@ use super::compile::{Column, Compiler, Place, Step};
 use super::kernels::{Failure, Operand, Outcome, as_boolean, logic, repeat};
 use super::types::is_text;
 use super::value::shown;
-use super::{Expr, unknown_column};
+use super::{Expr, Lookup, unknown_column};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Expressions to be evaluated together on many batches of one schema: columns are found and types settled once, what is
@@ -71,7 +71,8 @@ impl Program {
     /// # Errors
     /// Of kind `Plan`, where one of them does not fit the schema.
     pub fn new(exprs: &[Expr], schema: &Schema) -> Result<Program> {
-        let mut compiler = Compiler::new(schema);
+        let fields = Lookup::new(schema);
+        let mut compiler = Compiler::new(&fields);
         let mut outputs = Vec::with_capacity(exprs.len());
         for expr in exprs {
             let part = compiler.add(expr)?;
@@ -194,8 +195,9 @@ impl Program {
 
     fn run(&self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>> {
         let mut registers = vec![None; self.columns.len() + self.steps.len()];
+        let fields = Lookup::new(batch.schema_ref());
         for (register, column) in self.columns.iter().enumerate() {
-            registers[register] = Some(column.of(batch)?);
+            registers[register] = Some(column.of(batch, &fields)?);
         }
         if batch.num_rows() == 0 {
             return Ok(registers);
@@ -286,12 +288,13 @@ impl Program {
 }
 
 impl Column {
-    fn of(&self, batch: &RecordBatch) -> Result<ArrayRef> {
-        let fields = batch.schema_ref().fields();
-        if fields.get(self.place).is_some_and(|field| field.name().as_str() == &*self.name) {
+    fn of(&self, batch: &RecordBatch, fields: &Lookup<'_>) -> Result<ArrayRef> {
+        let schema = fields.schema();
+        if schema.fields().get(self.place).is_some_and(|field| field.name().as_str() == &*self.name) {
             return Ok(batch.column(self.place).clone());
         }
-        batch.column_by_name(&self.name).cloned().ok_or_else(|| unknown_column(&self.name, batch.schema_ref()))
+        let place = fields.place(&self.name).ok_or_else(|| unknown_column(&self.name, schema))?;
+        Ok(batch.column(place).clone())
     }
 }
 
@@ -361,8 +364,7 @@ impl Step {
         });
         let texts: Vec<String> = texts.collect();
         let values = if texts.is_empty() { String::new() } else { format!(", where {}", texts.join(" and ")) };
-        let text = format!("row {of_batch}: `{}` {what}{values}", self.expr.brief());
-        Error::new(ErrorKind::Data, text)
+        Error::at_row(of_batch, format_args!("`{}` {what}{values}", self.expr.brief()))
     }
 }
 

@@ -152,14 +152,17 @@ pub struct SplitAggregates {
     pub outputs: Vec<Expr>,
 }
 
+/// What the names of the columns of aggregates begin with.
+pub(crate) const AGGREGATE_COLUMN: &str = "__aggregate_";
+
 /// The name of the column of an aggregate by its place.
 pub fn aggregate_column(at: usize) -> Arc<str> {
-    format!("__aggregate_{at}").into()
+    format!("{AGGREGATE_COLUMN}{at}").into()
 }
 
 /// The place of an aggregate by the name of its column.
 pub fn aggregate_place(name: &str) -> Option<usize> {
-    name.strip_prefix("__aggregate_")?.parse().ok()
+    name.strip_prefix(AGGREGATE_COLUMN)?.parse().ok()
 }
 
 /// Takes the aggregates out of expressions such as `sum(a) / sum(b)`. Aggregates inside of aggregates stay where they are.

@@ -1,5 +1,6 @@
 //! Columns that are known when there is a schema.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use regex::Regex;
 
 use super::types::{is_temporal, is_text};
 use super::value::logical;
-use super::{Expr, unknown_column};
+use super::{Expr, Lookup, unknown_column};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Stands for columns of a schema, in the order in which they stand there; those of names in the order of the names.
@@ -153,7 +154,8 @@ impl Selector {
             let set = match step {
                 Step::All => those(schema, |_, _| true),
                 Step::Names(names) => {
-                    if let Some(name) = names.iter().find(|name| schema.field_with_name(name).is_err()) {
+                    let fields = Lookup::new(schema);
+                    if let Some(name) = names.iter().find(|name| fields.place(name).is_none()) {
                         return Err(unknown_column(name, schema));
                     }
                     names.to_vec()
@@ -178,13 +180,16 @@ impl Selector {
 }
 
 fn combined(how: &Step, left: Vec<Arc<str>>, right: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    let set = |names: &[Arc<str>]| names.iter().cloned().collect::<HashSet<Arc<str>>>();
     match how {
         Step::Union => {
-            let more: Vec<Arc<str>> = right.into_iter().filter(|name| !left.contains(name)).collect();
-            left.into_iter().chain(more).collect()
+            let known = set(&left);
+            left.into_iter().chain(right.into_iter().filter(|name| !known.contains(name))).collect()
         }
-        Step::Intersection => left.into_iter().filter(|name| right.contains(name)).collect(),
-        _ => left.into_iter().filter(|name| !right.contains(name)).collect(),
+        _ => {
+            let (known, wanted) = (set(&right), matches!(how, Step::Intersection));
+            left.into_iter().filter(|name| known.contains(name) == wanted).collect()
+        }
     }
 }
 

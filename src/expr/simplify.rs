@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Schema};
 use super::compile::{Compiler, Place};
 use super::tree::negated;
 use super::value::logical;
-use super::{BinaryOp, Expr, Function, UnaryOp, Value};
+use super::{BinaryOp, Expr, Function, Lookup, UnaryOp, Value};
 
 impl Expr {
     /// A simpler expression of the same values, type, nulls and errors, under the same name: what is made of constants is
@@ -24,6 +24,11 @@ impl Expr {
     /// ```
     #[must_use]
     pub fn simplified(&self, schema: &Schema) -> Expr {
+        self.simplified_in(&Lookup::new(schema))
+    }
+
+    /// As [`Expr::simplified`], for one of many.
+    pub(crate) fn simplified_in(&self, schema: &Lookup<'_>) -> Expr {
         let name = self.output_name();
         let affixed = matches!(self, Expr::Alias(..) | Expr::Affix(..));
         let simple = self.unnamed().rebuild(|expr| simple(expr, schema));
@@ -32,7 +37,7 @@ impl Expr {
 }
 
 /// A part whose operands are simple already.
-fn simple(expr: Expr, schema: &Schema) -> Expr {
+fn simple(expr: Expr, schema: &Lookup<'_>) -> Expr {
     match &expr {
         Expr::Alias(of, _) | Expr::Affix(of, ..) => (**of).clone(),
         Expr::Cast(of, to, lossy) => match &**of {
@@ -60,9 +65,9 @@ fn simple(expr: Expr, schema: &Schema) -> Expr {
 }
 
 /// The type of a column or of a cast, which is known without looking further.
-fn shallow_type(expr: &Expr, schema: &Schema) -> Option<DataType> {
+fn shallow_type(expr: &Expr, schema: &Lookup<'_>) -> Option<DataType> {
     match expr {
-        Expr::Column(name) => schema.field_with_name(name).ok().map(|field| field.data_type().clone()),
+        Expr::Column(name) => schema.field(name).map(|field| field.data_type().clone()),
         Expr::Cast(_, to, _) => Some(to.clone()),
         Expr::Literal(Value::Typed(array)) => Some(array.data_type().clone()),
         _ => None,
@@ -70,7 +75,7 @@ fn shallow_type(expr: &Expr, schema: &Schema) -> Option<DataType> {
 }
 
 /// Its value, where it is made of constants alone, and does not fail.
-fn folded(expr: Expr, schema: &Schema) -> Expr {
+fn folded(expr: Expr, schema: &Lookup<'_>) -> Expr {
     let operands = expr.operands();
     if operands.is_empty()
         || matches!(&expr, Expr::Call(Function::User(_) | Function::Invalid(_), _))
@@ -91,7 +96,7 @@ fn folded(expr: Expr, schema: &Schema) -> Expr {
     }
 }
 
-fn not(of: &Expr, schema: &Schema) -> Option<Expr> {
+fn not(of: &Expr, schema: &Lookup<'_>) -> Option<Expr> {
     if let Some(inner) = negated(of) {
         return Some(inner.clone());
     }
@@ -122,14 +127,14 @@ fn not(of: &Expr, schema: &Schema) -> Option<Expr> {
 }
 
 /// Whether it is certainly no float: by its own type, and as an integer literal of none.
-fn no_float(expr: &Expr, schema: &Schema) -> bool {
+fn no_float(expr: &Expr, schema: &Lookup<'_>) -> bool {
     match expr {
         Expr::Literal(value) => !value.data_type().is_floating() && !matches!(value, Value::Null),
         other => shallow_type(other, schema).is_some_and(|data_type| !logical(&data_type).is_floating()),
     }
 }
 
-fn connected(left: &Expr, op: BinaryOp, right: &Expr, schema: &Schema) -> Option<Expr> {
+fn connected(left: &Expr, op: BinaryOp, right: &Expr, schema: &Lookup<'_>) -> Option<Expr> {
     let constant = |expr: &Expr| if let Expr::Literal(value) = expr { value.as_bool() } else { None };
     // `x & x` is `x`: the same part, so that it is found without a long look.
     if left == right && is_condition(left, schema) {
@@ -144,11 +149,11 @@ fn connected(left: &Expr, op: BinaryOp, right: &Expr, schema: &Schema) -> Option
         return is_condition(other, schema).then(|| other.clone());
     }
     // Whatever the other is, unless it fails.
-    (is_condition(other, schema) && !other.can_fail(schema)).then(|| Expr::Literal(Value::Boolean(value)))
+    (is_condition(other, schema) && !other.can_fail_in(schema)).then(|| Expr::Literal(Value::Boolean(value)))
 }
 
 /// Whether it certainly is of type Boolean, seen from its outermost operation.
-fn is_condition(expr: &Expr, schema: &Schema) -> bool {
+fn is_condition(expr: &Expr, schema: &Lookup<'_>) -> bool {
     match expr {
         Expr::Literal(value) => matches!(value.data_type(), DataType::Boolean),
         Expr::Unary(op, _) => !matches!(op, UnaryOp::Negative),
@@ -159,7 +164,7 @@ fn is_condition(expr: &Expr, schema: &Schema) -> bool {
 }
 
 /// Without branches that are never taken; only where the type of the values is clear.
-fn chosen(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, schema: &Schema) -> Option<Expr> {
+fn chosen(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, schema: &Lookup<'_>) -> Option<Expr> {
     let constant = |expr: &Expr| match expr {
         Expr::Literal(value) => value.as_bool().or(value.is_null().then_some(false)),
         _ => None,

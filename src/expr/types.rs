@@ -274,6 +274,12 @@ pub(super) fn cast_can_fail(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if from == to => false,
         (Null, _) => false,
+        // A calendar ends before these do.
+        (Date32 | Date64 | Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond, _), to)
+            if is_text(to) =>
+        {
+            true
+        }
         (from, to) if is_text(to) => !(is_text(from) || from.is_primitive() || matches!(from, Boolean)),
         (from, to) if from.is_integer() && to.is_integer() => common_type(from, to).as_ref() != Some(to),
         (from, Float32 | Float64) if is_number(from) => false,

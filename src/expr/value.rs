@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, DurationMicrosecondArray, Float64Array, Int64Array, StringArray,
     Time64MicrosecondArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array, new_null_array,
 };
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
@@ -168,13 +168,22 @@ impl fmt::Display for Value {
     }
 }
 
+/// The number behind the only value of an array of dates or timestamps, with their type.
+fn count(array: &ArrayRef) -> Option<String> {
+    let narrow = if *array.data_type() == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
+    let counts = cast(array, &narrow).ok()?;
+    Some(format!("{}({})", array.data_type(), shown(counts.as_ref(), 0)))
+}
+
 /// A value of an array as text; text itself in quotes.
 pub(super) fn shown(array: &dyn Array, row: usize) -> String {
     let options = FormatOptions::new().with_null("null");
     match ArrayFormatter::try_new(array, &options) {
         Ok(_) if row >= array.len() => String::from("nothing"),
         Ok(format) => {
-            let text = format.value(row).try_to_string().unwrap_or_else(|error| error.to_string());
+            let text = format.value(row).try_to_string();
+            // A time beyond the calendar is shown as its count.
+            let text = text.unwrap_or_else(|error| count(&array.slice(row, 1)).unwrap_or_else(|| error.to_string()));
             let quoted =
                 matches!(logical(array.data_type()), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
             if quoted && array.is_valid(row) { format!("{text:?}") } else { text }
@@ -184,7 +193,7 @@ pub(super) fn shown(array: &dyn Array, row: usize) -> String {
 }
 
 /// The type of the values, whatever way they lie.
-pub(super) fn logical(data_type: &DataType) -> &DataType {
+pub(crate) fn logical(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
         DataType::RunEndEncoded(_, values) => values.data_type(),

@@ -16,7 +16,7 @@ use super::draft::{Draft, LayerRef};
 use super::layer::{Input, LayerOp, Meta};
 use super::pattern::Pattern;
 use super::task::{Inputs, Outputs, TaskContext};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Role};
 use crate::store::{Budget, Chunk, Kind, chunk};
 
 /// What an exchange does with its state. The state belongs to one run.
@@ -87,7 +87,7 @@ pub fn exchange<T>(
     parts: u32,
     exchange: impl Exchange,
 ) -> Result<LayerRef<T>> {
-    let shared = Arc::new(Shared { exchange, producers, parts });
+    let shared = Arc::new(Shared { exchange, producers, parts, meta: meta.clone() });
     let named = |what: &str| Meta { name: format!("{} {what}", meta.name), ..meta.clone() };
     let append: LayerRef<()> = draft.regular(meta.clone(), producers, inputs, Append(shared.clone()))?;
     let seal: LayerRef<()> = draft.regular(named("seal"), 1, vec![append.read(Pattern::All)], Seal(shared.clone()))?;
@@ -99,6 +99,8 @@ struct Shared<E> {
     exchange: E,
     producers: u32,
     parts: u32,
+    /// Of the layer of its producers.
+    meta: Meta,
 }
 
 /// The state of a run, and how many parts are still to be read.
@@ -111,6 +113,11 @@ impl<E: Exchange> Shared<E> {
     /// The key of its state: two exchanges of one graph are at two places.
     fn key(self: &Arc<Self>) -> usize {
         Arc::as_ptr(self) as usize
+    }
+
+    /// In errors all of it is one task: its stages are no names that a user knows.
+    fn named(&self, error: Error) -> Error {
+        error.in_task(self.meta.name.as_str(), None).frame(Role::From, self.meta.verb, self.meta.origin)
     }
 
     fn content_key(&self, role: &str) -> Option<String> {
@@ -153,7 +160,7 @@ struct Seal<E>(Arc<Shared<E>>);
 impl<E: Exchange> LayerOp for Seal<E> {
     fn run(&self, context: &TaskContext<'_>, _: u32, _: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
         let live = self.0.live(context)?;
-        out.count(self.0.exchange.seal(context, &live.state)?);
+        out.count(self.0.exchange.seal(context, &live.state).map_err(|error| self.0.named(error))?);
         out.push(());
         Ok(())
     }
@@ -186,7 +193,8 @@ impl<E: Exchange> LayerOp for Part<E> {
         let live = self.0.live(context)?;
         // The first input is the seal's.
         let pieces = inputs.len().saturating_sub(1);
-        out.push_chunk(self.0.exchange.part(context, &live.state, index, &mut inputs.part(1, pieces))?);
+        let part = self.0.exchange.part(context, &live.state, index, &mut inputs.part(1, pieces));
+        out.push_chunk(part.map_err(|error| self.0.named(error))?);
         if live.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             context.scope().close(self.0.key());
         }
@@ -206,7 +214,8 @@ impl<E: Exchange> LayerOp for Part<E> {
         out: &mut Outputs<'_>,
     ) -> Result<()> {
         let live = self.0.live(context)?;
-        out.push_chunk(self.0.exchange.piece(context, &live.state, index, part)?);
+        let piece = self.0.exchange.piece(context, &live.state, index, part);
+        out.push_chunk(piece.map_err(|error| self.0.named(error))?);
         Ok(())
     }
 

@@ -92,13 +92,26 @@ fn rows_are_mapped_one_by_one() {
     assert!(error.contains("two is not wanted") && error.contains("in try_map_rows at tests/it/records.rs"), "{error}");
     let nulls = dataframe::from_columns([("a", vec![Some(1i64), None]), ("b", vec![Some(1), Some(2)])]);
     let error = nulls.map_rows(|pair: Pair| (pair.a,)).compute().unwrap_err().to_string();
-    assert!(error.contains("a row is no `") && error.contains("Pair`"), "{error}");
+    assert!(
+        error.contains("row 1 of 2 rows in memory: no `") && error.contains("Pair`: column `a` is null"),
+        "{error}"
+    );
     let some = nulls.map_rows(|(a, b): (Option<i64>, i64)| (a.unwrap_or(-1) + b,));
     assert_eq!(some.compute().unwrap().to_records::<(i64,)>().unwrap(), [(2,), (1,)]);
     let missing = df.select(["a"]).map_rows(|pair: Pair| (pair.a,)).compute().unwrap_err().to_string();
-    assert!(missing.contains("missing field `b`") || missing.contains("a row is no"), "{missing}");
+    assert!(missing.contains("missing field `b`") || missing.contains(": no `"), "{missing}");
     let few = df.map_rows(|(a,): (i64,)| (a,)).compute().unwrap_err().to_string();
     assert!(few.contains("has 1 fields, and the table 3 columns: select as many"), "{few}");
+}
+
+#[test]
+fn items_that_do_not_fit_are_named_by_their_place() {
+    let fields = vec![Field::new("0", DataType::Int8, true), Field::new("1", DataType::Int8, true)];
+    let items = bag::from_vec(vec![(1i64, 2i64), (300, 2)], 1);
+    let error = items.to_dataframe_with(Schema::new(fields)).compute().unwrap_err();
+    let wanted =
+        "item 1 of partition 0: a `(i64, i64)` does not fit its columns: column `0`, a Int8: the number does not fit";
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Data, wanted));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::has_type;
+use crate::expr::{Lookup, has_type};
 use crate::store::shown_bytes;
 
 /// A morsel or a partition of a table.
@@ -49,10 +49,11 @@ pub fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     }
     let rows = batch.num_rows();
     let found = batch.schema_ref();
+    let places = Lookup::new(found);
     let arrays = schema.fields().iter().enumerate().map(|(at, field)| {
         // Mostly columns stand where they are wanted.
         let here = found.fields().get(at).is_some_and(|found| found.name() == field.name());
-        let at = if here { Some(at) } else { found.index_of(field.name()).ok() };
+        let at = if here { Some(at) } else { places.place(field.name()) };
         let array = at.map(|at| batch.column(at));
         let array = array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))?;
         if array.data_type() == field.data_type() {
@@ -112,8 +113,9 @@ pub fn named(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     if found.len() == schema.fields().len() && found.iter().zip(schema.fields()).all(same) {
         return Ok(batch.clone());
     }
+    let places = Lookup::new(batch.schema_ref());
     let array = |field: &Arc<Field>| {
-        let array = batch.column_by_name(field.name()).cloned();
+        let array = places.place(field.name()).map(|at| batch.column(at).clone());
         array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))
     };
     let arrays = schema.fields().iter().map(array).collect::<Result<Vec<ArrayRef>>>()?;
@@ -126,8 +128,9 @@ pub fn numbered(batch: &RecordBatch, first: u64, schema: &SchemaRef) -> Result<R
     let places: ArrayRef = Arc::new(UInt64Array::from_iter_values(first..first + rows as u64));
     let mut arrays = Vec::with_capacity(schema.fields().len());
     arrays.push(places);
+    let places = Lookup::new(batch.schema_ref());
     for field in schema.fields().iter().skip(1) {
-        let array = batch.column_by_name(field.name()).cloned();
+        let array = places.place(field.name()).map(|at| batch.column(at).clone());
         arrays.push(array.ok_or_else(|| Error::internal(format!("a batch without the column `{}`", field.name())))?);
     }
     batch_of(schema, arrays, rows)

@@ -41,7 +41,7 @@ impl Enlarging {
         // A dictionary does not tell how long the texts of some rows are.
         let is_dictionary = |at: &usize| matches!(batch.column(*at).data_type(), DataType::Dictionary(..));
         if !self.columns.iter().any(is_dictionary) {
-            return Ok(Parts { batch, next: 0, held: None });
+            return Ok(Parts { batch, start: 0, next: 0, held: None });
         }
         let mut columns = batch.columns().to_vec();
         let mut fields = batch.schema_ref().fields().to_vec();
@@ -56,13 +56,15 @@ impl Enlarging {
         let schema = Schema::new_with_metadata(fields, batch.schema_ref().metadata().clone());
         let batch = RecordBatch::try_new(schema.into(), columns);
         let batch = batch.map_err(|error| Error::with_source(ErrorKind::Internal, "a batch", error))?;
-        Ok(Parts { batch, next: 0, held: None })
+        Ok(Parts { batch, start: 0, next: 0, held: None })
     }
 }
 
 /// What is left of a batch.
 pub struct Parts {
     batch: RecordBatch,
+    /// Of the last part.
+    start: usize,
     next: usize,
     /// For what is made of the last part.
     held: Option<Reservation>,
@@ -95,8 +97,18 @@ impl Parts {
             })?);
         }
         let part = self.batch.slice(self.next, rows);
-        self.next += rows;
+        (self.start, self.next) = (self.next, self.next + rows);
         Ok(Some(part))
+    }
+
+    /// What a row of the last part is called: by its place in the batch.
+    pub fn placed(&self, error: Error) -> Error {
+        error.behind(self.start as u64)
+    }
+
+    /// Rows of the batch.
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
     }
 }
 

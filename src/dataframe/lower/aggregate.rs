@@ -1,5 +1,6 @@
 //! Group-bys and reductions: the tasks of a pipeline fill tables, one task puts them together.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use super::super::plan::Grouping;
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Program};
+use crate::expr::{Expr, Lookup, Program};
 use crate::external::group::{AggregateCall, Aggregation, Columns, GroupTables};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, TaskContext, exchange};
 use crate::plan::RegionLowering;
@@ -53,6 +54,7 @@ struct GroupExchange {
     inner: SchemaRef,
     /// From those to the outputs.
     outputs: Program,
+    grouping: Grouping,
     schema: SchemaRef,
     need: u64,
 }
@@ -63,28 +65,41 @@ struct Groups {
     result: Mutex<Option<(Batches, Reservation)>>,
 }
 
+/// Expressions, each once.
+#[derive(Default)]
+struct Listed {
+    exprs: Vec<Expr>,
+    places: HashMap<Expr, usize>,
+}
+
+impl Listed {
+    /// Where an expression stands, at the end if it was not there.
+    fn place(&mut self, expr: &Expr) -> usize {
+        let next = self.exprs.len();
+        let at = *self.places.entry(expr.clone()).or_insert(next);
+        if at == next {
+            self.exprs.push(expr.clone());
+        }
+        at
+    }
+}
+
 impl GroupExchange {
     fn new(grouping: &Grouping, pipeline: Pipeline, input: &Schema, schema: SchemaRef) -> Result<GroupExchange> {
-        let mut values: Vec<Expr> = Vec::new();
-        let mut filters: Vec<Expr> = Vec::new();
-        let place = |list: &mut Vec<Expr>, expr: &Expr| {
-            list.iter().position(|known| known == expr).unwrap_or_else(|| {
-                list.push(expr.clone());
-                list.len() - 1
-            })
-        };
+        let fields = Lookup::new(input);
+        let (mut values, mut filters) = (Listed::default(), Listed::default());
         let mut calls = Vec::with_capacity(grouping.aggregates.len());
         for aggregate in &grouping.aggregates {
             let mut args = Vec::with_capacity(aggregate.args.len());
             for arg in &aggregate.args {
-                args.push((place(&mut values, arg), arg.data_type(input)?));
+                args.push((values.place(arg), arg.type_in(&fields)?));
             }
-            let filter = aggregate.filter.as_ref().map(|filter| place(&mut filters, filter));
+            let filter = aggregate.filter.as_ref().map(|filter| filters.place(filter));
             let whole = Expr::Aggregate(Arc::new(aggregate.clone()));
-            let data_type = whole.data_type(input)?;
+            let data_type = whole.type_in(&fields)?;
             calls.push(AggregateCall { function: aggregate.function.clone(), args, filter, data_type, expr: whole });
         }
-        let key_types = grouping.keys.iter().map(|key| key.data_type(input)).collect::<Result<Vec<_>>>()?;
+        let key_types = grouping.keys.iter().map(|key| key.type_in(&fields)).collect::<Result<Vec<_>>>()?;
         let aggregation =
             Arc::new(Aggregation::new(key_types, grouping.keep_nulls, &calls)?.unordered(grouping.unordered));
         let inner = Arc::new(grouping.inner_schema(input)?);
@@ -94,12 +109,24 @@ impl GroupExchange {
         let (bytes, need) = pipeline.most();
         // The columns of a batch or two are as large as a part of the morsel.
         let need = need + bytes.min(8 << 20) + GROUPS_NEED;
-        let (key_count, value_count) = (grouping.keys.len(), values.len());
-        let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values).chain(filters).collect();
+        let (key_count, value_count) = (grouping.keys.len(), values.exprs.len());
+        let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values.exprs).chain(filters.exprs).collect();
         let program = Program::new(&all, input)?;
         let enlarging = Enlarging::of(&all, input);
         let (keys, values) = (key_count, value_count);
-        Ok(GroupExchange { pipeline, program, enlarging, keys, values, aggregation, inner, outputs, schema, need })
+        Ok(GroupExchange {
+            pipeline,
+            program,
+            enlarging,
+            keys,
+            values,
+            aggregation,
+            inner,
+            outputs,
+            grouping: grouping.clone(),
+            schema,
+            need,
+        })
     }
 }
 
@@ -136,7 +163,7 @@ impl Exchange for GroupExchange {
                     let mut parts = enlarging.parts(batch)?;
                     while let Some(part) = parts.next(enlarging, context.budget())? {
                         context.check_cancelled()?;
-                        add(&part)?;
+                        add(&part).map_err(|error| parts.placed(error))?;
                     }
                 }
             }
@@ -150,7 +177,8 @@ impl Exchange for GroupExchange {
         let (arrays, mut held) = tables.finish()?;
         let rows = if self.keys == 0 { 1 } else { arrays.first().map_or(0, |array| array.len()) };
         let inner = kernels::batch_of(&self.inner, arrays, rows)?;
-        let outputs = self.outputs.evaluate(&inner)?;
+        let placed = |error: Error| self.grouping.in_own_words(error.placed(|row| format!("group {row} of {rows}")));
+        let outputs = self.outputs.evaluate(&inner).map_err(placed)?;
         let batch: RecordBatch = kernels::batch_of(&self.schema, outputs, rows)?;
         drop(inner);
         let batch = kernels::conform(batch, &self.schema)?;

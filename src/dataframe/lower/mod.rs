@@ -24,7 +24,7 @@ use super::kernels::{self, Batches};
 use super::optimize::{self, Node, Plan};
 use super::plan::Op;
 use crate::error::{Error, ErrorKind, Result, Role};
-use crate::expr::Expr;
+use crate::expr::{Expr, Lookup};
 use crate::formats::scan::{Scan, ScanRequest};
 use crate::graph::{Call, Each, Inputs, LayerRef, Meta, OneCall, TaskContext, Tasks};
 use crate::origin::Origin;
@@ -254,6 +254,7 @@ impl Lowering {
                 let tasks = source.morsels().len() as u32;
                 let mut pipeline = Pipeline::new(Source::Scan(source), input, meta(node, node.verb), tasks, None);
                 pipeline.filters = !scan.predicates.is_empty();
+                pipeline.label = scan.source.label();
                 (pipeline, bounds)
             }
             Err(made) => {
@@ -340,7 +341,8 @@ impl Lowering {
         }
         let schema = &self.plan.nodes[scan].schema;
         let text = |at: &usize| *schema.field(*at).data_type() == arrow::datatypes::DataType::Utf8;
-        names.iter().filter_map(|name| schema.index_of(name).ok()).filter(text).collect()
+        let places = Lookup::new(schema);
+        names.iter().filter_map(|name| places.place(name)).filter(text).collect()
     }
 
     /// The pipeline of what a node reads.

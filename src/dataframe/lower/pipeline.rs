@@ -12,7 +12,7 @@ use super::super::kernels::{self, Batches};
 use super::super::plan::{JoinOp, Matching, NumberOp, UserMap};
 use super::join::ReadyJoin;
 use crate::error::{Error, Result, Role};
-use crate::expr::{Expr, Growth, Program, Value};
+use crate::expr::{Expr, Growth, Lookup, Program, Value};
 use crate::external::join::{Held, Joined};
 use crate::formats::scan::{ReadContext, Scan};
 use crate::graph::{Input, Inputs, Meta, Pattern, TaskContext};
@@ -84,6 +84,8 @@ pub struct Pipeline {
     pub piece_bytes: u64,
     /// Whether the source leaves rows out.
     pub filters: bool,
+    /// What the source is called where a row of it is named; nothing where it is pieces.
+    pub label: String,
     /// Number of tasks.
     pub tasks: u32,
     ready: OnceLock<Vec<Ready>>,
@@ -106,6 +108,18 @@ struct Known<'a> {
     places: Vec<(usize, u64, Option<Picker>)>,
     check: &'a dyn Fn() -> Result<()>,
     budget: &'a Budget,
+    rows: Rows,
+}
+
+/// Which rows of the source the batch has that is under way, for errors.
+struct Rows {
+    task: u32,
+    /// So many of the task went through before.
+    before: u64,
+    /// Of the rows of the source that are before those of the task, where they are known.
+    first: Option<u64>,
+    /// Up to this step a row is one of the source in its place; nothing where none is.
+    exact: Option<usize>,
 }
 
 /// A step that makes several batches of one.
@@ -133,6 +147,7 @@ impl Pipeline {
             piece_layer,
             piece_bytes: 0,
             filters: false,
+            label: String::new(),
             tasks,
             ready: OnceLock::new(),
         }
@@ -206,7 +221,8 @@ impl Pipeline {
         let held = (0..self.held_layers.len()).map(|at| inputs.get::<Held>(first + at)).collect::<Result<Vec<_>>>()?;
         let places = self.places(index as usize, &*inputs, first + held.len())?;
         let check = || context.check_cancelled();
-        let mut known = Known { ready, held, places, check: &check, budget: context.budget() };
+        let rows = self.rows(index, ready);
+        let mut known = Known { ready, held, places, check: &check, budget: context.budget(), rows };
         match &self.source {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
@@ -214,12 +230,11 @@ impl Pipeline {
                 let read = ReadContext { check: &check, count: &count };
                 // What a later step finds is not the source's.
                 let mut later: Option<Error> = None;
-                let result = scan.read(index as usize, &read, &mut |batch| match self.push(&mut known, batch, take) {
-                    Ok(flow) => Ok(flow),
-                    Err(error) => {
-                        later = Some(error.clone());
-                        Err(error)
-                    }
+                let result = scan.read(index as usize, &read, &mut |batch| {
+                    let rows = batch.num_rows() as u64;
+                    let flow = self.push(&mut known, batch, take);
+                    known.rows.before += rows;
+                    flow.inspect_err(|error| later = Some(error.clone()))
                 });
                 match later {
                     Some(error) => Err(error),
@@ -240,7 +255,7 @@ impl Pipeline {
 
     /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
     fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
-        let Known { ready, held, places, check, budget } = known;
+        let Known { ready, held, places, check, budget, rows } = known;
         let mut several: Vec<(usize, Several<'_>)> = Vec::new();
         let mut next = Some((0, batch));
         loop {
@@ -248,13 +263,15 @@ impl Pipeline {
                 if batch.num_rows() == 0 {
                     continue;
                 }
+                let count = batch.num_rows();
+                let placed = |error: Error| error.placed(|row| self.place(rows, at, row, count));
                 let Some((step, own)) = self.steps.get(at).zip(ready.get(at)) else {
-                    if take(batch)?.is_break() {
+                    if take(batch).map_err(placed)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                     continue;
                 };
-                let framed = |error: Error| error.frame(Role::In, step.meta.verb, step.meta.origin);
+                let framed = |error: Error| placed(error).frame(Role::In, step.meta.verb, step.meta.origin);
                 let made = match own {
                     Ready::Filter { enlarging: Some(enlarging), .. }
                     | Ready::Select { enlarging: Some(enlarging), .. } => {
@@ -295,10 +312,13 @@ impl Pipeline {
                     (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
                     _ => Ok(None),
                 }),
-                Several::Picked(batch, rows) => rows.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
+                Several::Picked(batch, picked) => picked.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
                 Several::Parts(parts) => match &ready[at] {
                     own @ (Ready::Filter { enlarging: Some(of), .. } | Ready::Select { enlarging: Some(of), .. }) => {
-                        parts.next(of, budget).and_then(|part| part.map(|part| own.computed(&part)).transpose())
+                        let part =
+                            parts.next(of, budget).and_then(|part| part.map(|part| own.computed(&part)).transpose());
+                        let count = parts.rows();
+                        part.map_err(|error| parts.placed(error).placed(|row| self.place(rows, at, row, count)))
                     }
                     _ => Ok(None),
                 },
@@ -307,6 +327,35 @@ impl Pipeline {
                 Some(batch) => next = Some((at + 1, batch)),
                 None => drop(several.pop()),
             }
+        }
+    }
+
+    /// Where a task is in the source.
+    fn rows(&self, task: u32, ready: &[Ready]) -> Rows {
+        let keeps =
+            |step: &Ready| matches!(step, Ready::Select { enlarging: None, .. } | Ready::Number(NumberOp::Index(_), _));
+        let exact = match self.filters {
+            // Its batches are what was left of the source's.
+            true => None,
+            false => Some(ready.iter().position(|step| !keeps(step)).unwrap_or(ready.len())),
+        };
+        let first = match &self.source {
+            Source::Scan(scan) => {
+                let earlier = scan.morsels().iter().take(task as usize);
+                earlier.map(|morsel| morsel.rows).try_fold(0u64, |sum, rows| sum.checked_add(rows?))
+            }
+            Source::Piece => None,
+        };
+        let exact = exact.filter(|_| matches!(self.source, Source::Scan(_)));
+        Rows { task, before: 0, first, exact }
+    }
+
+    /// What is said of a row of a batch that a step is given: which of the source it is, if it is one of those.
+    fn place(&self, rows: &Rows, step: usize, row: u64, count: usize) -> String {
+        match (rows.exact.is_some_and(|exact| step <= exact), rows.first) {
+            (true, Some(first)) => format!("row {} of {}", first + rows.before + row, self.label),
+            (true, None) => format!("row {} of part {} of {}", rows.before + row, rows.task, self.label),
+            _ => format!("row {row} of a batch of {count}"),
         }
     }
 
@@ -350,9 +399,10 @@ impl Pipeline {
                 What::Filter(condition) => {
                     let condition = [bind(condition)];
                     let mask = Program::new(&condition, &step.input)?;
-                    let columns = step.output.fields().iter().map(|field| step.input.index_of(field.name()));
-                    let columns = columns.collect::<Result<Vec<usize>, _>>();
-                    let columns = columns.map_err(|_| Error::internal("a filter gives a column it does not get"))?;
+                    let places = Lookup::new(&step.input);
+                    let columns = step.output.fields().iter().map(|field| places.place(field.name()));
+                    let columns = columns.collect::<Option<Vec<usize>>>();
+                    let columns = columns.ok_or_else(|| Error::internal("a filter gives a column it does not get"))?;
                     let enlarging = Enlarging::of(&condition, &step.input);
                     Ready::Filter { mask, columns, output: step.output.clone(), enlarging }
                 }

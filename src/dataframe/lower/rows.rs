@@ -13,7 +13,7 @@ use super::super::plan::{Op, SortKey};
 use super::pipeline::Pipeline;
 use super::{Lowering, Made, gather_call, gather_pieces, meta};
 use crate::error::{Error, Result, Role};
-use crate::expr::{Expr, Program};
+use crate::expr::{Expr, Lookup, Program};
 use crate::graph::{Each, Input, Inputs, LayerRef, OneCall, Pattern, TaskContext, Tasks};
 use crate::plan::RegionLowering;
 use crate::store::shown_bytes;
@@ -192,10 +192,11 @@ impl Lowering {
             })?;
             top.finish(false)
         });
+        let places = Lookup::new(&input);
         let columns: Vec<usize> = (0..node.schema.fields().len())
-            .map(|column| input.index_of(node.schema.field(column).name()))
-            .collect::<Result<_, _>>()
-            .map_err(|_| Error::internal("the first rows have a column that is not there"))?;
+            .map(|column| places.place(node.schema.field(column).name()))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::internal("the first rows have a column that is not there"))?;
         let output = node.schema.clone();
         let member = node.member;
         lowering.gated(member, |draft| {

@@ -197,8 +197,9 @@ impl Plan {
                 | Op::Map(_)
                 | Op::Write(_) => Vec::new(),
             };
+            let fields = crate::expr::Lookup::new(input);
             for expr in exprs {
-                expr.data_type(input)?;
+                expr.type_in(&fields)?;
             }
         }
         for (root, schema) in self.roots.iter().zip(roots) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::plan::{NumberOp, Op, project, schema_of};
 use super::arena::Plan;
 use crate::error::{Error, Result};
-use crate::expr::Expr;
+use crate::expr::{Expr, Lookup};
 
 /// The used columns of a node's table, by their places.
 type Used = BTreeSet<usize>;
@@ -40,12 +40,13 @@ fn wanted(plan: &Plan, at: usize, slot: usize, used: &Used) -> Result<Used> {
         return Ok(all());
     }
     let mut columns = Used::new();
-    let mut add = |name: &str| match input.index_of(name) {
-        Ok(column) => {
+    let places = Lookup::new(input);
+    let mut add = |name: &str| match places.place(name) {
+        Some(column) => {
             columns.insert(column);
             Ok(())
         }
-        Err(_) => Err(Error::internal(format!("`{}` reads a column `{name}` that is not there", node.op.label()))),
+        None => Err(Error::internal(format!("`{}` reads a column `{name}` that is not there", node.op.label()))),
     };
     let of = |exprs: &mut dyn Iterator<Item = &Expr>, add: &mut dyn FnMut(&str) -> Result<()>| {
         exprs.flat_map(Expr::columns).try_for_each(|name| add(&name))
@@ -110,7 +111,8 @@ fn narrow(plan: &mut Plan, at: usize, used: &Used) -> Result<()> {
         }
         (Op::Fill(fill), Some(_)) => {
             node.schema = project(&node.schema, &columns);
-            fill.columns.retain(|name| node.schema.index_of(name).is_ok());
+            let places = Lookup::new(&node.schema);
+            fill.columns.retain(|name| places.place(name).is_some());
         }
         (Op::Number(NumberOp::Sample(_)) | Op::Repartition, Some(_))
         | (Op::Filter(_) | Op::Slice { .. } | Op::Top { .. } | Op::Concat, Some(_)) => {

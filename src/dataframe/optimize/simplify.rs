@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::plan::Op;
 use super::arena::Plan;
 use crate::error::Result;
-use crate::expr::{Expr, Value};
+use crate::expr::{Expr, Lookup, Value};
 
 pub(super) fn run(plan: &mut Plan) -> Result<()> {
     fold(plan);
@@ -20,7 +20,8 @@ fn fold(plan: &mut Plan) {
     for at in 0..plan.nodes.len() {
         let Some(first) = plan.nodes[at].tables().first().copied() else { continue };
         let schema = plan.nodes[first].schema.clone();
-        let of = |expr: &mut Expr| *expr = expr.simplified(&schema);
+        let fields = Lookup::new(&schema);
+        let of = |expr: &mut Expr| *expr = expr.simplified_in(&fields);
         match &mut plan.nodes[at].op {
             Op::Filter(condition) => {
                 of(condition);
@@ -61,14 +62,14 @@ fn join_selects(plan: &mut Plan) {
             let named: HashMap<Arc<str>, &Expr> = lower.iter().map(|expr| (expr.output_name(), expr)).collect();
             let mut used: HashMap<Arc<str>, u32> = HashMap::new();
             upper.iter().flat_map(Expr::columns).for_each(|name| *used.entry(name).or_default() += 1);
-            let input = &plan.nodes[plan.nodes[below].inputs[0]].schema;
+            let input = Lookup::new(&plan.nodes[plan.nodes[below].inputs[0]].schema);
             let cheap = |expr: &Expr| matches!(expr.unnamed(), Expr::Column(_) | Expr::Literal(_));
             let fits = named.iter().all(|(name, expr)| {
                 let times = used.get(name).copied().unwrap_or(0);
                 // What is not used any more must not have been able to fail, nor what may be skipped in a branch.
                 cheap(expr)
-                    || (times == 1 && expr.is_deterministic() && !expr.can_fail(input))
-                    || (times == 0 && !expr.can_fail(input))
+                    || (times == 1 && expr.is_deterministic() && !expr.can_fail_in(&input))
+                    || (times == 0 && !expr.can_fail_in(&input))
             });
             if !fits {
                 break;

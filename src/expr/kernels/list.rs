@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 
 use super::super::types::{Known, common, is_text, sum_type};
 use super::super::value::logical;
-use super::super::{BinaryOp, Expr, Function};
+use super::super::{BinaryOp, Expr, Function, one_zero};
 use super::{Misfit, Operand, Outcome, Planned, as_boolean, compare, defect, logic, with_nulls};
 
 /// A function of lists.
@@ -330,26 +330,35 @@ fn means(lists: &ListArray, values: &ArrayRef) -> Outcome {
     Ok(Arc::new(means.collect::<PrimitiveArray<Float64Type>>()))
 }
 
-/// The values by rows, those of a row ascending, NaN last, then nulls.
-fn sorted_places(lists: &ListArray) -> Result<Vec<u32>, super::Failure> {
+/// The values by rows, those of a row ascending, NaN last, then nulls; equal ones as they stood. And the rank of each value: that of
+/// those it is equal to.
+fn sorted_places(lists: &ListArray) -> Result<(Vec<u32>, Vec<u32>), super::Failure> {
     let options = SortOptions { descending: false, nulls_first: false };
-    let ranks = sort_to_indices(lists.values(), Some(options), None)?;
-    let mut rank = vec![0_u32; lists.values().len()];
+    let values = one_zero(lists.values())?;
+    let ranks = sort_to_indices(&values, Some(options), None)?;
+    let same = make_comparator(&values, &values, SortOptions::default())?;
+    let mut rank = vec![0_u32; values.len()];
+    let mut before: Option<u32> = None;
     for (at, place) in ranks.values().iter().enumerate() {
-        rank[*place as usize] = at as u32;
+        rank[*place as usize] = match before {
+            Some(other) if same(other as usize, *place as usize).is_eq() => rank[other as usize],
+            _ => at as u32,
+        };
+        before = Some(*place);
     }
-    let mut places: Vec<u32> = (0..lists.values().len() as u32).collect();
+    let mut places: Vec<u32> = (0..values.len() as u32).collect();
     for row in 0..lists.len() {
         let (start, end) = bounds(lists, row);
-        places[start as usize..end as usize].sort_unstable_by_key(|place| rank[*place as usize]);
+        places[start as usize..end as usize].sort_unstable_by_key(|place| (rank[*place as usize], *place));
     }
-    Ok(places)
+    Ok((places, rank))
 }
 
 fn extreme(lists: &ListArray, greatest: bool) -> Outcome {
     let values = lists.values();
-    let places = sorted_places(lists)?;
+    let (places, _) = sorted_places(lists)?;
     let nan = |at: u32| match values.data_type() {
+        DataType::Float16 => values.as_primitive::<arrow::datatypes::Float16Type>().value(at as usize).is_nan(),
         DataType::Float64 => values.as_primitive::<Float64Type>().value(at as usize).is_nan(),
         DataType::Float32 => values.as_primitive::<arrow::datatypes::Float32Type>().value(at as usize).is_nan(),
         _ => false,
@@ -431,8 +440,7 @@ fn gathered(lists: &ListArray, places: Vec<u32>, offsets: Vec<i32>) -> Outcome {
 }
 
 fn reordered(lists: &ListArray, sort: bool) -> Outcome {
-    let sorted = sorted_places(lists)?;
-    let same = make_comparator(lists.values(), lists.values(), SortOptions::default())?;
+    let (sorted, rank) = sorted_places(lists)?;
     let (mut places, mut offsets) = (Vec::with_capacity(sorted.len()), vec![0_i32]);
     for row in 0..lists.len() {
         let (start, end) = bounds(lists, row);
@@ -445,7 +453,7 @@ fn reordered(lists: &ListArray, sort: bool) -> Outcome {
             let mut run: Option<(u32, u32)> = None;
             for at in of_row {
                 match &mut run {
-                    Some((some, first)) if same(*some as usize, *at as usize).is_eq() => *first = (*first).min(*at),
+                    Some((some, first)) if rank[*some as usize] == rank[*at as usize] => *first = (*first).min(*at),
                     _ => {
                         places.extend(run.take().map(|(_, first)| first));
                         run = Some((*at, *at));

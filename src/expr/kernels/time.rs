@@ -1,19 +1,20 @@
 //! Functions of dates, times and durations, as data, and those that take something out of them.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, StringBuilder, Time64MicrosecondArray,
 };
-use arrow::buffer::BooleanBuffer;
-use arrow::compute::{DatePart, cast, date_part};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::compute::{CastOptions, DatePart, cast, cast_with_options, date_part};
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit};
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Offset, TimeZone};
 
-use super::super::types::{Known, is_temporal};
+use super::super::types::{Known, cast_can_fail, is_temporal};
 use super::super::{Expr, Function};
 use super::{Failure, Misfit, Outcome, Planned, defect, time_round};
 
@@ -112,6 +113,9 @@ pub struct TimeExpr(Expr);
 
 impl Expr {
     /// Functions of dates and times. A timestamp with a time zone is taken apart as the clock there shows it.
+    ///
+    /// Calendars end: what is taken out of a time more than some 262 000 years away (a part, a flag, the date, the time of day, a
+    /// text) is null. To cut, to move or to count such a time is an error, as it is where the result is one.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -350,10 +354,12 @@ pub(super) fn plan(function: &TimeFunction, of: &Known) -> Result<Planned, Misfi
         T::Timestamp(unit) => {
             needs_date()?;
             let wanted = DataType::Timestamp(*unit, None);
-            Ok(Planned::unary(DataType::Int64, from, move |array| {
+            let fails = cast_can_fail(&from, &wanted);
+            let planned = Planned::unary(DataType::Int64, from, move |array| {
                 let without_zone = without_zone(array)?;
-                Ok(cast(&cast(&without_zone, &wanted)?, &DataType::Int64)?)
-            }))
+                Ok(cast(&in_unit(&without_zone, &wanted)?, &DataType::Int64)?)
+            });
+            Ok(if fails { planned.failing() } else { planned })
         }
         T::Total(factor) => {
             let DataType::Duration(unit) = from else { return Err(format!("it takes durations, not {from}")) };
@@ -398,7 +404,7 @@ pub(super) fn plan(function: &TimeFunction, of: &Known) -> Result<Planned, Misfi
             let (zone, to) = (zone_of(zone)?, DataType::Timestamp(unit, Some(zone.clone())));
             let (local, wanted) = (DataType::Timestamp(unit, None), to.clone());
             let planned = Planned::unary(to, from, move |array| {
-                let counts = cast(&cast(array, &local)?, &DataType::Int64)?;
+                let counts = cast(&in_unit(array, &local)?, &DataType::Int64)?;
                 let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(defect)?;
                 let moved = counts.try_unary::<_, Int64Type, _>(|count| of_zone(count, unit, &zone).ok_or(()));
                 let moved = moved.map_err(|()| Failure::Row("is no time of that zone".to_string()))?;
@@ -425,6 +431,19 @@ pub(super) fn per_second(unit: TimeUnit) -> i64 {
         TimeUnit::Microsecond => 1_000_000,
         TimeUnit::Nanosecond => 1_000_000_000,
     }
+}
+
+/// The counts of units since 1970 that are in the calendar.
+pub(super) fn calendar(unit: TimeUnit) -> RangeInclusive<i64> {
+    let (first, last) = (NaiveDateTime::MIN.and_utc().timestamp(), NaiveDateTime::MAX.and_utc().timestamp());
+    let units = per_second(unit);
+    first.saturating_mul(units)..=last.saturating_mul(units).saturating_add(units - 1)
+}
+
+/// Dates and timestamps as timestamps of some unit; an error where there are not so many.
+pub(super) fn in_unit(array: &ArrayRef, to: &DataType) -> Outcome {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options).map_err(|_| Failure::Row(format!("is too far away for {to}")))
 }
 
 /// The point in time as chrono has it, of UTC.
@@ -474,14 +493,29 @@ fn without_zone(array: &ArrayRef) -> Outcome {
 }
 
 fn date(array: &ArrayRef) -> Outcome {
-    Ok(cast(&local_times(array)?, &DataType::Date32)?)
+    let times = local_times(array)?;
+    let dates = cast(&times, &DataType::Date32)?;
+    match beyond(&times)? {
+        Some(inside) => super::with_nulls(dates.as_ref(), Some(&inside)),
+        None => Ok(dates),
+    }
 }
 
 fn time_of_day(array: &ArrayRef) -> Outcome {
-    let times = cast(&local_times(array)?, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+    let times = local_times(array)?;
+    let (times, unit) = match times.data_type() {
+        DataType::Timestamp(unit, _) => (times.clone(), *unit),
+        // Of dates a number that all of them have.
+        _ => (cast(&times, &DataType::Timestamp(TimeUnit::Millisecond, None))?, TimeUnit::Millisecond),
+    };
     let counts = cast(&times, &DataType::Int64)?;
     let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(defect)?;
-    let times: Time64MicrosecondArray = counts.unary(|count| count.rem_euclid(86_400_000_000));
+    let (units, calendar) = (per_second(unit), calendar(unit));
+    let micros = |count: i64| match units > 1_000_000 {
+        true => count.rem_euclid(86_400 * units) / (units / 1_000_000),
+        false => count.rem_euclid(86_400 * units) * (1_000_000 / units),
+    };
+    let times: Time64MicrosecondArray = counts.unary_opt(|count| calendar.contains(&count).then(|| micros(count)));
     Ok(Arc::new(times))
 }
 
@@ -509,7 +543,34 @@ fn part_of(array: &ArrayRef, part: TimePart) -> Outcome {
             return Ok(Arc::new(days));
         }
     };
-    Ok(date_part(array, part)?)
+    if let Some(dates) = array.as_primitive_opt::<Date32Type>() {
+        // Midnight, and of no calendar's day nothing.
+        let midnight: Int32Array = dates.unary_opt(|date| Date32Type::to_naive_date_opt(date).map(|_| 0));
+        match part {
+            DatePart::Hour | DatePart::Minute | DatePart::Second => return Ok(Arc::new(midnight)),
+            DatePart::Millisecond | DatePart::Microsecond | DatePart::Nanosecond => return Ok(Arc::new(midnight)),
+            _ => {}
+        }
+    }
+    let parts = date_part(array, part)?;
+    match beyond(array)? {
+        Some(inside) => super::with_nulls(parts.as_ref(), Some(&inside)),
+        None => Ok(parts),
+    }
+}
+
+/// Which timestamps are in the calendar, if any is not: parts of the day are counted without one.
+fn beyond(array: &ArrayRef) -> Result<Option<NullBuffer>, Failure> {
+    let DataType::Timestamp(unit @ (TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond), _) =
+        array.data_type()
+    else {
+        return Ok(None);
+    };
+    let counts = cast(array, &DataType::Int64)?;
+    let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(defect)?.values();
+    let calendar = calendar(*unit);
+    let inside = BooleanBuffer::collect_bool(counts.len(), |row| calendar.contains(&counts[row]));
+    Ok((inside.count_set_bits() < counts.len()).then(|| NullBuffer::new(inside)))
 }
 
 fn last_of_month(date: NaiveDate) -> Option<NaiveDate> {
@@ -531,10 +592,17 @@ fn is(array: &ArrayRef, flag: TimeFlag) -> Outcome {
             TimeFlag::LeapYear => date.leap_year(),
         }
     };
-    let days = dates.values();
-    let values =
-        BooleanBuffer::collect_bool(days.len(), |row| Date32Type::to_naive_date_opt(days[row]).is_some_and(test));
-    Ok(Arc::new(BooleanArray::new(values, dates.nulls().cloned())))
+    let (days, mut beyond) = (dates.values(), false);
+    let values = BooleanBuffer::collect_bool(days.len(), |row| match Date32Type::to_naive_date_opt(days[row]) {
+        Some(date) => test(date),
+        None => {
+            beyond = true;
+            false
+        }
+    });
+    let known = || BooleanBuffer::collect_bool(days.len(), |row| Date32Type::to_naive_date_opt(days[row]).is_some());
+    let known = beyond.then(|| NullBuffer::new(known()));
+    Ok(Arc::new(BooleanArray::new(values, NullBuffer::union(dates.nulls(), known.as_ref()))))
 }
 
 /// The items of a format, checked.

@@ -6,7 +6,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use chrono::{Datelike, Months, NaiveDate, NaiveDateTime};
 
-use super::time::{TimeFunction, count_of, local, of_zone, per_second, utc, zone_of};
+use super::time::{TimeFunction, calendar, count_of, in_unit, local, of_zone, per_second, utc, zone_of};
 use super::{Failure, Misfit, Outcome, Planned, defect};
 
 /// A time as months and nanoseconds; days and weeks have as many nanoseconds as they have by the clock.
@@ -112,14 +112,19 @@ impl Counted {
         let Counted { counted_as, unit, zone } = self;
         let wanted = to.clone();
         let planned = Planned::unary(to, from, move |array: &ArrayRef| -> Outcome {
-            let counts = cast(&cast(array, &counted_as)?, &DataType::Int64)?;
+            let counts = cast(&in_unit(array, &counted_as)?, &DataType::Int64)?;
             let counts = counts.as_primitive_opt::<Int64Type>().ok_or_else(defect)?;
-            let changed = counts.try_unary::<_, Int64Type, _>(|count| match &zone {
-                None => change(count, unit).ok_or(()),
-                Some(zone) => {
-                    let changed = local(count, unit, zone).and_then(|count| change(count, unit));
-                    changed.and_then(|count| of_zone(count, unit, zone)).ok_or(())
-                }
+            let calendar = calendar(unit);
+            let changed = counts.try_unary::<_, Int64Type, _>(|count| {
+                let changed = match &zone {
+                    _ if !calendar.contains(&count) => None,
+                    None => change(count, unit),
+                    Some(zone) => {
+                        let changed = local(count, unit, zone).and_then(|count| change(count, unit));
+                        changed.and_then(|count| of_zone(count, unit, zone))
+                    }
+                };
+                changed.filter(|count| calendar.contains(count)).ok_or(())
             });
             let changed = changed.map_err(|()| Failure::Row(what.clone()))?;
             Ok(cast(&cast(&changed, &counted_as)?, &wanted)?)
@@ -166,7 +171,7 @@ pub(super) fn plan(function: &TimeFunction, text: &str, from: DataType) -> Resul
         };
         Some(if near && count - low < high - count { low } else { high })
     };
-    Ok(counted.plan(from, to, "is beyond all calendars".to_string(), change))
+    Ok(counted.plan(from, to, "is beyond the calendar".to_string(), change))
 }
 
 fn floor(count: i64, unit: TimeUnit, period: Period) -> Option<i64> {

@@ -134,3 +134,33 @@ fn lists_and_structs() {
     assert_eq!(plan(col("s").field("y")), "`field(s, \"y\")`: the struct has no field `y`; fields are x");
     assert_eq!(plan(l().join(",")), "`list_join(l, \",\")`: it takes lists of text, not of Int32");
 }
+
+#[test]
+fn lists_of_floats_have_one_zero_and_one_nan() {
+    let mut lists = ListBuilder::new(Float64Builder::new());
+    lists.append_value([Some(0.0), Some(-0.0), None, Some(-f64::NAN), Some(f64::NAN), Some(1.0)]);
+    lists.append_value([Some(-f64::NAN), Some(1.0), Some(-0.0), Some(0.0), Some(-1.0)]);
+    lists.append_value([Some(-f64::NAN), None, Some(f64::NAN)]);
+    lists.append_value([None, None]);
+    let array: ArrayRef = Arc::new(lists.finish());
+    for data_type in [DataType::Float64, DataType::Float32, DataType::Float16] {
+        let array = arrow::compute::cast(&array, &DataType::new_list(data_type.clone(), true)).unwrap();
+        let batch = RecordBatch::try_from_iter([("l", array)]).unwrap();
+        let l = || col("l").list();
+        let gives = |expr: Expr, wanted: &str| {
+            let found = expr.evaluate(&batch).unwrap();
+            let wide = match found.data_type() {
+                DataType::List(_) => DataType::new_list(DataType::Float64, true),
+                DataType::Boolean => DataType::Boolean,
+                _ => DataType::Float64,
+            };
+            let found = arrow::compute::cast(&found, &wide).unwrap();
+            assert_eq!(super::shown(&found).replace("-NaN", "NaN"), wanted, "{expr} of {data_type}");
+        };
+        gives(l().min(), "0.0 -1.0 NaN -");
+        gives(l().max(), "1.0 1.0 NaN -");
+        gives(l().sort(), "[0.0, -0.0, 1.0, NaN, NaN, -] [-1.0, -0.0, 0.0, 1.0, NaN] [NaN, NaN, -] [-, -]");
+        gives(l().unique(), "[0.0, -, NaN, 1.0] [NaN, 1.0, -0.0, -1.0] [NaN, -] [-]");
+        gives(l().contains(0.0), "true true false false");
+    }
+}

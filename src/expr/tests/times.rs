@@ -161,3 +161,110 @@ fn zones() {
         false => assert!(named.unwrap_err().message().ends_with("names of time zones need the feature `timezones`")),
     }
 }
+
+#[test]
+fn times_beyond_the_calendar() {
+    let far: Vec<(&str, ArrayRef)> = vec![
+        ("d", Arc::new(Date32Array::from(vec![i32::MAX, i32::MIN, 0]))),
+        ("d64", Arc::new(Date64Array::from(vec![i64::MAX, i64::MIN, 0]))),
+        ("s", Arc::new(TimestampSecondArray::from(vec![i64::MAX, i64::MIN, 0]))),
+        ("ms", Arc::new(TimestampMillisecondArray::from(vec![i64::MAX, i64::MIN, 0]))),
+        ("us", Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX, i64::MIN, 0]))),
+        ("z", Arc::new(TimestampSecondArray::from(vec![i64::MAX, i64::MIN, 0]).with_timezone("+02:00"))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(far.into_iter().map(|(name, array)| (name, array, true)));
+    let batch = batch.unwrap();
+    for name in ["d", "d64", "s", "ms", "us", "z"] {
+        let of = || col(name).dt();
+        let taken = [
+            of().year(),
+            of().iso_year(),
+            of().quarter(),
+            of().month(),
+            of().week(),
+            of().day(),
+            of().weekday(),
+            of().ordinal_day(),
+            of().hour(),
+            of().minute(),
+            of().second(),
+            of().millisecond(),
+            of().microsecond(),
+            of().nanosecond(),
+            of().days_in_month(),
+            of().is_month_start(),
+            of().is_month_end(),
+            of().is_quarter_start(),
+            of().is_quarter_end(),
+            of().is_year_start(),
+            of().is_year_end(),
+            of().is_leap_year(),
+            of().time(),
+            of().strftime("%F"),
+            of().day_name(),
+            of().month_name(),
+        ];
+        for expr in taken {
+            let found = expr.evaluate(&batch).unwrap_or_else(|error| panic!("{expr}: {error}"));
+            assert_eq!((found.is_null(0), found.is_null(1), found.is_null(2)), (true, true, false), "{expr}");
+        }
+        if !name.starts_with('d') {
+            let dates = of().date().evaluate(&batch).unwrap();
+            assert_eq!((dates.is_null(0), dates.is_null(1), dates.is_null(2)), (true, true, false), "{name}");
+        }
+        let changed = [
+            of().truncate("1d"),
+            of().truncate("1mo"),
+            of().ceil("1w"),
+            of().round("1y"),
+            of().truncate("1h"),
+            of().offset_by("-1d"),
+            of().offset_by("1mo"),
+            of().offset_by("1h"),
+        ];
+        for expr in changed {
+            for row in 0..2 {
+                let error =
+                    expr.evaluate(&batch.slice(row, 2)).map(|array| shown(&array)).expect_err(&expr.to_string());
+                assert_eq!(error.kind(), ErrorKind::Data, "{expr}: {error}");
+                assert!(error.message().starts_with(&format!("row 0: `{expr}` ")), "{error}");
+            }
+            assert!(expr.evaluate(&batch.slice(2, 1)).is_ok());
+        }
+    }
+    // Units that the count does not fit in, and those it does.
+    for (name, unit, fails) in [
+        ("s", TimeUnit::Second, false),
+        ("s", TimeUnit::Millisecond, true),
+        ("d", TimeUnit::Millisecond, false),
+        ("d", TimeUnit::Microsecond, true),
+        ("us", TimeUnit::Second, false),
+        ("us", TimeUnit::Nanosecond, true),
+        ("z", TimeUnit::Nanosecond, true),
+    ] {
+        for expr in [col(name).dt().timestamp(unit), col(name).dt().with_unit(unit)] {
+            match expr.evaluate(&batch) {
+                Ok(found) => assert!(!fails && found.null_count() == 0, "{expr}"),
+                Err(error) => assert!(fails && error.kind() == ErrorKind::Data, "{expr}: {error}"),
+            }
+        }
+    }
+    assert!(col("d").dt().localize("+02:00").evaluate(&batch).unwrap_err().message().starts_with("row 0: `localize(d"));
+}
+
+#[test]
+fn a_time_beyond_the_calendar_is_named_by_its_count() {
+    let day: ArrayRef = Arc::new(Date32Array::from(vec![0, i32::MAX]));
+    let second: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, i64::MAX]));
+    let batch = RecordBatch::try_from_iter([("d", day), ("s", second)]).unwrap();
+    for (expr, wanted) in [
+        (col("d").cast(DataType::Utf8), "row 1: `cast(d as Utf8)` cannot be Utf8, where `d` is Date32(2147483647)"),
+        (
+            col("s").dt().truncate("1d"),
+            "row 1: `truncate(s, \"1d\")` is beyond the calendar, where `s` is Timestamp(s)(9223372036854775807)",
+        ),
+    ] {
+        assert!(expr.can_fail(batch.schema_ref()));
+        assert_eq!(expr.evaluate(&batch).unwrap_err().message(), wanted);
+    }
+}

@@ -8,7 +8,7 @@ use arrow::datatypes::{ArrowNativeType, DataType, Int32Type};
 use super::intern::{Interner, Kind, Words, encoded, failed, to_words};
 use super::keys::{KeyTable, Pairs};
 use super::{NONE, mix};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl KeyTable {
     /// The group of each row of the keys, in place of what `out` held; [`NONE`] where there is no such group. Not to be asked
@@ -35,9 +35,7 @@ impl Interner {
     fn find(&self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         match array.data_type() {
-            DataType::Dictionary(key, _)
-                if **key == DataType::Int32 && !matches!(self.data_type, DataType::Dictionary(..)) =>
-            {
+            DataType::Dictionary(key, _) if **key == DataType::Int32 => {
                 let codes = array.as_dictionary::<Int32Type>();
                 let values = cast(codes.values(), &self.data_type).map_err(failed)?;
                 let mut numbers = Vec::new();
@@ -51,7 +49,7 @@ impl Interner {
                 Ok(())
             }
             found if *found == self.data_type => self.find_plain(array, out),
-            found => Err(Error::internal(format!("a {found} where keys are of type {}", self.data_type))),
+            _ => self.find_plain(&self.unpacked(array)?, out),
         }
     }
 

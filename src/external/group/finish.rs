@@ -7,7 +7,7 @@ use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
 
 use super::intern::failed;
-use super::state::{AggregateCall, State, StateSpec};
+use super::state::{AggregateCall, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::AggregateFunction;
 
@@ -17,18 +17,19 @@ pub(crate) struct Output {
     call: AggregateCall,
     /// The states it reads, by their places.
     states: Vec<usize>,
+    /// Of sums of floats: which of them.
+    column: usize,
 }
 
 /// The states of all groups.
 pub(super) struct Finished<'a> {
-    pub specs: &'a [StateSpec],
     pub states: &'a mut [State],
     pub count: usize,
 }
 
 impl Output {
-    pub fn new(call: &AggregateCall, states: Vec<usize>) -> Output {
-        Output { call: call.clone(), states }
+    pub fn new(call: &AggregateCall, states: Vec<usize>, column: usize) -> Output {
+        Output { call: call.clone(), states, column }
     }
 
     /// About how many bytes the array of its values takes.
@@ -137,10 +138,8 @@ impl Output {
     }
 
     fn float_sum(&self, all: &Finished<'_>, group: usize) -> f64 {
-        let (at, arg) = (self.states[0], self.call.args.first().map_or(0, |(place, _)| *place));
-        let column = all.specs[at].args.iter().position(|known| *known == arg).unwrap_or(0);
-        match &all.states[at] {
-            State::FloatSums(sums) => sums.sum(group, column),
+        match &all.states[self.states[0]] {
+            State::FloatSums(sums) => sums.sum(group, self.column),
             _ => 0.0,
         }
     }

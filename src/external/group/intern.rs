@@ -10,8 +10,8 @@ use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    ArrowDictionaryKeyType, ArrowNativeType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type,
-    Int64Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, ArrowNativeType, ArrowPrimitiveType, DataType, Field, FieldRef, Float32Type, Float64Type,
+    Int32Type, Int64Type, UInt32Type, UInt64Type,
 };
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use hashbrown::HashTable;
@@ -96,7 +96,8 @@ impl Interner {
     /// # Errors
     /// Of kind `Plan`, where values of the type cannot be compared.
     pub fn new(data_type: &DataType, keep_nulls: bool) -> Result<Interner> {
-        let kind = match data_type {
+        let data_type = plain_type(data_type);
+        let kind = match &data_type {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Kind::Bytes(BytesTable::default()),
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Kind::Bytes(BytesTable::default()),
             other if is_word(other) => Kind::Words(Words::new()),
@@ -107,7 +108,7 @@ impl Interner {
                 Kind::Rows { converter, table: BytesTable::default() }
             }
         };
-        Ok(Interner { data_type: data_type.clone(), kind, null: None, keep_nulls, len: 0, dictionary: None })
+        Ok(Interner { data_type, kind, null: None, keep_nulls, len: 0, dictionary: None })
     }
 
     /// Number of values seen, null included.
@@ -147,14 +148,23 @@ impl Interner {
     pub fn number(&mut self, array: &ArrayRef, out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         match array.data_type() {
-            DataType::Dictionary(key, _)
-                if **key == DataType::Int32 && !matches!(self.data_type, DataType::Dictionary(..)) =>
-            {
+            DataType::Dictionary(key, _) if **key == DataType::Int32 => {
                 self.number_dictionary(array.as_dictionary::<Int32Type>(), out)
             }
             found if *found == self.data_type => self.number_plain(array, out),
-            found => Err(Error::internal(format!("a {found} where keys are of type {}", self.data_type))),
+            _ => self.number_plain(&self.unpacked(array)?, out),
         }
+    }
+
+    /// Values with dictionaries of another layout, or inside of them, as the table has them.
+    pub(super) fn unpacked(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let found = array.data_type();
+        if matches!(found, DataType::Dictionary(..) | DataType::RunEndEncoded(..))
+            || plain_type(found) == self.data_type
+        {
+            return cast(array, &self.data_type).map_err(failed);
+        }
+        Err(Error::internal(format!("a {found} where keys are of type {}", self.data_type)))
     }
 
     fn number_dictionary<K: ArrowDictionaryKeyType>(
@@ -301,7 +311,7 @@ impl Interner {
         Ok(())
     }
 
-    /// The values of some numbers, as an array of the column's type.
+    /// The values of some numbers, as an array of the column's type without dictionaries.
     ///
     /// # Errors
     /// Of kind `Internal`, where there are none such.
@@ -326,6 +336,20 @@ impl Interner {
                 arrays.pop().ok_or_else(|| Error::internal("keys without a column"))
             }
         }
+    }
+}
+
+/// A type with the values' types in place of dictionaries, also inside of it: layouts are no part of what a value is.
+fn plain_type(data_type: &DataType) -> DataType {
+    let plain = |field: &FieldRef| Arc::new(Field::clone(field).with_data_type(plain_type(field.data_type())));
+    match data_type {
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
+        DataType::List(item) => DataType::List(plain(item)),
+        DataType::LargeList(item) => DataType::LargeList(plain(item)),
+        DataType::FixedSizeList(item, len) => DataType::FixedSizeList(plain(item), *len),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect()),
+        other => other.clone(),
     }
 }
 

@@ -30,6 +30,7 @@ pub use state::AggregateCall;
 pub use table::GroupTables;
 
 use crate::error::Result;
+use crate::expr::logical;
 use state::{State, StateSpec};
 
 /// The group of a row that is in none.
@@ -64,7 +65,12 @@ impl Aggregation {
     /// Of kind `Plan`, where keys cannot be compared or an aggregate does not take its values.
     pub fn new(keys: Vec<DataType>, keep_nulls: bool, calls: &[AggregateCall]) -> Result<Aggregation> {
         keys::KeyTable::new(&keys, keep_nulls)?;
-        let (states, outputs) = state::plan(calls)?;
+        // Aggregates know types, not layouts.
+        let plain = |(place, of): &(usize, DataType)| (*place, logical(of).clone());
+        let plain =
+            |call: &AggregateCall| AggregateCall { args: call.args.iter().map(plain).collect(), ..call.clone() };
+        let calls: Vec<AggregateCall> = calls.iter().map(plain).collect();
+        let (states, outputs) = state::plan(&calls)?;
         states.iter().try_for_each(|spec| State::new(spec).map(drop))?;
         Ok(Aggregation { keys, keep_nulls, unordered: false, states, outputs })
     }

@@ -1,5 +1,7 @@
 //! Which states aggregates need, and how each is kept.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -13,7 +15,7 @@ use super::moments::{CoMoments, IntMoments, Moments};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
 use super::{Columns, NONE, Rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{AggregateFunction, Expr, UserAggregate, UserState};
+use crate::expr::{AggregateFunction, Expr, UserAggregate, UserState, logical};
 
 /// An aggregate over columns of evaluated values.
 #[derive(Clone, Debug)]
@@ -31,14 +33,14 @@ pub struct AggregateCall {
 }
 
 /// A state that is kept of each group.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StateSpec {
     pub kind: StateKind,
     pub args: Vec<usize>,
     pub filter: Option<usize>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum StateKind {
     Sizes,
     Nulls,
@@ -105,32 +107,47 @@ impl StateKind {
     }
 }
 
+/// States, each once.
+#[derive(Default)]
+struct States {
+    specs: Vec<StateSpec>,
+    places: HashMap<StateSpec, usize>,
+    /// Which column of the sums of floats under a filter an argument is; all those sums are one state.
+    columns: HashMap<(Option<usize>, usize), usize>,
+}
+
+impl States {
+    /// Where a state is.
+    fn place(&mut self, kind: StateKind, args: &[usize], filter: Option<usize>) -> usize {
+        let together = kind == StateKind::FloatSums;
+        let spec = StateSpec { kind, args: if together { Vec::new() } else { args.to_vec() }, filter };
+        let next = self.specs.len();
+        let at = *self.places.entry(spec.clone()).or_insert(next);
+        if at == next {
+            self.specs.push(spec);
+        }
+        if together {
+            for arg in args {
+                let columns = &mut self.specs[at].args;
+                self.columns.entry((filter, *arg)).or_insert_with(|| {
+                    columns.push(*arg);
+                    columns.len() - 1
+                });
+            }
+        }
+        at
+    }
+}
+
 /// The states of a list of aggregates, each once, and how each aggregate is made of them.
 pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Output>)> {
-    let mut states: Vec<StateSpec> = Vec::new();
+    let mut states = States::default();
     let mut outputs = Vec::with_capacity(calls.len());
     for call in calls {
         let filter = call.filter;
         let args: Vec<usize> = call.args.iter().map(|(place, _)| *place).collect();
         let of = call.args.first().map_or(&DataType::Null, |(_, data_type)| data_type);
-        let mut state = |kind: StateKind, args: &[usize]| {
-            if kind == StateKind::FloatSums
-                && let Some(at) = states.iter().position(|known| known.kind == kind && known.filter == filter)
-            {
-                // All sums of floats are one state.
-                args.iter().for_each(|arg| {
-                    if !states[at].args.contains(arg) {
-                        states[at].args.push(*arg);
-                    }
-                });
-                return at;
-            }
-            let spec = StateSpec { kind, args: args.to_vec(), filter };
-            states.iter().position(|known| *known == spec).unwrap_or_else(|| {
-                states.push(spec);
-                states.len() - 1
-            })
-        };
+        let mut state = |kind: StateKind, args: &[usize]| states.place(kind, args, filter);
         let exact = of.is_integer() || matches!(of, DataType::Boolean | DataType::Null);
         let integers = call.args.iter().all(|(_, of)| of.is_integer() || matches!(of, DataType::Boolean));
         use AggregateFunction as F;
@@ -178,9 +195,10 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
                 vec![state(StateKind::User { aggregate: user.clone(), types }, &args)]
             }
         };
-        outputs.push(Output::new(call, needed));
+        let column = args.first().and_then(|arg| states.columns.get(&(filter, *arg)).copied());
+        outputs.push(Output::new(call, needed, column.unwrap_or(0)));
     }
-    Ok((states, outputs))
+    Ok((states.specs, outputs))
 }
 
 /// The running values of one state of all groups.
@@ -225,8 +243,23 @@ impl State {
 
     /// Adds the rows of a batch.
     pub fn update(&mut self, spec: &StateSpec, rows: &Rows<'_>, columns: &Columns<'_>) -> Result<()> {
-        let args: Vec<&ArrayRef> = spec.args.iter().map(|at| &columns.values[*at]).collect();
-        // Aggregates know types, not layouts; distinct values and nulls do with dictionaries.
+        let mut args: Vec<&ArrayRef> = spec.args.iter().map(|at| &columns.values[*at]).collect();
+        // Aggregates know types, not layouts; distinct values and nulls do with dictionaries, and so do ends, which take few rows.
+        let unpacked: Vec<ArrayRef>;
+        let counts = matches!(
+            spec.kind,
+            StateKind::IntSums
+                | StateKind::FloatSums
+                | StateKind::Products { .. }
+                | StateKind::IntMoments { .. }
+                | StateKind::Moments { .. }
+                | StateKind::CoMoments
+        );
+        if counts && args.iter().any(|array| logical(array.data_type()) != array.data_type()) {
+            let plain = args.iter().map(|array| cast(array, logical(array.data_type())).map_err(failed));
+            unpacked = plain.collect::<Result<Vec<ArrayRef>>>()?;
+            args = unpacked.iter().collect();
+        }
         let plain = |array: &ArrayRef, to: &DataType| match array.data_type() {
             found if found == to => Ok(array.clone()),
             _ => cast(array, to).map_err(failed),

@@ -129,7 +129,7 @@ impl GroupTables {
         let mut arrays = keys.keys(&groups)?;
         drop((keys, groups));
         let key_count = arrays.len();
-        let mut finished = Finished { specs: &self.aggregation.states, states: &mut states, count };
+        let mut finished = Finished { states: &mut states, count };
         for output in &self.aggregation.outputs {
             arrays.push(output.finish(&mut finished)?);
         }
