@@ -199,9 +199,9 @@ pub struct ReadJson {
     origin: Origin,
 }
 
-/// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file, where
-/// [`ReadJson::dtype`] does not say otherwise, and so do the columns: a key that comes later is not read; nested values are structs
-/// and lists. A key that an object lacks is null.
+/// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file that has
+/// any, where [`ReadJson::dtype`] does not say otherwise, and so do the columns; nested values are structs and lists. A key that an object
+/// lacks is null; one that is no column is an error with file and line, unless [`ReadJson::ignore_unknown`] says otherwise.
 #[track_caller]
 pub fn read_json(pattern: impl Into<String>) -> ReadJson {
     let (pattern, origin) = (pattern.into(), Origin::caller());
@@ -215,7 +215,13 @@ impl ReadJson {
         self
     }
 
-    /// How many rows are looked at for the types of the columns.
+    /// Keys that are no columns are passed over, with their values, instead of an error.
+    pub fn ignore_unknown(mut self) -> ReadJson {
+        self.options.ignore_unknown = true;
+        self
+    }
+
+    /// How many rows are looked at for the columns and their types.
     pub fn sample_rows(mut self, rows: usize) -> ReadJson {
         self.options.sample_rows = rows;
         self
