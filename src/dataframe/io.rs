@@ -31,7 +31,8 @@ pub struct ReadCsv {
 /// Columns are matched by name: a file may have them in another order, or have more of them; one that it lacks is null. Types
 /// come from the first rows of the first file, where [`ReadCsv::dtype`] does not say otherwise: `Int64`, `Float64`,
 /// `Boolean`, `Date32`, `Timestamp` in microseconds, or text. A blank is null and turns nothing into floats. A value
-/// that does not fit its column's type is an error with file, line and column. Only columns that are used are parsed.
+/// that does not fit its column's type is an error with file, line and column. Only columns that are used are parsed. Blank lines are
+/// passed over; in a file of one column they are rows whose field is empty.
 ///
 /// # Memory
 /// A block of the file and its rows for each task; a compressed file is read as a stream by one task.
