@@ -231,7 +231,8 @@ impl Writer {
             let checked = match &self.wrong {
                 Some(text) => Err(Error::new(ErrorKind::Plan, text)),
                 None if single => {
-                    let text = "a single file cannot be appended to: only a directory can, without `single_file`";
+                    let text =
+                        "only a directory can be appended to, and `single_file` writes a file: leave one of them out";
                     Err(Error::new(ErrorKind::Plan, text))
                 }
                 None => self.op.encoder(&frame.schema).map(drop),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::array::*;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use chunkwise::prelude::*;
@@ -102,7 +103,7 @@ fn a_single_file_is_not_appended_to() {
     let path = dir.path().join("f.csv");
     let df = dataframe::from_columns([("a", vec![1i64])]);
     let writer = df.to_csv(&path).single_file().append();
-    let says = ["a single file cannot be appended to"];
+    let says = ["only a directory can be appended to"];
     told(writer.write(), ErrorKind::Plan, &says);
     assert!(!path.exists());
     df.to_csv(&path).single_file().write().unwrap();

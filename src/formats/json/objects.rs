@@ -1,7 +1,8 @@
 //! Objects as columns: which key is which column, and what keys must not be there.
 //!
 //! The library looks each key up among the wanted columns, and passes over all others or none. Here a key may be a column that is not
-//! wanted, which costs nothing more; one that is no column, or that an object has twice, is an error, as its value would be lost.
+//! wanted, which costs nothing more; one that is no column, or that an object has twice, is an error, as its value would be lost. So is
+//! a fraction where whole numbers are wanted, which the library cuts off.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -101,7 +102,11 @@ impl DecoderFactory for Factory {
         field: &FieldRef,
         nullable: bool,
     ) -> Result<Option<Box<dyn ArrayDecoder>>, ArrowError> {
-        let DataType::Struct(fields) = field.data_type() else { return Ok(None) };
+        let DataType::Struct(fields) = field.data_type() else {
+            let whole = field.data_type().is_integer() || field.data_type().is_temporal();
+            let inner = || context.make_builtin_decoder(field, nullable);
+            return Ok(if whole { Some(Box::new(Whole(inner()?))) } else { None });
+        };
         // No type is within itself, so what is of the type of the root is the root.
         let root = *field.data_type() == self.root;
         let all = if root { self.all.fields() } else { fields };
@@ -150,6 +155,29 @@ impl Keys {
         let found = *self.places.get(key)?;
         self.next[before] = found;
         Some(found + 1)
+    }
+}
+
+/// Makes whole numbers, of which the library would cut off a fraction.
+struct Whole(Box<dyn ArrayDecoder>);
+
+/// Up to here a float stands for one whole number only.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl ArrayDecoder for Whole {
+    fn decode(&mut self, tape: &Tape<'_>, places: &[u32]) -> Result<ArrayRef, ArrowError> {
+        for place in places {
+            let TapeElement::Number(number) = tape.get(*place) else { continue };
+            let text = tape.get_string(number);
+            if text.bytes().all(|letter| letter.is_ascii_digit() || letter == b'-') {
+                continue;
+            }
+            let whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0 && value.abs() <= EXACT);
+            if !whole {
+                return Err(ArrowError::JsonError(format!("{text} is no whole number")));
+            }
+        }
+        self.0.decode(tape, places)
     }
 }
 

@@ -221,6 +221,44 @@ fn many_keys_in_any_order() {
 }
 
 #[test]
+fn fractions_are_no_whole_numbers() {
+    let hint = "the type was taken from the first 1 rows: declare another with dtype(\"a\", …)";
+    for (first, value, good) in [
+        ("1", "1.5", None),
+        ("1", "-0.25", None),
+        ("1", "1e-3", None),
+        ("1", "1e300", None),
+        ("1", "9223372036854775808", None),
+        ("1", "9007199254740993.0", None),
+        ("1", "2.0", Some("2")),
+        ("1", "-3e2", Some("-300")),
+        ("1", "9007199254740993", Some("9007199254740993")),
+        ("[1]", "[2,2.5]", None),
+        ("[1]", "[2,3.0]", Some("[2, 3]")),
+    ] {
+        let files = Files::new(&[("f.jsonl", format!("{{\"a\":{first}}}\n{{\"a\":{value}}}\n").as_bytes())]);
+        let options = JsonOptions { sample_rows: 1, ..JsonOptions::default() };
+        let of = if first == "1" { "Int64" } else { "List(Int64)" };
+        match good {
+            Some(good) => {
+                let batch = files.read("f.jsonl", options).unwrap();
+                assert_eq!(arrow::util::display::array_value_to_string(batch.column(0), 1).unwrap(), good);
+            }
+            None => {
+                // Numbers are told as they are understood.
+                let told = files.fails("f.jsonl", options);
+                assert!(told.starts_with("f.jsonl, line 2, column `a`: `"), "{value}: {told}");
+                assert!(told.ends_with(&format!("` is not a {of}; {hint}")), "{value}: {told}");
+            }
+        }
+    }
+    let stamp = vec![("a".to_string(), DataType::Timestamp(TimeUnit::Second, None))];
+    let options = JsonOptions { dtypes: stamp, ..JsonOptions::default() };
+    let files = Files::new(&[("f.jsonl", b"{\"a\":1.5}\n")]);
+    assert!(files.fails("f.jsonl", options).starts_with("f.jsonl, line 1, column `a`: `1.5` is not a Timestamp"));
+}
+
+#[test]
 fn values_deep_in_each_other_are_an_error() {
     let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
     for line in
