@@ -161,7 +161,7 @@ impl Keys {
 /// Makes whole numbers, of which the library would cut off a fraction.
 struct Whole(Box<dyn ArrayDecoder>);
 
-/// Up to here a float stands for one whole number only.
+/// Below this a float stands for one whole number only.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl ArrayDecoder for Whole {
@@ -172,7 +172,7 @@ impl ArrayDecoder for Whole {
             if text.bytes().all(|letter| letter.is_ascii_digit() || letter == b'-') {
                 continue;
             }
-            let whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0 && value.abs() <= EXACT);
+            let whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0 && value.abs() < EXACT);
             if !whole {
                 return Err(ArrowError::JsonError(format!("{text} is no whole number")));
             }
