@@ -31,7 +31,8 @@ pub struct ReadCsv {
 /// Columns are matched by name: a file may have them in another order, or have more of them; one that it lacks is null. Types
 /// come from the first rows of the first file, where [`ReadCsv::dtype`] does not say otherwise: `Int64`, `Float64`,
 /// `Boolean`, `Date32`, `Timestamp` in microseconds, or text. A blank is null and turns nothing into floats. A value
-/// that does not fit its column's type is an error with file, line and column. Only columns that are used are parsed.
+/// that does not fit its column's type is an error with file, line and column. Only columns that are used are parsed. Blank lines are
+/// passed over; in a file of one column they are rows whose field is empty.
 ///
 /// # Memory
 /// A block of the file and its rows for each task; a compressed file is read as a stream by one task.
@@ -199,9 +200,9 @@ pub struct ReadJson {
     origin: Origin,
 }
 
-/// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file, where
-/// [`ReadJson::dtype`] does not say otherwise, and so do the columns: a key that comes later is not read; nested values are structs
-/// and lists. A key that an object lacks is null.
+/// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file that has
+/// any, where [`ReadJson::dtype`] does not say otherwise, and so do the columns; nested values are structs and lists. A key that an object
+/// lacks is null; one that is no column is an error with file and line, unless [`ReadJson::ignore_unknown`] says otherwise.
 #[track_caller]
 pub fn read_json(pattern: impl Into<String>) -> ReadJson {
     let (pattern, origin) = (pattern.into(), Origin::caller());
@@ -215,7 +216,13 @@ impl ReadJson {
         self
     }
 
-    /// How many rows are looked at for the types of the columns.
+    /// Keys that are no columns are passed over, with their values, instead of an error.
+    pub fn ignore_unknown(mut self) -> ReadJson {
+        self.options.ignore_unknown = true;
+        self
+    }
+
+    /// How many rows are looked at for the columns and their types.
     pub fn sample_rows(mut self, rows: usize) -> ReadJson {
         self.options.sample_rows = rows;
         self

@@ -135,7 +135,7 @@ impl Writer {
         self
     }
 
-    /// Puts the files beside those that are there, numbered on. They appear all together. Their columns have to be among those of
+    /// Puts the files beside those that are there, numbered on; a single file cannot be appended to. They appear all together. Their columns have to be among those of
     /// the files that are there, with the same types; of JSON that is not looked at.
     pub fn append(self) -> Writer {
         self.if_exists(IfExists::Append)
@@ -227,8 +227,14 @@ impl Writer {
 
     fn node(&self) -> NodeRef {
         let made = self.frame.frame().and_then(|frame| {
+            let single = self.op.layout == Layout::Single && self.op.if_exists == IfExists::Append;
             let checked = match &self.wrong {
                 Some(text) => Err(Error::new(ErrorKind::Plan, text)),
+                None if single => {
+                    let text =
+                        "only a directory can be appended to, and `single_file` writes a file: leave one of them out";
+                    Err(Error::new(ErrorKind::Plan, text))
+                }
                 None => self.op.encoder(&frame.schema).map(drop),
             };
             let made = checked.and_then(|()| Frame::new(Op::Write(self.op.clone()), &[frame], self.verb, self.origin));

@@ -43,6 +43,14 @@ pub trait TableSource: fmt::Debug + Send + Sync {
     /// Number of rows, where it is known without reading them.
     fn rows(&self) -> Option<u64>;
 
+    /// Whether what it knows of itself still holds, where rows are told by that and not read.
+    ///
+    /// # Errors
+    /// Where a file is not as it was when the source was opened, naming it.
+    fn unchanged(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// About how many bytes each column takes in memory, of all rows together.
     fn column_bytes(&self) -> Vec<u64>;
 

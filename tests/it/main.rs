@@ -16,6 +16,7 @@ mod full_disk;
 mod gate;
 mod large;
 mod layers;
+mod odd_files;
 mod oracle;
 mod order;
 mod persist;

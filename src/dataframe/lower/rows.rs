@@ -38,7 +38,8 @@ impl Lowering {
             && scan.predicates.is_empty()
             && let Some(rows) = scan.source.rows()
         {
-            let known = Each::new(move |_: &TaskContext<'_>, _, _: &mut Inputs<'_>| Ok(rows));
+            let source = scan.source.clone();
+            let known = Each::new(move |_: &TaskContext<'_>, _, _: &mut Inputs<'_>| source.unchanged().map(|()| rows));
             let member = node.member;
             let layer: LayerRef<u64> =
                 lowering.gated(member, |draft| draft.regular(layer_meta, 1, Vec::new(), known))?;

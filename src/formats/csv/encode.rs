@@ -98,11 +98,16 @@ enum Column<'a> {
 /// Of kind `Plan`, where an option is wrong.
 pub fn encode_header(schema: &Schema, options: &CsvWriteOptions, out: &mut Vec<u8>) -> Result<()> {
     options.check()?;
+    let start = out.len();
     for (at, field) in schema.fields().iter().enumerate() {
         if at > 0 {
             out.push(options.delimiter);
         }
         options.put(field.name().as_bytes(), out);
+    }
+    if out.len() == start && !schema.fields().is_empty() {
+        // A blank line is no header.
+        out.extend_from_slice(&[options.quote, options.quote]);
     }
     out.push(b'\n');
     Ok(())
@@ -110,7 +115,7 @@ pub fn encode_header(schema: &Schema, options: &CsvWriteOptions, out: &mut Vec<u
 
 /// Adds the rows of a batch as text, without a header.
 ///
-/// A row of a single null that would be a blank line is written as an empty text.
+/// A row of a single null is a blank line, which the reader takes for a row where there is one column.
 ///
 /// # Errors
 /// Of kind `Plan`, where a column is of a type that a CSV file cannot hold, or an option is wrong.
@@ -163,8 +168,8 @@ pub fn encode(batch: &RecordBatch, options: &CsvWriteOptions, out: &mut Vec<u8>)
                 }
             }
         }
-        if out.len() == start && !columns.is_empty() {
-            // A blank line is no row.
+        if out.len() == start && columns.first().is_some_and(|column| !column.is_null(row)) {
+            // A blank line is null.
             out.extend_from_slice(&[options.quote, options.quote]);
         }
         out.push(b'\n');
@@ -235,7 +240,7 @@ mod tests {
         let second = text(&batch.slice(1, 2), &options);
         assert_eq!(second, "'a,b';'n';'f';'d';'t'\n'';NA;'NaN';NA;NA\nNA;'-9223372036854775808';NA;'29.02.24';'1'\n");
         let one = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(vec![None, Some(1)])) as ArrayRef)]);
-        assert_eq!(text(&one.unwrap(), &CsvWriteOptions::default()), "a\n\"\"\n1\n");
+        assert_eq!(text(&one.unwrap(), &CsvWriteOptions::default()), "a\n\n1\n");
     }
 
     #[test]

@@ -188,18 +188,17 @@ impl Rows {
         std::mem::swap(&mut self.found, &mut self.ends);
         self.starts.reserve(newlines);
         let mut start = 0_u32;
-        let (mut wrong, mut blank) = (0_u8, false);
+        let (mut wrong, mut no_row) = (0_u8, false);
         for row in self.ends[..newlines * stride].chunks_exact_mut(stride) {
             let end = row[stride - 1];
             wrong |= padded[end as usize] ^ b'\n';
             let carriage = end > start && padded[end as usize - 1] == b'\r';
             row[stride - 1] = end - u32::from(carriage);
-            blank |= start == row[stride - 1];
-            blank |= stride == 1 && dialect.comment == Some(padded[start as usize]);
+            no_row |= stride == 1 && dialect.comment == Some(padded[start as usize]);
             self.starts.push(start);
             start = end + 1;
         }
-        if wrong != 0 || (stride == 1 && blank) {
+        if wrong != 0 || no_row {
             std::mem::swap(&mut self.found, &mut self.ends);
             self.starts.clear();
             return false;
@@ -234,7 +233,9 @@ impl Rows {
             let fields = at + 1 - first;
             let carriage = end > start && padded[end - 1] == b'\r';
             let last = end - usize::from(carriage);
-            let no_row = fields == 1 && (last == start || dialect.comment == Some(padded[start]));
+            // Of a table of one column, a blank line is a row.
+            let blank = last == start && stride > 1;
+            let no_row = fields == 1 && (blank || dialect.comment == Some(padded[start]));
             if !no_row {
                 let irregular = if fields < stride { wanted.short } else { wanted.long };
                 match irregular {

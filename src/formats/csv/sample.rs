@@ -105,7 +105,7 @@ impl Start {
             Next::Record(record) => record,
             Next::Open(at) => return Err(never_closed(file, at as u64)?),
             Next::More | Next::End if !options.column_names.is_empty() => {
-                return Ok(Layout { first: self.text.len() as u64, names: options.column_names.clone() });
+                return Ok(Layout { first: self.from as u64, names: options.column_names.clone() });
             }
             Next::More | Next::End => {
                 let what = if options.has_header { "header row" } else { "rows" };
@@ -201,6 +201,10 @@ pub(super) fn take(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(Stri
         at = record.next;
     }
     let text = (at - (layout.first as usize).min(at)).max(1) as f64;
+    if seen.len() == 1 {
+        // Blank lines are rows.
+        rows = memchr::memchr_iter(b'\n', start.text.get(layout.first as usize..at).unwrap_or_default()).count();
+    }
     let rows = rows.max(1) as f64;
     let mut widths = Vec::with_capacity(seen.len());
     let mut columns = Vec::with_capacity(seen.len());

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::TimeUnit;
 use arrow::util::display::array_value_to_string;
@@ -80,7 +80,7 @@ fn as_text(names: &[&str]) -> CsvOptions {
 type Row = Vec<Option<String>>;
 
 /// The rows of a text letter by letter; nothing where a quote is never closed or has text behind it.
-fn naive(text: &str) -> Option<Vec<Row>> {
+fn naive(text: &str, blank_is_no_row: bool) -> Option<Vec<Row>> {
     // First the fields as they are written.
     let mut rows: Vec<Vec<String>> = vec![vec![String::new()]];
     let mut open = false;
@@ -109,7 +109,7 @@ fn naive(text: &str) -> Option<Vec<Row>> {
         if last.ends_with('\r') {
             last.pop();
         }
-        if row == [""] {
+        if row == [""] && blank_is_no_row {
             continue;
         }
         let fields = row.iter().map(|raw| match raw.strip_prefix('"') {
@@ -153,7 +153,7 @@ fn compare(text: &str, block_bytes: u64, options: CsvOptions) -> std::result::Re
     let files = Files::new(&[("f.csv", whole.as_bytes())]);
     let options = CsvOptions { block_bytes: Some(block_bytes), sample_rows: 1, ..options };
     let skip = options.bad_rows == BadRows::Skip;
-    let expected = naive(text).and_then(|rows| {
+    let expected = naive(text, true).and_then(|rows| {
         let fits = |row: &Row| row.len() == 3 || (row.len() < 3 && options.short_rows == ShortRows::Null);
         let all_fit = rows.iter().all(fits);
         let kept = rows.into_iter().filter(fits).map(|mut row| {
@@ -592,6 +592,54 @@ fn what_is_written_is_read_back() {
     encode(&batch, &CsvWriteOptions::default(), &mut out).unwrap();
     std::fs::write(files.path("g.csv"), &out).unwrap();
     assert_eq!(files.read("g.csv", CsvOptions::default()).unwrap(), batch);
+}
+
+#[test]
+fn one_column_of_nulls_and_empty_texts() {
+    let read_back = |batch: &RecordBatch, options: &CsvWriteOptions, reading: CsvOptions| {
+        let mut out = Vec::new();
+        if options.header {
+            encode_header(batch.schema_ref(), options, &mut out).unwrap();
+        }
+        encode(batch, options, &mut out).unwrap();
+        for block in [1, 3, 1 << 20] {
+            let files = Files::new(&[("f.csv", &out)]);
+            let reading = CsvOptions { block_bytes: Some(block), ..reading.clone() };
+            assert_eq!(files.read("f.csv", reading).unwrap(), *batch, "{:?} {block}", String::from_utf8_lossy(&out));
+        }
+    };
+    let texts = [
+        vec![None],
+        vec![Some("")],
+        vec![None, None, Some("")],
+        vec![Some("x"), None, Some(""), None],
+        vec![Some("a\n\nb"), None, Some("\n"), Some("\r"), Some("NA"), Some("\"")],
+    ];
+    for text in texts {
+        for name in ["t", "", "a,b"] {
+            let column: ArrayRef = Arc::new(arrow::array::StringArray::from(text.clone()));
+            let batch = RecordBatch::try_from_iter_with_nullable([(name, column, true)]).unwrap();
+            let declared = CsvOptions { dtypes: vec![(name.into(), DataType::Utf8)], ..CsvOptions::default() };
+            read_back(&batch, &CsvWriteOptions::default(), declared.clone());
+            read_back(&batch, &CsvWriteOptions { quoting: Quoting::Always, ..Default::default() }, declared.clone());
+            let named = CsvOptions { has_header: false, column_names: vec![name.into()], ..declared.clone() };
+            read_back(&batch, &CsvWriteOptions { header: false, ..Default::default() }, named);
+            let marked = CsvOptions { null_values: vec!["NA".into()], ..declared };
+            if !text.contains(&Some("NA")) {
+                read_back(&batch, &CsvWriteOptions { null: "NA".into(), ..Default::default() }, marked);
+            }
+        }
+    }
+    let numbers: ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![None, Some(1), None]));
+    let batch = RecordBatch::try_from_iter_with_nullable([("n", numbers, true)]).unwrap();
+    read_back(&batch, &CsvWriteOptions::default(), CsvOptions::default());
+    // Comments are no rows, and lines may end in both ways.
+    let files = Files::new(&[("f.csv", b"\n#x\nt\r\n\r\n#y\n\nz\n\n#")]);
+    let comments = CsvOptions { comment: Some(b'#'), ..CsvOptions::default() };
+    for block in [1, 4, 1 << 20] {
+        let read = files.read("f.csv", CsvOptions { block_bytes: Some(block), ..comments.clone() }).unwrap();
+        assert_eq!(rows(&read), [vec![None], vec![None], vec![Some("z".to_string())], vec![None]]);
+    }
 }
 
 #[test]

@@ -52,15 +52,30 @@ pub(super) struct Batch {
     pub(super) rows: u64,
     /// Whether its buffers are compressed.
     pub(super) compressed: bool,
-    /// The bytes of each column in its body; nothing where they cannot be told apart.
-    pub(super) columns: Option<Box<[Range<u64>]>>,
+    /// The columns in its body; nothing where they cannot be told apart.
+    pub(super) columns: Option<Box<[Column]>>,
 }
+
+/// Where a column of a batch lies.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    /// Its bytes in the body.
+    bytes: Range<u64>,
+    /// The numbers of its buffers.
+    buffers: Range<usize>,
+}
+
+/// Buffers lie at multiples of so many bytes, so that numbers are where a machine wants them.
+const ALIGNMENT: usize = 64;
+
+/// Bytes of the place and the length of a buffer in the head of a batch, each.
+const NUMBER: usize = 8;
 
 impl Batch {
     /// Bytes of some columns.
     pub(super) fn stored(&self, columns: &[usize]) -> u64 {
         match &self.columns {
-            Some(ranges) => columns.iter().map(|column| ranges[*column].end - ranges[*column].start).sum(),
+            Some(all) => columns.iter().map(|column| all[*column].bytes.end - all[*column].bytes.start).sum(),
             None => self.block.bodyLength().unsigned_abs(),
         }
     }
@@ -171,17 +186,15 @@ fn head(path: &Path, file: &File, block: Block, schema: &Schema) -> Result<Batch
         }
     }
     let mut views = batch.variadicBufferCounts().iter().flatten().collect::<Vec<_>>().into_iter();
-    let mut left = buffers.into_iter();
+    let mut begin = 0;
     let of_column = |field: &std::sync::Arc<arrow::datatypes::Field>| {
-        let count = buffers_of(field.data_type(), &mut views)?;
-        let mut all: Option<Range<u64>> = None;
-        for _ in 0..count {
-            let next = left.next()?;
-            all = Some(all.map_or(next.clone(), |all| all.start.min(next.start)..all.end.max(next.end)));
-        }
-        Some(all.unwrap_or(0..0))
+        let own = begin..begin + buffers_of(field.data_type(), &mut views)?;
+        begin = own.end;
+        let all = buffers.get(own.clone())?.iter().cloned();
+        let all = all.reduce(|all, next| all.start.min(next.start)..all.end.max(next.end));
+        Some(Column { bytes: all.unwrap_or(0..0), buffers: own })
     };
-    let columns: Option<Box<[Range<u64>]>> = schema.fields().iter().map(of_column).collect();
+    let columns: Option<Box<[Column]>> = schema.fields().iter().map(of_column).collect();
     Ok(Batch { block, rows, compressed: batch.compression().is_some(), columns })
 }
 
@@ -218,26 +231,58 @@ fn buffers_of(of: &DataType, views: &mut impl Iterator<Item = i64>) -> Option<us
     Some(count)
 }
 
-/// Reads a block: its head, and of its body the ranges only; the rest is zeros that take no room.
-pub(super) fn read_block(
+/// Reads a block, with all of its body.
+pub(super) fn read_block(path: &Path, file: &File, block: &Block, context: &ReadContext<'_>) -> Result<Buffer> {
+    let length = block.metaDataLength().unsigned_abs() as usize + block.bodyLength().unsigned_abs() as usize;
+    let mut buffer = MutableBuffer::from_len_zeroed(length);
+    read_at(path, file, &mut buffer, block.offset().unsigned_abs())?;
+    context.count(length as u64);
+    Ok(buffer.into())
+}
+
+/// Reads some columns of a block: gives a block that has nothing else in its body.
+pub(super) fn read_columns(
     path: &Path,
     file: &File,
     block: &Block,
-    ranges: Option<&[Range<u64>]>,
+    columns: &[&Column],
     context: &ReadContext<'_>,
-) -> Result<Buffer> {
-    let (head, body) = (block.metaDataLength().unsigned_abs() as usize, block.bodyLength().unsigned_abs() as usize);
-    let at = block.offset().unsigned_abs();
-    let mut buffer = MutableBuffer::from_len_zeroed(head + body);
-    let whole = 0..body as u64;
+) -> Result<(Block, Buffer)> {
+    let (head, at) = (block.metaDataLength().unsigned_abs() as usize, block.offset().unsigned_abs());
+    let mut end = head;
+    let place = |column: &&Column| {
+        // As far behind a multiple as in the file.
+        let start = end.next_multiple_of(ALIGNMENT) + column.bytes.start as usize % ALIGNMENT;
+        end = start + (column.bytes.end - column.bytes.start) as usize;
+        start..end
+    };
+    let places: Vec<Range<usize>> = columns.iter().map(place).collect();
+    let mut buffer = MutableBuffer::from_len_zeroed(end);
     read_at(path, file, &mut buffer[..head], at)?;
     context.count(head as u64);
-    for range in ranges.unwrap_or(std::slice::from_ref(&whole)) {
-        let (start, end) = (head + range.start as usize, head + range.end as usize);
-        read_at(path, file, &mut buffer[start..end], at + start as u64)?;
-        context.count(range.end - range.start);
+    for (column, place) in columns.iter().zip(&places) {
+        read_at(path, file, &mut buffer[place.clone()], at + head as u64 + column.bytes.start)?;
+        context.count(place.len() as u64);
     }
-    Ok(buffer.into())
+    // The head says where buffers lie: of other columns nowhere.
+    let known = message(path, &buffer[..head])?;
+    let known = known.header_as_record_batch().and_then(|batch| batch.buffers());
+    let known = known.ok_or_else(|| damaged(path, "what should be a batch is none"))?;
+    let list = known.bytes().as_ptr() as usize - buffer.as_ptr() as usize;
+    let mut moved = vec![[0_i64; 2]; known.len()];
+    for (column, place) in columns.iter().zip(&places) {
+        for number in column.buffers.clone() {
+            let slot = moved.get_mut(number).ok_or_else(|| damaged(path, "a column has lost its buffers"))?;
+            let of = known.get(number);
+            let inside = of.offset().checked_sub_unsigned(column.bytes.start);
+            let inside = inside.ok_or_else(|| damaged(path, "a column lies outside its batch"))?;
+            *slot = [(place.start - head) as i64 + inside, of.length()];
+        }
+    }
+    for (at, number) in (list..).step_by(NUMBER).zip(moved.into_iter().flatten()) {
+        buffer[at..at + NUMBER].copy_from_slice(&number.to_le_bytes());
+    }
+    Ok((Block::new(block.offset(), block.metaDataLength(), (end - head) as i64), buffer.into()))
 }
 
 /// Whether the buffers of a block lie in its body, and say that they are of sizes that can be.
@@ -284,7 +329,7 @@ pub(super) fn decoder(
         let (file, _) = open(path)?;
         for block in dictionaries {
             context.check()?;
-            let buffer = read_block(path, &file, block, None, context)?;
+            let buffer = read_block(path, &file, block, context)?;
             check_block(path, block, &buffer)?;
             guarded(path, || decoder.read_dictionary(block, &buffer).map_err(|error| damaged(path, error)))?;
         }

@@ -1,7 +1,7 @@
 //! Arrow IPC files as a source of tables.
 
 use std::io::{BufReader, Read};
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::{FileDecoder, StreamReader};
 
-use super::file::{IpcFile, Layout, check_block, damaged, decoder, has_dictionary, open, read_block, read_footer};
+use super::file::{
+    Batch, IpcFile, Layout, check_block, damaged, decoder, has_dictionary, open, read_block, read_columns, read_footer,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::guard::guarded;
 use crate::formats::hive::{DataFile, content_key, data_files, label};
@@ -64,6 +66,20 @@ struct Piece {
     batch: Option<usize>,
 }
 
+impl IpcFile {
+    /// About how many bytes columns at some places take in memory.
+    fn decoded_bytes(&self, batch: &Batch, places: &[usize]) -> u64 {
+        if !batch.compressed {
+            return batch.stored(places);
+        }
+        let of = |place: &usize| match self.schema.field(*place).data_type().primitive_width() {
+            Some(width) => batch.rows * width as u64 + batch.rows / 8,
+            None => batch.stored(std::slice::from_ref(place)) * EXPANSION,
+        };
+        places.iter().map(of).sum()
+    }
+}
+
 impl std::fmt::Debug for IpcSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IpcSource").field("label", &self.label()).field("schema", &self.schema).finish()
@@ -95,7 +111,7 @@ impl IpcSource {
             let batches: Vec<(Option<usize>, u64)> = match &file.layout {
                 Layout::Stream => vec![(None, file.bytes)],
                 Layout::Blocks { batches, .. } => {
-                    let bytes = |batch: &super::file::Batch| {
+                    let bytes = |batch: &Batch| {
                         batch.block.bodyLength().unsigned_abs() * if batch.compressed { EXPANSION } else { 1 }
                     };
                     batches.iter().enumerate().map(|(at, batch)| (Some(at), bytes(batch))).collect()
@@ -114,6 +130,16 @@ impl IpcSource {
 
     fn path(&self, file: usize) -> &Path {
         &self.paths[file].file.path
+    }
+
+    /// Whether a file is as it was when its footer was read.
+    fn check_unchanged(&self, file: usize, now: &std::fs::Metadata) -> Result<()> {
+        let known = &self.files[file];
+        if now.len() == known.bytes && now.modified().ok() == known.modified {
+            return Ok(());
+        }
+        let text = format!("{} was changed after it was opened: open it again", self.path(file).display());
+        Err(Error::new(ErrorKind::Io, text))
     }
 
     /// The places in a file of columns of the source, ascending.
@@ -151,6 +177,14 @@ impl TableSource for IpcSource {
         self.files.iter().map(rows).sum()
     }
 
+    fn unchanged(&self) -> Result<()> {
+        (0..self.files.len()).try_for_each(|file| {
+            let path = self.path(file);
+            let meta = std::fs::metadata(path).map_err(|error| Error::io(path, "cannot open", error))?;
+            self.check_unchanged(file, &meta)
+        })
+    }
+
     fn column_bytes(&self) -> Vec<u64> {
         let mut all = vec![0; self.schema.fields().len()];
         for (index, file) in self.files.iter().enumerate() {
@@ -160,10 +194,7 @@ impl TableSource for IpcSource {
                     _ if places.is_empty() => 0,
                     Layout::Stream => file.bytes / file.schema.fields().len() as u64,
                     Layout::Blocks { batches, .. } => {
-                        let expanded = |batch: &super::file::Batch| {
-                            batch.stored(&places) * if batch.compressed { EXPANSION } else { 1 }
-                        };
-                        batches.iter().map(expanded).sum()
+                        batches.iter().map(|batch| file.decoded_bytes(batch, &places)).sum()
                     }
                 };
             }
@@ -186,10 +217,16 @@ impl TableSource for IpcSource {
                     let needs = places.iter().any(|place| has_dictionary(file.schema.field(*place).data_type()));
                     let coded: u64 =
                         dictionaries.iter().filter(|_| needs).map(|block| block.bodyLength().unsigned_abs()).sum();
-                    // What is read, and what it is decompressed to; batches that come out are parts of it.
-                    let bytes = if batches[at].compressed { stored * EXPANSION } else { stored };
+                    // What is read, and what it is decompressed to; batches that come out are parts of it, if they are not made anew.
+                    let bytes = file.decoded_bytes(&batches[at], &places);
                     let read = if batches[at].compressed { stored + bytes } else { stored };
-                    (Some(batches[at].rows), bytes, read + coded)
+                    let column = |column: &usize| (self.places[piece.file][*column], self.schema.field(*column));
+                    let cast = pick.read().iter().map(column).any(|(place, field)| {
+                        place.is_some_and(|place| file.schema.field(place).data_type() != field.data_type())
+                    });
+                    let part = bytes.div_ceil(batches[at].rows.div_ceil(BATCH_ROWS as u64).max(1));
+                    let made = part * (u64::from(cast) + u64::from(pick.filters()));
+                    (Some(batches[at].rows), bytes, read + made + coded)
                 }
                 _ => (None, file.bytes, file.bytes.min(64 << 20)),
             };
@@ -213,13 +250,8 @@ struct IpcScan {
 impl IpcScan {
     /// Opens a file, which has to be as it was.
     fn open(&self, file: usize) -> Result<std::fs::File> {
-        let path = self.source.path(file);
-        let (opened, meta) = open(path)?;
-        let known = &self.source.files[file];
-        if meta.len() != known.bytes || meta.modified().ok() != known.modified {
-            let text = format!("{} was changed after it was opened: open it again", path.display());
-            return Err(Error::new(ErrorKind::Io, text));
-        }
+        let (opened, meta) = open(self.source.path(file))?;
+        self.source.check_unchanged(file, &meta)?;
         Ok(opened)
     }
 
@@ -293,11 +325,15 @@ impl Scan for IpcScan {
             return self.put(piece.file, &places, &empty, context, emit).map(drop);
         }
         let decoder = self.decoder(piece.file, &places, context)?;
-        let ranges: Option<Vec<Range<u64>>> =
-            batch.columns.as_ref().map(|ranges| places.iter().map(|place| ranges[*place].clone()).collect());
-        let buffer = read_block(path, &opened, &batch.block, ranges.as_deref(), context)?;
-        check_block(path, &batch.block, &buffer)?;
-        let decode = || decoder.read_record_batch(&batch.block, &buffer).map_err(|error| damaged(path, error));
+        let (block, buffer) = match &batch.columns {
+            Some(all) => {
+                let columns: Vec<_> = places.iter().map(|place| &all[*place]).collect();
+                read_columns(path, &opened, &batch.block, &columns, context)?
+            }
+            None => (batch.block, read_block(path, &opened, &batch.block, context)?),
+        };
+        check_block(path, &block, &buffer)?;
+        let decode = || decoder.read_record_batch(&block, &buffer).map_err(|error| damaged(path, error));
         let decoded = guarded(path, decode)?;
         let Some(decoded) = decoded else { return Err(damaged(path, "what should be a batch is none")) };
         drop(buffer);

@@ -293,3 +293,45 @@ fn replace(path: &Path, content: &[u8]) {
     std::fs::remove_file(path).unwrap();
     std::fs::write(path, content).unwrap();
 }
+
+#[test]
+fn a_task_holds_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = 70_000;
+    let number = |column: i64| Arc::new(Int64Array::from_iter_values((0..rows).map(|row| row * column))) as ArrayRef;
+    let mut columns: Vec<(String, ArrayRef)> = (0..40).map(|at| (format!("c{at}"), number(at))).collect();
+    let text = StringArray::from_iter_values((0..rows).map(|row| format!("{row:04}")));
+    columns.push(("text".to_string(), Arc::new(text)));
+    columns.push(("decimal".to_string(), cast(&number(3), &DataType::Decimal128(30, 2)).unwrap()));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    for (name, compression) in [("plain", IpcCompression::None), ("lz4", IpcCompression::Lz4)] {
+        let path = dir.path().join(name);
+        let mut writer = IpcFileWriter::create(&path, batch.schema(), compression).unwrap();
+        writer.append(&batch).unwrap();
+        writer.finish().unwrap();
+        let source = open(&path).unwrap();
+        for columns in [vec![7], vec![41], vec![0, 5, 39, 41], (0..42).collect::<Vec<_>>()] {
+            let scan =
+                source.clone().scan(&ScanRequest { columns: columns.clone(), ..ScanRequest::default() }).unwrap();
+            let need = scan.morsels()[0].need;
+            let mut held = std::collections::HashMap::new();
+            let mut at = 0;
+            scan.read(0, &ReadContext::default(), &mut |part| {
+                let wanted = batch.project(&columns).unwrap().slice(at, part.num_rows());
+                assert_eq!(part.columns(), wanted.columns());
+                at += part.num_rows();
+                for array in part.columns() {
+                    let data = array.to_data();
+                    for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
+                        held.insert(buffer.data_ptr(), buffer.capacity() as u64);
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+            let held: u64 = held.values().sum();
+            assert!(held <= need + (8 << 10), "{name} {columns:?}: {held} of {need}");
+            assert!(held >= columns.len() as u64 * rows as u64 * 8, "{name}: {held}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! A newline in a text is written as `\n` in JSON, so a newline byte always ends a record, and what is before a block does not
 //! matter. Arrow's decoder makes columns of the text.
 
+mod objects;
 mod scan;
 
 use std::io::{Cursor, Read as _};
@@ -25,14 +26,16 @@ use crate::expr::unknown_column;
 
 /// What is known of lines of JSON beforehand.
 ///
-/// Objects may have keys in any order; one that is missing is null, as is `null`; keys that are not in the schema are passed over.
-/// Blank lines are passed over.
+/// Objects may have keys in any order; one that is missing is null, as is `null`; a key that is not in the schema, or is there twice,
+/// is an error. Blank lines are passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonOptions {
     /// Types that are not taken from the sample, also of columns that are not in it. Texts are read as dates and times where these are
     /// declared.
     pub dtypes: Vec<(String, DataType)>,
-    /// Rows of the first file that names and types are taken from.
+    /// Whether keys that are not in the schema are passed over, in place of an error.
+    pub ignore_unknown: bool,
+    /// Rows of the first file with any that names and types are taken from.
     pub sample_rows: usize,
     /// Bytes of text that one task reads; by default a share of all files.
     pub block_bytes: Option<u64>,
@@ -42,7 +45,13 @@ pub struct JsonOptions {
 
 impl Default for JsonOptions {
     fn default() -> JsonOptions {
-        JsonOptions { dtypes: Vec::new(), sample_rows: 1000, block_bytes: None, partition_bytes: None }
+        JsonOptions {
+            dtypes: Vec::new(),
+            ignore_unknown: false,
+            sample_rows: 1000,
+            block_bytes: None,
+            partition_bytes: None,
+        }
     }
 }
 
@@ -63,16 +72,16 @@ pub struct JsonSource {
 const SAMPLE_BYTES: u64 = 1 << 20;
 
 impl JsonSource {
-    /// Finds the files of a pattern and takes the schema from the first of them.
+    /// Finds the files of a pattern and takes the schema from the first of them that has any objects.
     ///
     /// # Errors
-    /// Of kind `Io`, where no file matches or the first cannot be read; of kind `Data`, where it has no objects; of kind `Plan`, where an
-    /// option is wrong.
+    /// Of kind `Io`, where no file matches or one cannot be read; of kind `Data`, where none has objects and no column is declared; of kind
+    /// `Plan`, where an option is wrong.
     pub fn open(pattern: &str, options: JsonOptions) -> Result<JsonSource> {
         JsonSource::of_files(files::find(pattern)?, options)
     }
 
-    /// Takes the schema from the first of some files.
+    /// Takes the schema from the first of some files that has any objects.
     ///
     /// # Errors
     /// As [`JsonSource::open`].
@@ -81,9 +90,19 @@ impl JsonSource {
             return Err(Error::new(ErrorKind::Plan, "a block and a partition have one byte at least"));
         }
         let first = files.first().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
-        let text = sample(first)?;
-        let found = infer(first, &text, options.sample_rows)?;
-        let mut fields: Vec<FieldRef> = found.fields().iter().map(known).collect();
+        let (mut text, mut fields) = (Vec::new(), Vec::<FieldRef>::new());
+        for file in &files {
+            text = sample(file)?;
+            fields = infer(file, &text, options.sample_rows)?.fields().iter().map(known).collect();
+            if !fields.is_empty() {
+                break;
+            }
+        }
+        if fields.is_empty() && options.dtypes.is_empty() {
+            let (path, more) = (first.path.display(), if files.len() > 1 { ", nor has any other file" } else { "" });
+            let text = format!("{path} has no objects with keys{more}: declare the columns with dtype(name, …)");
+            return Err(Error::new(ErrorKind::Data, text));
+        }
         for (name, data_type) in &options.dtypes {
             let declared = Arc::new(Field::new(name, data_type.clone(), true));
             match fields.iter_mut().find(|field| field.name() == name) {
@@ -182,9 +201,6 @@ fn sample(file: &SourceFile) -> Result<Vec<u8>> {
 fn infer(file: &SourceFile, text: &[u8], rows: usize) -> Result<Schema> {
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let error = match infer_json_schema(Cursor::new(text), Some(rows.max(1))) {
-        Ok((schema, _)) if schema.fields().is_empty() => {
-            return Err(Error::new(ErrorKind::Data, format!("{} has no objects", file.path.display())));
-        }
         Ok((schema, _)) => return Ok(schema),
         Err(error) => error,
     };

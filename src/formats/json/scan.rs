@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 
 use super::JsonSource;
+use super::objects::{LostKey, Shape, lost_key};
 use crate::error::{Error, ErrorKind, Result, human_bytes};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
@@ -35,7 +35,7 @@ pub(super) struct JsonScan {
     columns: Vec<usize>,
     /// Those and the ones that conditions need.
     read: Vec<usize>,
-    schema: SchemaRef,
+    shape: Shape,
     conditions: Option<Conditions>,
     morsels: Vec<Morsel>,
 }
@@ -51,7 +51,8 @@ impl JsonScan {
             // Rows are counted by any column.
             read.push(0);
         }
-        let schema = projected(&source.schema, &read);
+        let wanted = projected(&source.schema, &read);
+        let shape = Shape { wanted, all: source.schema.clone(), ignore_unknown: source.options.ignore_unknown };
         let morsels = source.blocks.blocks.iter().map(|block| {
             let text =
                 block.end.map_or_else(|| source.files[block.file as usize].text_bytes(), |end| end - block.start);
@@ -64,11 +65,12 @@ impl JsonScan {
             }
         });
         let morsels = morsels.collect();
-        Ok(JsonScan { columns: request.columns.clone(), read, schema, conditions, morsels, source })
+        Ok(JsonScan { columns: request.columns.clone(), read, shape, conditions, morsels, source })
     }
 
     fn decoder(&self, rows: usize) -> Result<Decoder> {
-        decoder(self.schema.clone(), rows)
+        let made = self.shape.decoder(rows);
+        made.map_err(|error| Error::with_source(ErrorKind::Plan, "reading JSON", error))
     }
 
     /// The columns and rows that come out of what was read; nothing if no row does.
@@ -179,16 +181,21 @@ impl JsonScan {
             if read == 0 {
                 return Ok(None);
             }
-            let Err(error) = one(self.schema.clone(), &line) else {
+            let Err(error) = one(&self.shape, &line) else {
                 place += read;
                 continue;
             };
             let number = line_of(file, place)?;
             let path = file.path.display();
+            if let Some(key) = lost_key(&error) {
+                let text = format!("{path}, line {number}: {}", self.how_to_keep(key));
+                return Ok(Some(Error::new(ErrorKind::Data, text)));
+            }
             let value: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
-            for field in self.schema.fields() {
+            for field in self.shape.wanted.fields() {
                 let Some(value) = value.as_ref().and_then(|value| value.get(field.name())) else { continue };
-                if one(Arc::new(Schema::new(vec![field.clone()])), &line).is_err() {
+                let wanted: SchemaRef = Arc::new(Schema::new(vec![field.clone()]));
+                if one(&Shape { wanted, ..self.shape.clone() }, &line).is_err() {
                     let (name, value) = (field.name(), shown(value.to_string().as_bytes()));
                     let mut text =
                         format!("{path}, line {number}, column `{name}`: `{value}` is not a {}", field.data_type());
@@ -206,6 +213,27 @@ impl JsonScan {
     }
 }
 
+impl JsonScan {
+    /// What is wrong with a key, and what helps.
+    fn how_to_keep(&self, key: &LostKey) -> String {
+        let options = &self.source.options;
+        let column = key.path.first().map_or("", String::as_str);
+        let declared = options.dtypes.iter().any(|(name, _)| name == column);
+        let fix = match (key.twice, key.path.len()) {
+            (true, _) => "a value of it would be lost".to_string(),
+            (false, 2..) if declared => format!(
+                "dtype(\"{column}\", …) does not say so: declare it there, or pass over such keys with ignore_unknown()"
+            ),
+            _ => format!(
+                "it is not in the first {} rows: take more of them with sample_rows(…), declare it with dtype(\"{column}\", …), \
+                 or pass over such keys with ignore_unknown()",
+                options.sample_rows
+            ),
+        };
+        format!("{key}; {fix}")
+    }
+}
+
 impl Scan for JsonScan {
     fn morsels(&self) -> &[Morsel] {
         &self.morsels
@@ -217,15 +245,9 @@ impl Scan for JsonScan {
     }
 }
 
-fn decoder(schema: SchemaRef, rows: usize) -> Result<Decoder> {
-    let builder = ReaderBuilder::new(schema).with_batch_size(rows).with_coerce_primitive(true);
-    builder.build_decoder().map_err(|error| Error::with_source(ErrorKind::Plan, "reading JSON", error))
-}
-
 /// Reads a single line.
-fn one(schema: SchemaRef, line: &[u8]) -> Result<(), ArrowError> {
-    let builder = ReaderBuilder::new(schema).with_batch_size(2).with_coerce_primitive(true);
-    let mut decoder = builder.build_decoder()?;
+fn one(shape: &Shape, line: &[u8]) -> Result<(), ArrowError> {
+    let mut decoder = shape.decoder(2)?;
     decoder.decode(line)?;
     decoder.flush().map(drop)
 }

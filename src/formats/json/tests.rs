@@ -60,7 +60,7 @@ fn types_and_what_is_missing() {
     let text = b"\xEF\xBB\xBF{\"i\":1,\"f\":0.5,\"t\":\"x\",\"l\":[1,2],\"s\":{\"a\":1,\"n\":null},\"z\":null}\r\n\n\
         {\"more\":1,\"t\":\"line\\nend\",\"f\":2,\"i\":null}\n{\"s\":{\"a\":3}}";
     let files = Files::new(&[("f.jsonl", text)]);
-    let options = JsonOptions { sample_rows: 1, ..JsonOptions::default() };
+    let options = JsonOptions { sample_rows: 1, ignore_unknown: true, ..JsonOptions::default() };
     let source = files.open("f.jsonl", options.clone()).unwrap();
     let fields: Vec<String> =
         source.schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
@@ -152,9 +152,145 @@ fn wrong_lines_are_told() {
     assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
     let broken = fails(b"{\"a\":\"x\"}\n{\"a\":\"\xFF\"}\n");
     assert!(broken.starts_with("f.jsonl, line 2: "), "{broken}");
-    assert_eq!(fails(b""), "f.jsonl has no objects");
+    for none in [&b""[..], b"\n", b"{}\n"] {
+        assert_eq!(fails(none), "f.jsonl has no objects with keys: declare the columns with dtype(name, …)");
+    }
     let broken = fails(b"{\"a\":1}\n{\"a\":2}\n{\"a\":");
     assert!(broken.starts_with("f.jsonl, line 3: "), "{broken}");
+}
+
+#[test]
+fn no_value_is_lost() {
+    let text = "{\"a\":1,\"s\":{\"x\":1},\"l\":[{\"y\":1}]}\n".repeat(3);
+    let options = |block_bytes: u64, ignore_unknown: bool| JsonOptions {
+        block_bytes: Some(block_bytes),
+        ignore_unknown,
+        sample_rows: 2,
+        ..JsonOptions::default()
+    };
+    let sampled = "it is not in the first 2 rows: take more of them with sample_rows(…), declare it with";
+    let ignored = "or pass over such keys with ignore_unknown()";
+    let cases = [
+        ("{\"a\":2,\"b\":3}", format!("key `b` is no column; {sampled} dtype(\"b\", …), {ignored}"), true),
+        ("{\"s\":{\"x\":2,\"z\":3}}", format!("key `s.z` is no column; {sampled} dtype(\"s\", …), {ignored}"), true),
+        ("{\"l\":[{},{\"z\":3}]}", format!("key `l.z` is no column; {sampled} dtype(\"l\", …), {ignored}"), true),
+        ("{\"\":null}", format!("key `` is no column; {sampled} dtype(\"\", …), {ignored}"), true),
+        ("{\"a\":2,\"a\":2}", "key `a` is there twice; a value of it would be lost".to_string(), false),
+        ("{\"s\":{\"x\":2,\"x\":2}}", "key `s.x` is there twice; a value of it would be lost".to_string(), false),
+    ];
+    for (line, told, can_be_ignored) in cases {
+        let files = Files::new(&[("f.jsonl", format!("{text}{line}\n{text}").as_bytes())]);
+        for block in [1, 50, 1 << 20] {
+            assert_eq!(files.fails("f.jsonl", options(block, false)), format!("f.jsonl, line 4: {told}"));
+            let read = files.read("f.jsonl", options(block, true));
+            assert_eq!(read.map(|batch| batch.num_rows()).ok(), can_be_ignored.then_some(7), "{line}");
+        }
+    }
+    // Columns that are not wanted may be there; what is no column may not, whatever is wanted.
+    let files = Files::new(&[("f.jsonl", text.as_bytes()), ("g.jsonl", b"{\"a\":1}\n{\"a\":2}\n{\"b\":1}\n")]);
+    let source = files.open("f.jsonl", options(40, false)).unwrap();
+    let of = |columns: Vec<usize>, predicates| ScanRequest { columns, predicates, ..ScanRequest::default() };
+    for columns in [vec![], vec![0], vec![1], vec![2], vec![0, 2]] {
+        assert_eq!(read(&source, of(columns, vec![])).unwrap().num_rows(), 3);
+    }
+    let source = files.open("g.jsonl", options(1, false)).unwrap();
+    assert!(read(&source, of(vec![], vec![])).unwrap_err().message().contains("key `b` is no column"));
+}
+
+#[test]
+fn many_keys_in_any_order() {
+    let names: Vec<String> = (0..40).map(|n| format!("k{n}")).collect();
+    let mut text = String::new();
+    for row in 0..200_usize {
+        // Turned, and with gaps.
+        let keys = (0..40).map(|n| (n * 7 + row) % 40).filter(|n| (n + row) % 3 > 0);
+        let parts: Vec<String> = keys.map(|n| format!("\"{}\":{}", names[n], row * 100 + n)).collect();
+        text.push_str(&format!("{{{}}}\n", parts.join(",")));
+    }
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    let source = files.open("f.jsonl", JsonOptions::default()).unwrap();
+    for columns in [(0..40).collect::<Vec<_>>(), vec![3, 17, 39], vec![20]] {
+        let batch = read(&source, ScanRequest { columns, ..ScanRequest::default() }).unwrap();
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let n: usize = field.name()[1..].parse().unwrap();
+            for (row, value) in column.as_primitive::<Int64Type>().iter().enumerate() {
+                assert_eq!(value, (!(n + row).is_multiple_of(3)).then_some((row * 100 + n) as i64), "{n} {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fractions_are_no_whole_numbers() {
+    let hint = "the type was taken from the first 1 rows: declare another with dtype(\"a\", …)";
+    for (first, value, good) in [
+        ("1", "1.5", None),
+        ("1", "-0.25", None),
+        ("1", "1e-3", None),
+        ("1", "1e300", None),
+        ("1", "9223372036854775808", None),
+        ("1", "9007199254740993.0", None),
+        ("1", "2.0", Some("2")),
+        ("1", "-3e2", Some("-300")),
+        ("1", "9007199254740993", Some("9007199254740993")),
+        ("[1]", "[2,2.5]", None),
+        ("[1]", "[2,3.0]", Some("[2, 3]")),
+    ] {
+        let files = Files::new(&[("f.jsonl", format!("{{\"a\":{first}}}\n{{\"a\":{value}}}\n").as_bytes())]);
+        let options = JsonOptions { sample_rows: 1, ..JsonOptions::default() };
+        let of = if first == "1" { "Int64" } else { "List(Int64)" };
+        match good {
+            Some(good) => {
+                let batch = files.read("f.jsonl", options).unwrap();
+                assert_eq!(arrow::util::display::array_value_to_string(batch.column(0), 1).unwrap(), good);
+            }
+            None => {
+                // Numbers are told as they are understood.
+                let told = files.fails("f.jsonl", options);
+                assert!(told.starts_with("f.jsonl, line 2, column `a`: `"), "{value}: {told}");
+                assert!(told.ends_with(&format!("` is not a {of}; {hint}")), "{value}: {told}");
+            }
+        }
+    }
+    let stamp = vec![("a".to_string(), DataType::Timestamp(TimeUnit::Second, None))];
+    let options = JsonOptions { dtypes: stamp, ..JsonOptions::default() };
+    let files = Files::new(&[("f.jsonl", b"{\"a\":1.5}\n")]);
+    assert!(files.fails("f.jsonl", options).starts_with("f.jsonl, line 1, column `a`: `1.5` is not a Timestamp"));
+}
+
+#[test]
+fn values_deep_in_each_other_are_an_error() {
+    let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
+    for line in
+        [format!("{{\"a\":{deep}}}"), format!("{{\"l\":{deep}}}"), format!("{{\"a\":{{\"b\":{deep}}}}}"), deep.clone()]
+    {
+        let files = Files::new(&[("f.jsonl", format!("{{\"a\":1,\"l\":[1]}}\n{line}\n").as_bytes())]);
+        let told = files.fails("f.jsonl", JsonOptions { sample_rows: 1, ..JsonOptions::default() });
+        assert!(told.contains("more than 128 deep") && told.len() < 300, "{told}");
+    }
+    let files = Files::new(&[("f.jsonl", format!("{{\"a\":1}}\n{{\"b\":{deep}}}\n").as_bytes())]);
+    let ignoring = JsonOptions { sample_rows: 1, ignore_unknown: true, ..JsonOptions::default() };
+    assert_eq!(files.read("f.jsonl", ignoring).unwrap().num_rows(), 2);
+}
+
+#[test]
+fn files_without_rows() {
+    let files = Files::new(&[("a.jsonl", b""), ("b.jsonl", b"\n \n"), ("c.jsonl", b"{\"a\":1}\n"), ("d.jsonl", b"")]);
+    let batch = files.read("*.jsonl", JsonOptions::default()).unwrap();
+    assert_eq!((batch.num_columns(), batch.num_rows()), (1, 1));
+    let dtypes = vec![("b".into(), DataType::Boolean), ("a".into(), DataType::Int8)];
+    for name in ["a.jsonl", "b.jsonl"] {
+        let source = files.open(name, JsonOptions { dtypes: dtypes.clone(), ..JsonOptions::default() }).unwrap();
+        let names: Vec<_> = source.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["b", "a"]);
+        let batch = read(&source, ScanRequest { columns: vec![0, 1], ..ScanRequest::default() }).unwrap();
+        assert_eq!((batch.num_columns(), batch.num_rows()), (2, 0));
+    }
+    std::fs::remove_file(files.path("c.jsonl")).unwrap();
+    assert_eq!(
+        files.fails("*.jsonl", JsonOptions::default()),
+        "a.jsonl has no objects with keys, nor has any other file: declare the columns with dtype(name, …)"
+    );
 }
 
 #[cfg(feature = "gzip")]

@@ -137,7 +137,12 @@ impl ParquetScan {
             };
             let keep = (0..groups)
                 .map(|group| self.filters[filter].pruner.may_hold(&self.bounds(filter, file, &meta, group), None));
-            Ok(Verdict::Groups(filter, keep.collect()))
+            let keep: Vec<bool> = keep.collect();
+            if !keep.contains(&true) {
+                // Nobody opens it.
+                source.file_unchanged(file)?;
+            }
+            Ok(Verdict::Groups(filter, keep))
         };
         in_parallel(source.files.len(), judge).into_iter().collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
-use super::footer::{FileSchema, Footer, read_all};
+use super::footer::{FileSchema, Footer, check_unchanged, read_all};
 use super::scan::ParquetScan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
@@ -184,6 +184,13 @@ impl ParquetSource {
         }
     }
 
+    /// Whether a file is as it was when its footer was read.
+    pub(super) fn file_unchanged(&self, file: usize) -> Result<()> {
+        let path = &self.files[file].file.path;
+        let meta = std::fs::metadata(path).map_err(|error| Error::io(path, "cannot open", error))?;
+        check_unchanged(path, &self.footers[file], &meta)
+    }
+
     fn count_bytes(&self) -> Vec<u64> {
         let places = self.places();
         let mut bytes = vec![0_u64; self.from.len()];
@@ -299,6 +306,10 @@ impl TableSource for ParquetSource {
 
     fn rows(&self) -> Option<u64> {
         Some(self.footers.iter().flat_map(|footer| &footer.groups).map(|group| group.rows).sum())
+    }
+
+    fn unchanged(&self) -> Result<()> {
+        (0..self.files.len()).try_for_each(|file| self.file_unchanged(file))
     }
 
     fn column_bytes(&self) -> Vec<u64> {

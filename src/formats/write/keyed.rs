@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::row::{RowConverter, SortField};
@@ -263,7 +263,10 @@ impl Keyed {
                 if column.is_null(*row) {
                     text.push_str(NULL_NAME);
                 } else {
-                    let value = shown.value(*row).to_string();
+                    let mut value = shown.value(*row).to_string();
+                    if value == "-0.0" && is_float(column.data_type()) {
+                        value.remove(0);
+                    }
                     if value == NULL_NAME {
                         return Err(null_name(self.schema.field(*key).name()));
                     }
@@ -273,7 +276,10 @@ impl Keyed {
             Ok(text)
         };
         let names = firsts.iter().map(name).collect::<Result<Vec<String>>>()?;
-        Ok((names, number_of))
+        Ok(match columns.iter().any(|column| is_float(column.data_type())) {
+            true => each_once(names, number_of),
+            false => (names, number_of),
+        })
     }
 
     fn bucket(&self, name: &str) -> usize {
@@ -414,6 +420,32 @@ impl FileNames {
     pub fn extension(&self) -> Option<&str> {
         self.suffix.rsplit_once('.').map(|(_, extension)| extension)
     }
+}
+
+/// Whether values may be equal that differ as rows: zeros, and what is no number.
+fn is_float(of: &DataType) -> bool {
+    match of {
+        DataType::Dictionary(_, values) => values.is_floating(),
+        other => other.is_floating(),
+    }
+}
+
+/// The names without those that are there twice, and the numbers of what is left.
+fn each_once(names: Vec<String>, mut number_of: Vec<u32>) -> (Vec<String>, Vec<u32>) {
+    let mut places: HashMap<&str, u32> = HashMap::with_capacity(names.len());
+    let mut firsts: Vec<usize> = Vec::with_capacity(names.len());
+    let mut renumbered: Vec<u32> = Vec::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        renumbered.push(*places.entry(name).or_insert_with(|| {
+            firsts.push(at);
+            firsts.len() as u32 - 1
+        }));
+    }
+    if firsts.len() < names.len() {
+        number_of.iter_mut().for_each(|number| *number = renumbered[*number as usize]);
+        return (firsts.into_iter().map(|at| names[at].clone()).collect(), number_of);
+    }
+    (names, number_of)
 }
 
 /// A text as a part of a path: what has a meaning there is written as `%2F`.

@@ -1,0 +1,275 @@
+//! Objects as columns: which key is which column, and what keys must not be there.
+//!
+//! The library looks each key up among the wanted columns, and passes over all others or none. Here a key may be a column that is not
+//! wanted, which costs nothing more; one that is no column, or that an object has twice, is an error, as its value would be lost. So is
+//! a fraction where whole numbers are wanted, which the library cuts off.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanBufferBuilder, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::ReaderBuilder;
+use arrow::json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory, Tape, TapeElement};
+use foldhash::fast::FixedState;
+
+/// How deep values may lie in each other: the library tells wrong ones by recursion.
+const DEPTH: u32 = 128;
+
+/// What objects are made into.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// The columns that come out.
+    pub wanted: SchemaRef,
+    /// All columns that there are.
+    pub all: SchemaRef,
+    /// Whether other keys are passed over.
+    pub ignore_unknown: bool,
+}
+
+impl Shape {
+    /// A decoder of so many rows at a time.
+    pub fn decoder(&self, rows: usize) -> Result<Decoder, ArrowError> {
+        let root = DataType::Struct(self.wanted.fields().clone());
+        let factory = Factory { root, all: self.all.clone(), ignore_unknown: self.ignore_unknown };
+        let builder = ReaderBuilder::new(self.wanted.clone()).with_batch_size(rows).with_coerce_primitive(true);
+        builder.with_decoder_factory(Arc::new(factory)).build_decoder()
+    }
+}
+
+/// A key whose value would be lost.
+#[derive(Debug)]
+pub(super) struct LostKey {
+    /// The key, behind those of the objects that it is in.
+    pub path: Vec<String>,
+    /// Whether the object has it a second time; else it is no column.
+    pub twice: bool,
+}
+
+impl fmt::Display for LostKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.twice { "is there twice" } else { "is no column" };
+        write!(f, "key `{}` {what}", self.path.join("."))
+    }
+}
+
+impl std::error::Error for LostKey {}
+
+/// The lost key that an error is about.
+pub(super) fn lost_key(error: &ArrowError) -> Option<&LostKey> {
+    match error {
+        ArrowError::ExternalError(inner) => inner.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn lost(key: &str, twice: bool) -> ArrowError {
+    ArrowError::ExternalError(Box::new(LostKey { path: vec![key.to_string()], twice }))
+}
+
+/// An error of what lies in a field.
+fn inside(error: ArrowError, field: &FieldRef) -> ArrowError {
+    match error {
+        ArrowError::ExternalError(inner) => match inner.downcast::<LostKey>() {
+            Ok(mut key) => {
+                key.path.insert(0, field.name().clone());
+                ArrowError::ExternalError(key)
+            }
+            Err(inner) => ArrowError::ExternalError(inner),
+        },
+        ArrowError::JsonError(text) => {
+            ArrowError::JsonError(format!("whilst decoding field '{}': {text}", field.name()))
+        }
+        other => other,
+    }
+}
+
+/// Makes the decoders of objects, at any depth.
+#[derive(Debug)]
+struct Factory {
+    root: DataType,
+    all: SchemaRef,
+    ignore_unknown: bool,
+}
+
+impl DecoderFactory for Factory {
+    fn make_default_decoder(
+        &self,
+        context: &DecoderContext,
+        field: &FieldRef,
+        nullable: bool,
+    ) -> Result<Option<Box<dyn ArrayDecoder>>, ArrowError> {
+        let DataType::Struct(fields) = field.data_type() else {
+            let whole = field.data_type().is_integer() || field.data_type().is_temporal();
+            let inner = || context.make_builtin_decoder(field, nullable);
+            return Ok(if whole { Some(Box::new(Whole(inner()?))) } else { None });
+        };
+        // No type is within itself, so what is of the type of the root is the root.
+        let root = *field.data_type() == self.root;
+        let all = if root { self.all.fields() } else { fields };
+        let decoders = fields.iter().map(|field| context.make_decoder(field, field.is_nullable() || nullable));
+        let mut keys = Keys::default();
+        for field in all {
+            let slot = fields.find(field.name()).map_or(Keys::UNWANTED, |(slot, _)| slot);
+            keys.places.entry(field.name().clone()).or_insert(keys.names.len());
+            keys.names.push((field.name().clone(), slot));
+        }
+        keys.next = vec![0; keys.names.len() + 1];
+        Ok(Some(Box::new(Objects {
+            fields: fields.clone(),
+            decoders: decoders.collect::<Result<_, _>>()?,
+            nullable,
+            root,
+            keys,
+            ignore_unknown: self.ignore_unknown,
+            places: Vec::new(),
+        })))
+    }
+}
+
+/// The keys of objects of one kind.
+#[derive(Debug, Default)]
+struct Keys {
+    /// The names with the number of the wanted column.
+    names: Vec<(String, usize)>,
+    places: HashMap<String, usize, FixedState>,
+    /// Which name came last time behind the one before; the first name comes behind none.
+    next: Vec<usize>,
+}
+
+impl Keys {
+    /// The number of a column that is not wanted.
+    const UNWANTED: usize = usize::MAX;
+
+    /// The place of a key that comes behind another one, both counted from 1. Objects mostly have their keys in one order, so a
+    /// look at one name is enough.
+    #[inline]
+    fn find(&mut self, before: usize, key: &str) -> Option<usize> {
+        let guess = self.next[before];
+        if self.names.get(guess).is_some_and(|(name, _)| name == key) {
+            return Some(guess + 1);
+        }
+        let found = *self.places.get(key)?;
+        self.next[before] = found;
+        Some(found + 1)
+    }
+}
+
+/// Makes whole numbers, of which the library would cut off a fraction.
+struct Whole(Box<dyn ArrayDecoder>);
+
+/// Below this a float stands for one whole number only.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl ArrayDecoder for Whole {
+    fn decode(&mut self, tape: &Tape<'_>, places: &[u32]) -> Result<ArrayRef, ArrowError> {
+        for place in places {
+            let TapeElement::Number(number) = tape.get(*place) else { continue };
+            let text = tape.get_string(number);
+            if text.bytes().all(|letter| letter.is_ascii_digit() || letter == b'-') {
+                continue;
+            }
+            let whole = text.parse::<f64>().is_ok_and(|value| value.fract() == 0.0 && value.abs() < EXACT);
+            if !whole {
+                return Err(ArrowError::JsonError(format!("{text} is no whole number")));
+            }
+        }
+        self.0.decode(tape, places)
+    }
+}
+
+/// Makes columns of objects.
+struct Objects {
+    fields: Fields,
+    decoders: Vec<Box<dyn ArrayDecoder>>,
+    nullable: bool,
+    /// Whether they are lines.
+    root: bool,
+    keys: Keys,
+    ignore_unknown: bool,
+    /// Of each wanted column, of each row, where its value is; 0 stands for none.
+    places: Vec<u32>,
+}
+
+impl Objects {
+    /// Notes where the values of one object are.
+    fn note(&mut self, tape: &Tape<'_>, (row, rows): (usize, usize), from: u32, end: u32) -> Result<(), ArrowError> {
+        let (mut at, mut before) = (from, 0);
+        while at < end {
+            let TapeElement::String(key) = tape.get(at) else { return Err(tape.error(at, "field name")) };
+            let key = tape.get_string(key);
+            match self.keys.find(before, key) {
+                Some(found) => {
+                    before = found;
+                    let slot = self.keys.names[found - 1].1;
+                    if slot != Keys::UNWANTED {
+                        if std::mem::replace(&mut self.places[slot * rows + row], at + 1) != 0 {
+                            return Err(lost(key, true));
+                        }
+                        if self.root {
+                            not_too_deep(tape, at + 1)?;
+                        }
+                    }
+                }
+                None if self.ignore_unknown => {}
+                None => return Err(lost(key, false)),
+            }
+            at = tape.next(at + 1, "field value")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a value can be told in an error.
+#[inline]
+fn not_too_deep(tape: &Tape<'_>, at: u32) -> Result<(), ArrowError> {
+    let (TapeElement::StartObject(end) | TapeElement::StartList(end)) = tape.get(at) else { return Ok(()) };
+    let mut depth = 0;
+    for at in at..end {
+        match tape.get(at) {
+            TapeElement::StartObject(_) | TapeElement::StartList(_) => depth += 1,
+            TapeElement::EndObject(_) | TapeElement::EndList(_) => depth -= 1,
+            _ => {}
+        }
+        if depth > DEPTH {
+            return Err(ArrowError::JsonError(format!("lists and objects lie in each other more than {DEPTH} deep")));
+        }
+    }
+    Ok(())
+}
+
+impl ArrayDecoder for Objects {
+    fn decode(&mut self, tape: &Tape<'_>, starts: &[u32]) -> Result<ArrayRef, ArrowError> {
+        let rows = starts.len();
+        self.places.clear();
+        self.places.resize(self.fields.len() * rows, 0);
+        let mut valid: Option<BooleanBufferBuilder> = None;
+        for (row, start) in starts.iter().enumerate() {
+            match tape.get(*start) {
+                TapeElement::StartObject(end) => self.note(tape, (row, rows), start + 1, end)?,
+                TapeElement::Null if self.nullable => {
+                    let bits = valid.get_or_insert_with(|| {
+                        let mut bits = BooleanBufferBuilder::new(rows);
+                        bits.append_n(rows, true);
+                        bits
+                    });
+                    bits.set_bit(row, false);
+                }
+                _ => {
+                    not_too_deep(tape, *start)?;
+                    return Err(tape.error(*start, "{"));
+                }
+            }
+        }
+        let mut columns = Vec::with_capacity(self.fields.len());
+        for (slot, (decoder, field)) in self.decoders.iter_mut().zip(&self.fields).enumerate() {
+            let places = &self.places[slot * rows..(slot + 1) * rows];
+            columns.push(decoder.decode(tape, places).map_err(|error| inside(error, field))?);
+        }
+        let nulls = valid.map(|mut bits| NullBuffer::new(bits.finish()));
+        Ok(Arc::new(StructArray::try_new_with_length(self.fields.clone(), columns, nulls, rows)?))
+    }
+}
