@@ -126,6 +126,10 @@ fn pieces<'a>(expr: &'a Expr, out: &mut Vec<Piece<'a>>) {
             if let AggregateFunction::TopK(k) | AggregateFunction::BottomK(k) = function {
                 out.push(Own(format!(", {k}")));
             }
+            #[cfg(feature = "sketches")]
+            if let AggregateFunction::ApproxQuantile(part) = function {
+                out.push(Own(format!(", {}", f64::from(*part) / 1e6)));
+            }
             if let AggregateFunction::SumMin(count) = function {
                 out.push(Own(format!(", min count {count}")));
             }
@@ -204,7 +208,13 @@ impl AggregateFunction {
             AggregateFunction::All => "all",
             AggregateFunction::First => "first",
             AggregateFunction::Last => "last",
+            AggregateFunction::MinBy => "min_by",
+            AggregateFunction::MaxBy => "max_by",
             AggregateFunction::NUnique => "nunique",
+            #[cfg(feature = "sketches")]
+            AggregateFunction::ApproxNUnique => "approx_nunique",
+            #[cfg(feature = "sketches")]
+            AggregateFunction::ApproxQuantile(_) => "approx_quantile",
             AggregateFunction::Correlation => "corr",
             AggregateFunction::Covariance(_) => "cov",
         }

@@ -309,7 +309,7 @@ impl AggregateFunction {
         let takes = match self {
             F::Size => 0,
             F::User(user) => return Ok(user.data_type().clone()),
-            F::Correlation | F::Covariance(_) => 2,
+            F::Correlation | F::Covariance(_) | F::MinBy | F::MaxBy => 2,
             _ => 1,
         };
         if of.len() != takes {
@@ -322,6 +322,14 @@ impl AggregateFunction {
         let found = match self {
             F::Size | F::Count => Some(DataType::Int64),
             F::NUnique => (!matches!(first, DataType::Map(..) | DataType::Union(..))).then_some(DataType::Int64),
+            #[cfg(feature = "sketches")]
+            F::ApproxNUnique => (!matches!(first, DataType::Map(..) | DataType::Union(..))).then_some(DataType::Int64),
+            #[cfg(feature = "sketches")]
+            F::ApproxQuantile(_) => number(first).then_some(DataType::Float64),
+            F::MinBy | F::MaxBy => {
+                let by = logical(&of[1]);
+                (!by.is_nested() && !matches!(by, DataType::Interval(_))).then(|| first.clone())
+            }
             F::Sum | F::SumMin(_) => match first {
                 DataType::Decimal256(_, scale) => Some(DataType::Decimal256(DECIMAL256_MAX_PRECISION, *scale)),
                 DataType::Duration(_) => Some(first.clone()),

@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
-use arrow::compute::{cast, interleave};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{RowConverter, SortField};
 
 use super::Rows;
-use super::intern::{failed, take_rows};
+use super::intern::failed;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The least or the greatest value of each group.
@@ -201,97 +201,6 @@ fn keep_bytes(found: &mut Option<Box<[u8]>>, value: &[u8], better: Ordering) {
     match found {
         Some(known) if value.cmp(known) != better => {}
         _ => *found = Some(value.into()),
-    }
-}
-
-/// The first or the last value of each group that is not null.
-pub struct Ends {
-    data_type: DataType,
-    last: bool,
-    /// Where the value of each group is: in which array, and which row.
-    places: Vec<Option<(u32, u32)>>,
-    arrays: Vec<ArrayRef>,
-}
-
-impl Ends {
-    pub fn new(data_type: &DataType, last: bool) -> Ends {
-        Ends { data_type: data_type.clone(), last, places: Vec::new(), arrays: Vec::new() }
-    }
-
-    pub fn bytes(&self) -> usize {
-        let arrays: usize = self.arrays.iter().map(|array| array.get_array_memory_size()).sum();
-        12 * self.places.capacity() + arrays
-    }
-
-    pub fn update(&mut self, rows: &Rows<'_>, array: &ArrayRef) -> Result<()> {
-        self.places.resize(rows.count, None);
-        let now = self.arrays.len() as u32;
-        let (places, last) = (&mut self.places, self.last);
-        let mut taken: Vec<u32> = Vec::new();
-        rows.each_valid(array.logical_nulls().as_ref(), |row, group| match &mut places[group] {
-            Some((at, place)) if *at == now => {
-                if last {
-                    taken[*place as usize] = row as u32;
-                }
-            }
-            Some(_) if !last => {}
-            place => {
-                *place = Some((now, taken.len() as u32));
-                taken.push(row as u32);
-            }
-        });
-        if !taken.is_empty() {
-            // Only what is kept: a slice would hold all of the batch.
-            self.arrays.push(take_rows(array, &taken)?);
-        }
-        if self.arrays.len() > 64 {
-            self.compact()?;
-        }
-        Ok(())
-    }
-
-    pub fn merge(&mut self, other: Ends, map: &[u32], count: usize) -> Result<()> {
-        self.places.resize(count, None);
-        let base = self.arrays.len() as u32;
-        for (group, place) in map.iter().zip(&other.places) {
-            let own = &mut self.places[*group as usize];
-            if let Some((at, row)) = place
-                && (self.last || own.is_none())
-            {
-                *own = Some((base + at, *row));
-            }
-        }
-        self.arrays.extend(other.arrays);
-        if self.arrays.len() > 64 { self.compact() } else { Ok(()) }
-    }
-
-    /// Brings all values that count into one array.
-    fn compact(&mut self) -> Result<()> {
-        let arrays = self.arrays.iter().map(|array| match array.data_type() {
-            found if *found == self.data_type => Ok(array.clone()),
-            _ => cast(array, &self.data_type).map_err(failed),
-        });
-        let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
-        let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
-        let places: Vec<(usize, usize)> =
-            self.places.iter().flatten().map(|(at, row)| (*at as usize, *row as usize)).collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        let all = interleave(&arrays, &places).map_err(failed)?;
-        for (row, place) in self.places.iter_mut().flatten().enumerate() {
-            *place = (0, row as u32);
-        }
-        self.arrays = vec![all];
-        Ok(())
-    }
-
-    pub fn finish(&mut self, count: usize) -> Result<ArrayRef> {
-        self.places.resize(count, None);
-        self.compact()?;
-        let Some(all) = self.arrays.first() else { return Ok(arrow::array::new_null_array(&self.data_type, count)) };
-        let rows: arrow::array::UInt32Array = self.places.iter().map(|place| place.map(|(_, row)| row)).collect();
-        arrow::compute::take(all, &rows, None).map_err(failed)
     }
 }
 

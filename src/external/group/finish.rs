@@ -83,6 +83,22 @@ impl Output {
                 State::Ends(ends) => ends.finish(count)?,
                 _ => return Err(mismatch()),
             },
+            F::MinBy | F::MaxBy => match self.state(all, 0) {
+                State::Best(best) => best.finish(count)?,
+                _ => return Err(mismatch()),
+            },
+            #[cfg(feature = "sketches")]
+            F::ApproxNUnique => match self.state(all, 0) {
+                State::Distincts(distincts) => ints(distincts.counts(count)),
+                _ => return Err(mismatch()),
+            },
+            #[cfg(feature = "sketches")]
+            F::ApproxQuantile(part) => match self.state(all, 0) {
+                State::Digests(digests) => {
+                    Arc::new(Float64Array::from(digests.quantiles(count, f64::from(*part) / 1e6)?))
+                }
+                _ => return Err(mismatch()),
+            },
             F::Any | F::All => match self.state(all, 0) {
                 State::Logic(logic) => Arc::new(logic.finish(count, self.call.function == F::All)),
                 _ => return Err(mismatch()),

@@ -7,6 +7,7 @@
 //! morsel, and the morsels' are merged in the order of the morsels: so bits do not depend on threads.
 
 mod bytes;
+mod chosen;
 mod distinct;
 mod extremes;
 mod find;
@@ -15,6 +16,8 @@ mod intern;
 mod keys;
 mod lists;
 mod moments;
+#[cfg(feature = "sketches")]
+mod sketches;
 mod state;
 mod sums;
 mod table;

@@ -6,12 +6,15 @@ use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
+use super::chosen::{Best, Ends};
 use super::distinct::Distinct;
-use super::extremes::{Ends, Extremes, Logic, Products};
+use super::extremes::{Extremes, Logic, Products};
 use super::finish::Output;
 use super::intern::{failed, take_rows};
 use super::lists::{Lists, Tops};
 use super::moments::{CoMoments, IntMoments, Moments};
+#[cfg(feature = "sketches")]
+use super::sketches::{Digests, Distincts};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
 use super::{Columns, NONE, Rows};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,6 +58,11 @@ pub(crate) enum StateKind {
         data_type: DataType,
         last: bool,
     },
+    Best {
+        data_type: DataType,
+        by: DataType,
+        most: bool,
+    },
     Lists {
         data_type: DataType,
     },
@@ -77,6 +85,12 @@ pub(crate) enum StateKind {
     Distinct {
         data_type: DataType,
     },
+    #[cfg(feature = "sketches")]
+    Distincts {
+        data_type: DataType,
+    },
+    #[cfg(feature = "sketches")]
+    Digests,
     User {
         aggregate: UserAggregate,
         types: Vec<DataType>,
@@ -89,11 +103,16 @@ impl StateKind {
         match self {
             StateKind::FloatSums
             | StateKind::Ends { .. }
+            | StateKind::Best { .. }
             | StateKind::Lists { .. }
             | StateKind::Products { exact: false }
             | StateKind::Moments { .. }
             | StateKind::CoMoments
             | StateKind::User { .. } => true,
+            #[cfg(feature = "sketches")]
+            StateKind::Digests => true,
+            #[cfg(feature = "sketches")]
+            StateKind::Distincts { .. } => false,
             StateKind::Sizes
             | StateKind::Nulls
             | StateKind::IntSums
@@ -178,6 +197,15 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
                 let last = call.function == F::Last;
                 vec![state(StateKind::Ends { data_type: of.clone(), last }, &args)]
             }
+            F::MinBy | F::MaxBy => {
+                let by = call.args.get(1).map_or(&DataType::Null, |(_, data_type)| data_type);
+                let most = call.function == F::MaxBy;
+                vec![state(StateKind::Best { data_type: of.clone(), by: by.clone(), most }, &args)]
+            }
+            #[cfg(feature = "sketches")]
+            F::ApproxNUnique => vec![state(StateKind::Distincts { data_type: of.clone() }, &args)],
+            #[cfg(feature = "sketches")]
+            F::ApproxQuantile(_) => vec![state(StateKind::Digests, &args)],
             F::List => vec![state(StateKind::Lists { data_type: of.clone() }, &args)],
             F::TopK(len) | F::BottomK(len) => {
                 let most = matches!(call.function, F::TopK(_));
@@ -209,6 +237,11 @@ pub(crate) enum State {
     FloatSums(FloatSums),
     Extremes(Extremes),
     Ends(Ends),
+    Best(Best),
+    #[cfg(feature = "sketches")]
+    Distincts(Distincts),
+    #[cfg(feature = "sketches")]
+    Digests(Digests),
     Lists(Lists),
     Tops(Tops),
     Logic(Logic),
@@ -229,6 +262,11 @@ impl State {
             StateKind::FloatSums => State::FloatSums(FloatSums::new(spec.args.len())),
             StateKind::Extremes { data_type, most } => State::Extremes(Extremes::new(data_type, *most)?),
             StateKind::Ends { data_type, last } => State::Ends(Ends::new(data_type, *last)),
+            StateKind::Best { data_type, by, most } => State::Best(Best::new(data_type, by, *most)?),
+            #[cfg(feature = "sketches")]
+            StateKind::Distincts { data_type } => State::Distincts(Distincts::new(data_type)?),
+            #[cfg(feature = "sketches")]
+            StateKind::Digests => State::Digests(Digests::default()),
             StateKind::Lists { data_type } => State::Lists(Lists::new(data_type)),
             StateKind::Tops { data_type, most, len } => State::Tops(Tops::new(data_type, *most, *len)?),
             StateKind::Logic => State::Logic(Logic::default()),
@@ -255,6 +293,8 @@ impl State {
                 | StateKind::Moments { .. }
                 | StateKind::CoMoments
         );
+        #[cfg(feature = "sketches")]
+        let counts = counts || spec.kind == StateKind::Digests;
         if counts && args.iter().any(|array| logical(array.data_type()) != array.data_type()) {
             let plain = args.iter().map(|array| cast(array, logical(array.data_type())).map_err(failed));
             unpacked = plain.collect::<Result<Vec<ArrayRef>>>()?;
@@ -274,6 +314,17 @@ impl State {
                 _ => return Err(Error::internal("a state of another kind")),
             },
             State::Ends(state) => state.update(rows, args[0])?,
+            State::Best(state) => match &spec.kind {
+                StateKind::Best { by, .. } => state.update(rows, args[0], &plain(args[1], by)?)?,
+                _ => return Err(Error::internal("a state of another kind")),
+            },
+            #[cfg(feature = "sketches")]
+            State::Distincts(state) => match &spec.kind {
+                StateKind::Distincts { data_type } => state.update(rows, &plain(args[0], data_type)?)?,
+                _ => return Err(Error::internal("a state of another kind")),
+            },
+            #[cfg(feature = "sketches")]
+            State::Digests(state) => state.update(rows, args[0])?,
             State::Lists(state) => match &spec.kind {
                 StateKind::Lists { data_type } => state.update(rows, &plain(args[0], data_type)?)?,
                 _ => return Err(Error::internal("a state of another kind")),
@@ -306,6 +357,11 @@ impl State {
             (State::FloatSums(state), State::FloatSums(other)) => state.merge(&other, map, count),
             (State::Extremes(state), State::Extremes(other)) => state.merge(other, map, count),
             (State::Ends(state), State::Ends(other)) => state.merge(other, map, count)?,
+            (State::Best(state), State::Best(other)) => state.merge(other, map, count)?,
+            #[cfg(feature = "sketches")]
+            (State::Distincts(state), State::Distincts(other)) => state.merge(other, map, count)?,
+            #[cfg(feature = "sketches")]
+            (State::Digests(state), State::Digests(other)) => state.merge(other, map, count),
             (State::Lists(state), State::Lists(other)) => state.merge(other, map),
             (State::Tops(state), State::Tops(other)) => state.merge(other, map, count)?,
             (State::Logic(state), State::Logic(other)) => state.merge(&other, map, count),
@@ -329,6 +385,11 @@ impl State {
             State::FloatSums(state) => 8 * state.capacity(),
             State::Extremes(state) => state.bytes(),
             State::Ends(state) => state.bytes(),
+            State::Best(state) => state.bytes(),
+            #[cfg(feature = "sketches")]
+            State::Distincts(state) => state.bytes(),
+            #[cfg(feature = "sketches")]
+            State::Digests(state) => state.bytes(),
             State::Lists(state) => state.bytes(),
             State::Tops(state) => state.bytes(),
             State::Logic(state) => state.bytes(),
