@@ -3,6 +3,7 @@
 mod arrow_types;
 mod bad_tables;
 mod cancel;
+mod chosen_rows;
 mod copies;
 mod delayed;
 mod disks;

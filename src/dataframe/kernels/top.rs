@@ -4,11 +4,15 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 
 use super::{Batches, concat_rows, failed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Program, one_zero};
+use crate::store::{Budget, Reservation};
 
 /// Rows that are gathered before the first ones are picked out.
 const GATHERED: usize = 64 << 10;
+
+/// So many bytes are put together without being counted.
+const UNCOUNTED: u64 = 4 << 20;
 
 /// Keeps the first `len` rows of an order; of equal ones those that came first.
 pub struct Top<'a> {
@@ -18,11 +22,14 @@ pub struct Top<'a> {
     len: usize,
     kept: Batches,
     rows: usize,
+    /// For the copy that rows are picked out of.
+    held: Reservation,
 }
 
 impl<'a> Top<'a> {
-    pub fn new(by: &'a Program, descending: &'a [bool], len: usize) -> Top<'a> {
-        Top { by, descending, len, kept: Vec::new(), rows: 0 }
+    pub fn new(by: &'a Program, descending: &'a [bool], len: usize, budget: &Budget) -> Top<'a> {
+        let held = budget.force_reserve("first rows", 0);
+        Top { by, descending, len, kept: Vec::new(), rows: 0, held }
     }
 
     pub fn add(&mut self, batch: RecordBatch) -> Result<()> {
@@ -44,10 +51,22 @@ impl<'a> Top<'a> {
 
     fn pick(&mut self, sorted: bool) -> Result<()> {
         let Some(first) = self.kept.first() else { return Ok(()) };
+        let bytes = self.kept.iter().map(|batch| batch.get_array_memory_size() as u64).sum::<u64>();
+        self.held.try_grow(bytes.saturating_sub(UNCOUNTED)).map_err(|refused| {
+            let which = match self.len {
+                usize::MAX => "rows are put in order in memory; raise memory_limit".to_string(),
+                len => format!(
+                    "the first {len} rows of an order are put together in memory; ask for fewer, or raise memory_limit"
+                ),
+            };
+            let text = format!("{}: {which}", refused.message());
+            Error::new(ErrorKind::OutOfMemory, text)
+        })?;
         let all = concat_rows(&first.schema(), &self.kept)?;
         let picked = if all.num_rows() > self.len || sorted { self.first(&all, sorted)? } else { all };
         self.rows = picked.num_rows();
         self.kept = vec![picked];
+        self.held.shrink(self.held.bytes());
         Ok(())
     }
 
@@ -85,6 +104,28 @@ mod tests {
     use crate::expr::col;
 
     #[test]
+    fn what_is_put_together_is_counted_and_may_be_refused() {
+        let batch = |from: i64| {
+            let values: ArrayRef = Arc::new(Int64Array::from_iter_values(from..from + 400_000));
+            RecordBatch::try_from_iter([("by", values)]).unwrap()
+        };
+        let program = Program::new(&[col("by")], &batch(0).schema()).unwrap();
+        for (limit, fits) in [(64 << 20, true), (8 << 20, false)] {
+            let budget = Budget::new(limit);
+            let mut top = Top::new(&program, &[true], 1_000_000, &budget);
+            (0..5).for_each(|at| top.add(batch(at * 400_000)).unwrap());
+            match top.finish(true) {
+                Ok(found) => assert!(fits && found[0].num_rows() == 1_000_000 && budget.peak() > 8 << 20),
+                Err(error) => {
+                    assert!(!fits && error.kind() == ErrorKind::OutOfMemory, "{error}");
+                    assert!(error.message().contains("the first 1000000 rows of an order"), "{error}");
+                }
+            }
+            assert_eq!(budget.held(), 0);
+        }
+    }
+
+    #[test]
     fn equal_floats_stay_in_their_order_wherever_they_are() {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0, -0.0, -f64::NAN, f64::NAN, -1.0]));
         let inside = Arc::new(Field::new("x", DataType::Float64, true));
@@ -93,9 +134,10 @@ mod tests {
         for by in [floats, nested] {
             let batch = RecordBatch::try_from_iter([("by", by), ("place", places.clone())]).unwrap();
             let program = Program::new(&[col("by")], &batch.schema()).unwrap();
+            let budget = Budget::new(1 << 20);
             for (descending, wanted) in [(false, [5, 1, 2, 0, 3]), (true, [0, 3, 4, 1, 2])] {
                 let order = [descending];
-                let mut top = Top::new(&program, &order, 5);
+                let mut top = Top::new(&program, &order, 5, &budget);
                 top.add(batch.clone()).unwrap();
                 let found = top.finish(true).unwrap();
                 assert_eq!(found[0].column(1).as_primitive::<Int64Type>().values()[..], wanted);

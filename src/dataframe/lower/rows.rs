@@ -186,7 +186,7 @@ impl Lowering {
         let rows = usize::try_from(len).unwrap_or(usize::MAX);
         let (own, order, schema) = (program.clone(), descending.clone(), input.clone());
         let first = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let mut top = Top::new(&own, &order, rows);
+            let mut top = Top::new(&own, &order, rows, context.budget());
             pipeline.run(context, index, inputs, &mut |batch| {
                 top.add(kernels::conform(batch, &schema)?)?;
                 Ok(ControlFlow::Continue(()))
@@ -207,8 +207,8 @@ impl Lowering {
                 let last = made.tasks() <= TREE_FAN;
                 let (own, order) = (program.clone(), descending.clone());
                 let (columns, output) = (columns.clone(), output.clone());
-                let merge = Each::new(move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-                    let mut top = Top::new(&own, &order, rows);
+                let merge = Each::new(move |context: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
+                    let mut top = Top::new(&own, &order, rows, context.budget());
                     for at in 0..inputs.len() {
                         inputs.take::<Batches>(at)?.into_iter().try_for_each(|batch| top.add(batch))?;
                     }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray, new_empty_array};
+use arrow::array::{
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, Int64Array, PrimitiveArray, new_empty_array,
+};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{binary, binary_mut, kernels::numeric};
 use arrow::datatypes::*;
@@ -452,9 +454,45 @@ fn temporal(op: BinaryOp, left: &Known, right: &Known) -> Option<Planned> {
             }
             vec![common(left, right)?; 2]
         }
+        (Duration(_), other) if is_number(other) && matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
+            return scaled(op, l, r, 0);
+        }
+        (other, Duration(_)) if is_number(other) && op == BinaryOp::Mul => return scaled(op, r, l, 1),
         _ => vec![l.clone(), r.clone()],
     };
     by_arrow(op, operands)
+}
+
+/// A duration so many times, or a part of it: with integers exact, otherwise to the nearest of its units. Null where it is divided
+/// by 0 or the number is none.
+fn scaled(op: BinaryOp, duration: &DataType, number: &DataType, place: usize) -> Option<Planned> {
+    let exact = op == BinaryOp::Mul && number.is_integer() && *number != DataType::UInt64;
+    let counted = if exact { DataType::Int64 } else { DataType::Float64 };
+    let mut operands = vec![counted.clone(); 2];
+    operands[place] = duration.clone();
+    let product = if exact { in_integers(op, &counted)? } else { in_floats::<Float64Type>(op) };
+    let (to, kernel) = (duration.clone(), product.kernel);
+    let counts = move |operands: &mut [Operand], rows: usize| -> Outcome {
+        let count = |array: &ArrayRef| arrow::compute::cast(&arrow::compute::cast(array, &DataType::Int64)?, &counted);
+        // They stay as they are, for rows that fail are looked for.
+        let mut own = operands.to_vec();
+        own[place] = match &operands[place] {
+            Operand::Rows(array) => Operand::Rows(count(array)?),
+            Operand::One(array) => Operand::One(count(array)?),
+        };
+        let made = kernel(&mut own, rows)?;
+        let Some(floats) = made.as_primitive_opt::<Float64Type>() else { return Ok(arrow::compute::cast(&made, &to)?) };
+        let mut counts = Vec::with_capacity(floats.len());
+        for value in floats {
+            counts.push(match value.filter(|value| value.is_finite()).map(f64::round) {
+                None => None,
+                Some(value) if value.abs() < i64::MAX as f64 => Some(value as i64),
+                Some(_) => return Err(overflows(&to.to_string())),
+            });
+        }
+        Ok(arrow::compute::cast(&Int64Array::from(counts), &to)?)
+    };
+    Some(Planned::new(duration.clone(), operands, counts).failing())
 }
 
 /// Durations divided are numbers: both are brought to one unit, and then counted.
