@@ -10,8 +10,9 @@ use crate::store::{allocator, process};
 /// somebody looks again has room too.
 const SLACK: u64 = 16 << 20;
 
-/// What helps no more is not tried again before the process has grown by that much.
+/// Again no sooner than after that much growth; where it does not help, since it is not the run's memory, by twice as much each time.
 const STEP: u64 = 16 << 20;
+const LARGEST_STEP: u64 = 1 << 30;
 
 /// A worker looks at the process after it made values of so many bytes: about a millisecond of fresh pages.
 pub(super) const LOOK_EVERY: u64 = 4 << 20;
@@ -23,6 +24,7 @@ pub(super) struct Relief {
     base: AtomicU64,
     /// The least growth since memory was given back for the last time, or at that time.
     relieved: AtomicU64,
+    step: AtomicU64,
 }
 
 impl Relief {
@@ -31,6 +33,7 @@ impl Relief {
         let resident = process::resident().map_or(0, |resident| resident.anon + resident.shmem);
         self.base.store(resident, Relaxed);
         self.relieved.store(0, Relaxed);
+        self.step.store(STEP, Relaxed);
     }
 }
 
@@ -59,7 +62,8 @@ impl Shared {
     pub(super) fn relieve(&self) {
         let Some(growth) = self.sample_resident() else { return };
         let relieved = self.relief.relieved.fetch_min(growth, Relaxed).min(growth);
-        if growth <= (self.budget.root_limit() + SLACK).max(relieved + STEP) {
+        let (bound, step) = (self.budget.root_limit().saturating_add(SLACK), self.relief.step.load(Relaxed));
+        if growth <= bound.max(relieved + step) {
             return;
         }
         // Whoever comes meanwhile sees it as done.
@@ -67,6 +71,8 @@ impl Shared {
         allocator::give_back_freed_memory();
         let after = self.sample_resident().unwrap_or(growth);
         self.relief.relieved.fetch_min(after, Relaxed);
+        let helped = after <= bound || growth.saturating_sub(after) >= step / 4;
+        self.relief.step.store(if helped { STEP } else { (2 * step).min(LARGEST_STEP) }, Relaxed);
     }
 
     /// Blocks that are kept for reuse count as memory: together with what is held they stay within the limit.
