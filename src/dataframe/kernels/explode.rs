@@ -229,3 +229,77 @@ impl Lists {
         take(&self.values, &UInt64Array::from(places), None).map_err(failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, ListArray, StringArray};
+    use arrow::datatypes::{Field, Int64Type, Schema};
+
+    use super::super::batch_bytes;
+    use super::*;
+
+    fn all(batch: &RecordBatch) -> Vec<RecordBatch> {
+        let item = Field::new("l", DataType::Int64, true);
+        let fields: Vec<Field> = batch.schema().fields().iter().map(|field| Field::clone(field)).collect();
+        let fields = fields.into_iter().map(|field| if field.name() == "l" { item.clone() } else { field });
+        let output = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let exploding = Exploding::new(&["l".to_string()], &batch.schema(), &output).unwrap();
+        let mut rest = exploding.begin(batch.clone()).unwrap();
+        std::iter::from_fn(|| exploding.next(&mut rest).unwrap()).collect()
+    }
+
+    fn batch(lists: Vec<Option<Vec<Option<i64>>>>, texts: Vec<String>) -> RecordBatch {
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let texts: ArrayRef = Arc::new(StringArray::from(texts));
+        RecordBatch::try_from_iter_with_nullable([("t", texts, true), ("l", lists, true)]).unwrap()
+    }
+
+    #[test]
+    fn many_items_come_in_batches() {
+        let long = |len: i64| Some((0..len).map(Some).collect::<Vec<_>>());
+        let lens = [3, 40_000, 0, 2];
+        let whole = batch(lens.map(long).to_vec(), (0..4).map(|at| format!("text {at}")).collect());
+        let made = all(&whole);
+        let sizes: Vec<usize> = made.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(sizes, [BATCH_ROWS, BATCH_ROWS, 40_006 - 2 * BATCH_ROWS]);
+        let items = made.iter().flat_map(|batch| batch.column(1).as_primitive::<Int64Type>().iter());
+        let wanted = lens.into_iter().flat_map(|len| (0..len.max(1)).map(move |at| (len > 0).then_some(at)));
+        assert!(items.eq(wanted));
+        let texts = made.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter());
+        let wanted = (0..4).flat_map(|at| vec![format!("text {at}"); lens[at].max(1) as usize]);
+        assert!(texts.map(|text| text.unwrap().to_string()).eq(wanted));
+    }
+
+    #[test]
+    fn large_rows_are_repeated_a_few_at_a_time() {
+        let list = || Some(vec![Some(1); 50]);
+        let texts = [1 << 20, 10, 20 << 20, 3].map(|len| "x".repeat(len)).to_vec();
+        let made = all(&batch(vec![list(), list(), list(), list()], texts));
+        assert_eq!(made.iter().map(RecordBatch::num_rows).sum::<usize>(), 200);
+        for batch in &made {
+            assert!(batch.num_rows() == 1 || batch_bytes(batch) <= BATCH_BYTES + (64 << 10), "{}", batch_bytes(batch));
+        }
+        // 15 of a megabyte each fit; those of more than fit stand alone.
+        assert!((53..60).contains(&made.len()), "{}", made.len());
+    }
+
+    #[test]
+    fn lists_without_gaps_are_not_copied() {
+        let items = Int64Array::from_iter_values(0..30);
+        let start = items.values().as_ptr();
+        let lists = ListArray::new(
+            Arc::new(Field::new("item", DataType::Int64, true)),
+            arrow::buffer::OffsetBuffer::from_lengths([10; 3]),
+            Arc::new(items),
+            None,
+        );
+        let lists: ArrayRef = Arc::new(lists);
+        let whole = RecordBatch::try_from_iter_with_nullable([("l", lists, true)]).unwrap();
+        let made = all(&whole);
+        assert_eq!(made[0].column(0).as_primitive::<Int64Type>().values().as_ptr(), start);
+        let part = all(&whole.slice(1, 2));
+        assert_eq!(part[0].column(0).as_primitive::<Int64Type>().values()[0], 10);
+    }
+}
