@@ -11,6 +11,7 @@ mod columnar;
 mod compute;
 mod create;
 mod eager;
+mod explode;
 mod group;
 mod io;
 mod join;

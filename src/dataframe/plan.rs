@@ -8,10 +8,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::kernels::explode::item_of;
 use super::kernels::number::{Sample, Size};
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{AGGREGATE_COLUMN, Aggregate, Expr, Lookup, aggregate_column, split_aggregates};
+use crate::expr::{AGGREGATE_COLUMN, Aggregate, Expr, Lookup, aggregate_column, split_aggregates, unknown_column};
 pub(super) use crate::external::join::Matching;
 use crate::formats::scan::TableSource;
 use crate::formats::write::{FileNames, Format, IfExists};
@@ -41,6 +42,8 @@ pub(super) enum Op {
     Top { by: Vec<SortKey>, len: u64 },
     /// Rows of the first input with those of the second that have equal keys; the second one is held in memory.
     Join(JoinOp),
+    /// A row for each item of the lists of some columns, which are equally long.
+    Explode(Vec<String>),
     /// What becomes of a row by its place in the table.
     Number(NumberOp),
     /// Nulls take the value of the nearest row before or behind them that has one.
@@ -55,6 +58,8 @@ pub(super) enum Op {
     Partition(u32),
     /// What a user's function makes of each batch, or of each whole partition.
     Map(UserMap),
+    /// What a user's function makes of each partition with rows of its neighbours.
+    Overlap(OverlapOp),
     /// Files of all rows: one value and no table.
     Write(WriteOp),
 }
@@ -168,6 +173,15 @@ pub(super) struct UserMap {
     pub schema: SchemaRef,
     /// Whether it is given each partition as one batch.
     pub whole: bool,
+}
+
+/// A user's function of partitions that sees rows around them and gives as many as it is given.
+#[derive(Clone, Debug)]
+pub(super) struct OverlapOp {
+    /// Rows of those that stand before a partition, and of those behind it.
+    pub before: usize,
+    pub after: usize,
+    pub map: UserMap,
 }
 
 impl fmt::Debug for UserMap {
@@ -318,7 +332,13 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
             let bytes = (0..first.schema.fields().len()).map(most).collect();
             (first.schema.clone(), partitions, bytes)
         }
-        Op::Map(map) => (map.schema.clone(), input()?.partitions, unknown(&map.schema)),
+        Op::Map(map) | Op::Overlap(OverlapOp { map, .. }) => {
+            (map.schema.clone(), input()?.partitions, unknown(&map.schema))
+        }
+        Op::Explode(columns) => {
+            let input = input()?;
+            (exploded(columns, &input.schema)?, input.partitions, input.bytes.clone())
+        }
         Op::Number(NumberOp::Index(name)) => {
             let input = input()?;
             if input.schema.index_of(name).is_ok() {
@@ -360,6 +380,7 @@ fn order_of(op: &Op, inputs: &[&Frame]) -> Result<bool> {
     };
     let reads = match op {
         Op::Slice { end: true, .. } | Op::Number(NumberOp::Index(_)) | Op::Fill(_) => Some(op.label()),
+        Op::Overlap(overlap) if overlap.before > 0 || overlap.after > 0 => Some(op.label()),
         Op::Aggregate(grouping) => {
             let by_order = grouping.aggregates.iter().find(|of| of.function.goes_by_order());
             by_order.map(|of| Expr::Aggregate(Arc::new(of.clone())).brief())
@@ -466,6 +487,22 @@ impl Grouping {
     }
 }
 
+/// With the items of lists in place of the lists.
+fn exploded(columns: &[String], input: &SchemaRef) -> Result<SchemaRef> {
+    let mut fields = input.fields().to_vec();
+    let places = Lookup::new(input);
+    for name in columns {
+        let at = places.place(name).ok_or_else(|| unknown_column(name, input))?;
+        let of = input.field(at).data_type();
+        let item = item_of(of).ok_or_else(|| {
+            let text = format!("the column `{name}` is a {of} and no list: only lists are exploded");
+            Error::new(ErrorKind::Plan, text)
+        })?;
+        fields[at] = Arc::new(item.as_ref().clone().with_name(name).with_nullable(true));
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())))
+}
+
 /// About how many bytes an expression takes: a column as many as it has, anything else as the largest it reads.
 fn expr_bytes(input: &Frame, fields: &Lookup<'_>, expr: &Expr) -> u64 {
     let of = |name: &Arc<str>| fields.place(name).and_then(|at| input.bytes.get(at).copied());
@@ -564,6 +601,7 @@ impl Op {
                 let replace = if sample.replace { ", with replacement" } else { "" };
                 format!("sample {size}{replace}, seed {}", sample.seed)
             }
+            Op::Explode(columns) => format!("explode {}", columns.join(", ")),
             Op::Repartition => "repartition".to_string(),
             Op::Fill(fill) => {
                 let limit = fill.limit.map_or_else(String::new, |limit| format!(", at most {limit} in a row"));
@@ -603,6 +641,7 @@ impl Op {
             }
             Op::Partition(number) => format!("partition {number}"),
             Op::Map(map) => format!("map {}", if map.whole { "partitions" } else { "batches" }),
+            Op::Overlap(of) => format!("map partitions with {} rows before them and {} behind", of.before, of.after),
         }
     }
 }

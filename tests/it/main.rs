@@ -30,6 +30,7 @@ mod spill;
 mod support;
 mod table_plans;
 mod table_programs;
+mod table_shapes;
 mod table_verbs;
 mod tables;
 mod writing;

@@ -244,3 +244,36 @@ fn through_joins() {
         "select b\n  filter a > 1\n    sample 2 rows, seed 1\n      3 rows in memory, 2 of 3 columns: a, b\n",
     );
 }
+
+/// Filters of columns that are repeated go below, and lists are read as long as rows are counted by them.
+#[test]
+fn through_lists() {
+    let lists = [Some(vec![Some(1i64)]), None, Some(vec![Some(2), Some(3)])];
+    let lists: arrow::array::ArrayRef =
+        std::sync::Arc::new(arrow::array::ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>(lists));
+    let t = dataframe::from_columns([
+        ("a", vec![1i64, 2, 3].into_array()),
+        ("l", lists),
+        ("c", vec![7i64, 8, 9].into_array()),
+    ]);
+    check(
+        "all",
+        &t.explode(["l"]).filter(col("a").gt(1) & col("l").lt(9)).select(["a"]),
+        "select a\n  filter (a > 1) & (l < 9)\n    explode l\n      3 rows in memory\n",
+        "select a\n  filter l < 9\n    explode l\n      3 rows in memory, 2 of 3 columns: a, l, where a > 1\n",
+    );
+    check(
+        "all",
+        &t.explode(["l"]).select(["c"]),
+        "select c\n  explode l\n    3 rows in memory\n",
+        "select c\n  explode l\n    3 rows in memory, 2 of 3 columns: l, c\n",
+    );
+    // Where the neighbours count, all rows and columns are there.
+    let schema = t.select(["a"]).schema().unwrap();
+    check(
+        "all",
+        &t.select(["a", "c"]).map_overlap(1, 0, schema, |t| t.select(["a"])).filter(col("a").gt(1)),
+        "filter a > 1\n  map partitions with 1 rows before them and 0 behind\n    select a, c\n      3 rows in memory\n",
+        "filter a > 1\n  map partitions with 1 rows before them and 0 behind\n    select a, c\n      3 rows in memory, 2 of 3 columns: a, c\n",
+    );
+}

@@ -1,5 +1,6 @@
 //! What is done with batches of tables: pure functions on Arrow's arrays.
 
+pub mod explode;
 pub mod fill;
 pub mod number;
 pub mod parts;

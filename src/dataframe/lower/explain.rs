@@ -38,12 +38,24 @@ impl Lowering {
                     }
                 }
             }
-            Op::Filter(_) | Op::Select(_) | Op::Concat => say("streams".to_string()),
+            Op::Filter(_) | Op::Select(_) | Op::Explode(_) | Op::Concat => say("streams".to_string()),
             Op::Outside => say("in pieces that spill".to_string()),
             Op::Map(map) if map.whole => {
                 say(format!("holds a partition{}, twice", self.partition_size(node.inputs[0])))
             }
             Op::Map(_) => say("streams".to_string()),
+            Op::Overlap(overlap) => {
+                say(format!("holds a partition{}, twice", self.partition_size(node.inputs[0])));
+                if overlap.after > 0 {
+                    let again = self.made[node.inputs[0]].is_none();
+                    say(match again {
+                        true => "rows behind each are found first, and read twice".to_string(),
+                        false => "rows behind each are found first, and all wait in pieces that spill".to_string(),
+                    });
+                } else if overlap.before > 0 {
+                    say("the last rows of each are handed on".to_string());
+                }
+            }
             Op::Number(_) => {
                 say("streams".to_string());
                 match self.starts.get(&at) {
@@ -83,8 +95,10 @@ impl Lowering {
                 Layout::Single | Layout::Partitions => "streams, holds what is encoded before its turn".to_string(),
             }),
         }
-        let steps =
-            matches!(node.op, Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Number(_) | Op::Map(_));
+        let steps = matches!(
+            node.op,
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Explode(_) | Op::Number(_) | Op::Map(_)
+        );
         if steps && self.readers[at] > 1 {
             say(format!("kept in pieces that spill for {} readers", self.readers[at]));
         }

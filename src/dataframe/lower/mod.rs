@@ -9,6 +9,7 @@ mod explain;
 mod fill;
 mod join;
 mod number;
+mod overlap;
 mod pipeline;
 mod repartition;
 mod rows;
@@ -145,7 +146,13 @@ impl Planned for Lowering {
                 let starts = self.number(at, lowering)?;
                 self.starts.insert(at, starts);
             }
-            if let Op::Fill(_) = &self.plan.nodes[at].op {
+            let twice = match &self.plan.nodes[at].op {
+                Op::Fill(_) => true,
+                // Rows behind a partition are looked for before it is its turn.
+                Op::Overlap(overlap) => overlap.after > 0,
+                _ => false,
+            };
+            if twice {
                 self.read_twice(self.plan.nodes[at].inputs[0], lowering)?;
             }
             if self.made[at].is_none() && (at == root || self.is_layer(at)) {
@@ -169,7 +176,7 @@ impl Lowering {
     fn is_layer(&self, at: usize) -> bool {
         let node = &self.plan.nodes[at];
         let step = match &node.op {
-            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Number(_) => true,
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Explode(_) | Op::Number(_) => true,
             Op::Map(map) => !map.whole,
             Op::Outside
             | Op::Aggregate(_)
@@ -182,6 +189,7 @@ impl Lowering {
             | Op::Concat
             | Op::Gather
             | Op::Partition(_)
+            | Op::Overlap(_)
             | Op::Write(_) => false,
         };
         !step || self.readers[at] != 1 || !self.pipelines || self.is_parameter[at]
@@ -196,9 +204,12 @@ impl Lowering {
                 let (layer, _) = lowering.outside(node.member, input)?;
                 Ok(Made::each(layer, node.partitions))
             }
-            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Number(_) => self.collect(at, lowering),
+            Op::Scan(_) | Op::Filter(_) | Op::Select(_) | Op::Join(_) | Op::Explode(_) | Op::Number(_) => {
+                self.collect(at, lowering)
+            }
             Op::Map(map) if map.whole => self.map_partitions(at, lowering),
             Op::Map(_) => self.collect(at, lowering),
+            Op::Overlap(overlap) => self.overlap(at, overlap, lowering),
             Op::Aggregate(grouping) => self.aggregate(at, grouping, lowering),
             Op::CountRows => self.count_rows(at, lowering),
             Op::CountBytes => self.count_bytes(at, lowering),
@@ -228,7 +239,7 @@ impl Lowering {
             }
             match &self.plan.nodes[base].op {
                 Op::Scan(scan) => break Ok(scan),
-                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Number(_) => {
+                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Explode(_) | Op::Number(_) => {
                     steps.push(base);
                     base = self.plan.nodes[base].inputs[0];
                 }
@@ -276,6 +287,7 @@ impl Lowering {
             Op::Filter(condition) => What::Filter(condition.clone()),
             Op::Select(exprs) => What::Select(exprs.clone()),
             Op::Map(map) => What::Map(map.clone()),
+            Op::Explode(columns) => What::Explode(columns.clone()),
             Op::Join(join) => {
                 let built = self.builds.get(&at).ok_or_else(|| Error::internal("a join without its table"))?;
                 pipeline.held_layers.push(*built);

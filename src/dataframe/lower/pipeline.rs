@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 
+use super::super::kernels::explode::{Exploded, Exploding};
 use super::super::kernels::number::{Picked, Picker};
 use super::super::kernels::parts::{Enlarging, Parts};
 use super::super::kernels::{self, Batches};
@@ -49,6 +50,8 @@ pub enum What {
     Map(UserMap),
     /// Partners of its rows among those of a table that is held, by its place among those of the pipeline.
     Join(JoinOp, usize),
+    /// A row for each item of the lists of some columns.
+    Explode(Vec<String>),
     /// What its place in the table makes of a row.
     Number(NumberOp, Starts),
 }
@@ -97,6 +100,7 @@ enum Ready {
     Select { program: Program, output: SchemaRef, enlarging: Option<Enlarging> },
     Map(UserMap),
     Join(ReadyJoin),
+    Explode(Exploding),
     Number(NumberOp, SchemaRef),
 }
 
@@ -125,6 +129,7 @@ struct Rows {
 /// A step that makes several batches of one.
 enum Several<'a> {
     Joined(Joined<'a>),
+    Exploded(Exploded),
     Picked(RecordBatch, Picked),
     /// Of which more is made than of a whole batch fits.
     Parts(Parts),
@@ -189,6 +194,7 @@ impl Pipeline {
     pub fn fans_out(&self) -> bool {
         self.steps.iter().any(|step| match &step.what {
             What::Join(join, _) => !matches!(join.matching, Matching::Semi | Matching::Anti),
+            What::Explode(_) => true,
             What::Number(NumberOp::Sample(sample), _) => sample.replace,
             What::Select(exprs) => Growth::of(exprs).is_large(),
             What::Filter(_) | What::Map(_) | What::Number(..) => false,
@@ -253,7 +259,7 @@ impl Pipeline {
         }
     }
 
-    /// Sends one batch through all steps. A join may make several of it: each goes on by itself.
+    /// Sends one batch through all steps. A join and others may make several of it: each goes on by itself.
     fn push(&self, known: &mut Known<'_>, batch: RecordBatch, take: &mut Take<'_>) -> Result<ControlFlow<()>> {
         let Known { ready, held, places, check, budget, rows } = known;
         let mut several: Vec<(usize, Several<'_>)> = Vec::new();
@@ -301,6 +307,10 @@ impl Pipeline {
                         several.push((at, Several::Joined(join.begin(held, batch).map_err(framed)?)));
                         continue;
                     }
+                    Ready::Explode(exploding) => {
+                        several.push((at, Several::Exploded(exploding.begin(batch).map_err(framed)?)));
+                        continue;
+                    }
                 };
                 next = Some((at + 1, made.map_err(framed)?));
             }
@@ -312,6 +322,10 @@ impl Pipeline {
                     (Some(pairs), Some(Ready::Join(join))) => join.put_together(pairs).map(Some),
                     _ => Ok(None),
                 }),
+                Several::Exploded(exploded) => match &ready[at] {
+                    Ready::Explode(exploding) => exploding.next(exploded),
+                    _ => Ok(None),
+                },
                 Several::Picked(batch, picked) => picked.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
                 Several::Parts(parts) => match &ready[at] {
                     own @ (Ready::Filter { enlarging: Some(of), .. } | Ready::Select { enlarging: Some(of), .. }) => {
@@ -418,6 +432,7 @@ impl Pipeline {
                 What::Map(map) => Ready::Map(map.clone()),
                 What::Number(number, _) => Ready::Number(number.clone(), step.output.clone()),
                 What::Join(join, held) => Ready::Join(ReadyJoin::new(join, *held, step)?),
+                What::Explode(columns) => Ready::Explode(Exploding::new(columns, &step.input, &step.output)?),
             });
         }
         Ok(ready)

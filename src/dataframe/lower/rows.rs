@@ -310,7 +310,7 @@ impl Lowering {
 }
 
 /// The first or last rows of one morsel.
-fn slice_of(
+pub(super) fn slice_of(
     pipeline: &Pipeline,
     context: &TaskContext<'_>,
     morsel: u32,

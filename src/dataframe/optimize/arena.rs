@@ -192,9 +192,11 @@ impl Plan {
                 | Op::Slice { .. }
                 | Op::Concat
                 | Op::Join(_)
+                | Op::Explode(_)
                 | Op::Gather
                 | Op::Partition(_)
                 | Op::Map(_)
+                | Op::Overlap(_)
                 | Op::Write(_) => Vec::new(),
             };
             let fields = crate::expr::Lookup::new(input);

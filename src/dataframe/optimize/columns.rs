@@ -81,7 +81,12 @@ fn wanted(plan: &Plan, at: usize, slot: usize, used: &Used) -> Result<Used> {
             given.into_iter().try_for_each(|column| add(&column.from))?;
             join.on.iter().try_for_each(|(own, other)| add(if held { other } else { own }))?;
         }
-        Op::Gather | Op::Partition(_) | Op::Map(_) | Op::Write(_) => return Ok(all()),
+        Op::Explode(columns) => {
+            names.into_iter().try_for_each(|name| add(name))?;
+            // They say how many rows there are.
+            columns.iter().try_for_each(|name| add(name))?;
+        }
+        Op::Gather | Op::Partition(_) | Op::Map(_) | Op::Overlap(_) | Op::Write(_) => return Ok(all()),
     }
     Ok(columns)
 }
@@ -114,7 +119,7 @@ fn narrow(plan: &mut Plan, at: usize, used: &Used) -> Result<()> {
             let places = Lookup::new(&node.schema);
             fill.columns.retain(|name| places.place(name).is_some());
         }
-        (Op::Number(NumberOp::Sample(_)) | Op::Repartition, Some(_))
+        (Op::Number(NumberOp::Sample(_)) | Op::Repartition | Op::Explode(_), Some(_))
         | (Op::Filter(_) | Op::Slice { .. } | Op::Top { .. } | Op::Concat, Some(_)) => {
             node.schema = project(&node.schema, &columns);
         }

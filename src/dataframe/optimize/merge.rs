@@ -110,7 +110,7 @@ fn equal(plan: &mut Plan) {
 fn key(node: &Node) -> Option<Key> {
     let (exprs, text) = match &node.op {
         Op::Scan(scan) => (scan.predicates.clone(), format!("{} {:?}", scan.source.key()?, scan.columns)),
-        Op::Outside | Op::Map(_) | Op::Write(_) => return None,
+        Op::Outside | Op::Map(_) | Op::Overlap(_) | Op::Write(_) => return None,
         Op::Filter(condition) => (vec![condition.clone()], String::new()),
         Op::Select(exprs) => (exprs.clone(), String::new()),
         Op::Aggregate(grouping) => {
@@ -129,6 +129,7 @@ fn key(node: &Node) -> Option<Key> {
         | Op::Number(_)
         | Op::Fill(_)
         | Op::Join(_)
+        | Op::Explode(_)
         | Op::Concat
         | Op::Gather
         | Op::Partition(_)) => (Vec::new(), format!("{op:?}")),

@@ -104,6 +104,12 @@ impl Sinking {
                     self.open.push_back(filter);
                     return;
                 }
+                // Of columns that are repeated.
+                (Op::Explode(columns), Some(_))
+                    if !condition.columns().iter().any(|name| columns.iter().any(|column| **column == **name)) =>
+                {
+                    condition
+                }
                 (Op::Concat, _) => {
                     self.filter_each(plan, at, below, &condition);
                     return;
