@@ -125,7 +125,7 @@ fn more_rows_than_memory_holds_have_neighbours() {
     let values: Vec<i64> = (0..400_000).map(|at| noise(at) as i64 % 1000).collect();
     let df = dataframe::from_columns([("v", values.clone())]).repartition(32);
     df.to_csv(dir.path().join("csv")).write().unwrap();
-    let text = dataframe::read_csv(&format!("{}/csv/*.csv", dir.path().display())).open().unwrap();
+    let text = dataframe::read_csv(format!("{}/csv/*.csv", dir.path().display())).open().unwrap();
     let kept = text.persist().unwrap();
     let wanted = windows(&values, 20, 5).into_iter().fold(0, i64::wrapping_add);
     for df in [&df, &text, &kept] {
@@ -138,6 +138,11 @@ fn more_rows_than_memory_holds_have_neighbours() {
             assert_nothing_held(&runtime, "after windows");
         }
     }
+    // What stands before is handed on; nothing waits for it.
+    let wanted = windows(&values, 20, 0).into_iter().fold(0, i64::wrapping_add);
+    let (runtime, _) = EVERYWHERE[0].runtime(2 << 20);
+    let table = windowed(&text, 20, 0).agg([col("w").sum()]).compute_on(&runtime).unwrap();
+    assert_eq!((column(&table, "w"), runtime.last_report().spilled_bytes), (vec![wanted], 0));
 }
 
 #[test]
@@ -184,6 +189,9 @@ fn functions_of_neighbours_that_are_wrong() {
 }
 
 type Row = (i64, Option<String>, Option<Vec<Option<i64>>>, Option<Vec<Option<String>>>);
+
+/// A row of items of both lists.
+type Both = (i64, Option<String>, Option<i64>, Option<String>);
 
 /// Rows whose two lists are equally long; an empty one, a null and one of one item are so too.
 fn rows(count: u64) -> Vec<Row> {
@@ -245,7 +253,7 @@ fn lists_become_rows() {
     memory.to_ipc(dir.path().join("ipc")).write().unwrap();
     let files = dataframe::read_ipc(format!("{}/ipc/*.arrow", dir.path().display())).open().unwrap();
     let mut single: Vec<(i64, Option<String>, Option<i64>)> = Vec::new();
-    let mut both: Vec<(i64, Option<String>, Option<i64>, Option<String>)> = Vec::new();
+    let mut both: Vec<Both> = Vec::new();
     for (id, name, a, b) in &rows {
         let len = a.as_ref().map_or(1, |a| a.len().max(1));
         assert_eq!(len, b.as_ref().map_or(1, |b| b.len().max(1)));
@@ -273,7 +281,7 @@ fn lists_become_rows() {
                 })
                 .unwrap();
             assert!(of_a.to_records::<(i64, Option<String>, Option<i64>)>().unwrap() == single, "{case}");
-            let found = of_ab.to_records::<(i64, Option<String>, Option<i64>, Option<String>)>().unwrap();
+            let found = of_ab.to_records::<Both>().unwrap();
             assert!(found == both, "{case}");
             let wanted = both.iter().filter(|row| row.0 >= 2000 && row.2.is_some_and(|a| a > 50));
             let wanted: Vec<_> = wanted.map(|row| (row.3.clone(), row.0)).collect();

@@ -65,7 +65,7 @@ impl Lowering {
             need: 2 * bytes,
         });
         let first = first_piece(lowering, made.layer);
-        let partitions = made.bounds.len() as u32 - 1;
+        let partitions = made.bounds.len().saturating_sub(1) as u32;
         let mut tasks = Tasks::with_capacity(partitions as usize, made.pieces() as usize + 2 * partitions as usize);
         for (partition, range) in (0..partitions).zip(made.bounds.windows(2)) {
             if let Some(before) = before {
