@@ -425,6 +425,8 @@ impl Grouping {
         keys.iter().try_for_each(outside_of_agg)?;
         for expr in outputs {
             if !expr.has_aggregate() && !keys.iter().any(|key| key.output_name() == expr.output_name()) {
+                // What is wrong in itself says so.
+                expr.check_valid()?;
                 let expr = expr.brief();
                 let text = format!(
                     "`{expr}` is no aggregate: `agg` takes one value for a group, such as {expr}.sum() or {expr}.first()"

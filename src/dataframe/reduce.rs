@@ -92,7 +92,7 @@ impl DataFrame {
     }
 
     /// How often each value of a column is there, most often first, of equally many the lesser value; null is not counted. The
-    /// numbers are called `count`.
+    /// numbers are called `count`, beside a column of that name `count_`.
     #[track_caller]
     pub fn value_counts(&self, column: &str) -> DataFrame {
         let origin = Origin::caller();
@@ -108,7 +108,7 @@ impl DataFrame {
     }
 
     /// Number, mean, standard deviation, least and greatest value of each column of numbers: a row for each of these, called in the
-    /// column `statistic`. Quantiles are not among them.
+    /// column `statistic`, beside a column of that name `statistic_`. Quantiles are not among them.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -181,10 +181,14 @@ pub(super) fn reduced(frame: &Frame, outputs: Vec<Expr>, verb: &'static str, ori
 }
 
 fn counted(frame: &Frame, column: Expr, nulls: bool, verb: &'static str, origin: Origin) -> Result<Frame> {
-    let grouping = Grouping::new(vec![column], &[size().alias("count")], nulls)?;
+    let mut name = "count".to_string();
+    if *column.output_name() == *name {
+        name.push('_');
+    }
+    let grouping = Grouping::new(vec![column], &[size().alias(&name)], nulls)?;
     let counts = Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)?;
     // Groups come in the order of their keys, and of equal rows the first comes first.
-    let by = vec![SortKey { of: col("count"), descending: true }];
+    let by = vec![SortKey { of: col(&name), descending: true }];
     Frame::new(Op::Top { by, len: u64::MAX }, &[&counts], verb, origin)
 }
 
@@ -201,12 +205,16 @@ fn described(frame: &Frame, origin: Origin) -> Result<Frame> {
         .iter()
         .flat_map(|(of, make)| columns.iter().map(move |column| make(column.clone()).alias(&name(of, column))));
     let all = reduced(frame, outputs.collect(), "describe", origin)?;
+    let mut statistic = "statistic".to_string();
+    while columns.iter().any(|column| *column.output_name() == *statistic) {
+        statistic.push('_');
+    }
     let rows = statistics.iter().map(|(of, _)| {
         let own = columns.iter().map(|column| {
             let number = col(&name(of, column)).cast(arrow::datatypes::DataType::Float64);
             number.alias(&column.output_name())
         });
-        let exprs = std::iter::once(lit(*of).alias("statistic")).chain(own).collect();
+        let exprs = std::iter::once(lit(*of).alias(&statistic)).chain(own).collect();
         Frame::new(Op::Select(exprs), &[&all], "describe", origin)
     });
     let rows = rows.collect::<Result<Vec<Frame>>>()?;

@@ -5,6 +5,7 @@ use std::fmt;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
 use arrow::compute::concat;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -103,8 +104,13 @@ impl fmt::Display for Table {
             let rows = batch.num_rows().min(left);
             left -= rows;
             for (column, cells) in batch.columns().iter().zip(&mut columns) {
-                let shown = ArrayFormatter::try_new(column, &options).map_err(|_| fmt::Error)?;
-                cells.extend((0..rows).map(|row| shortened(&shown.value(row).to_string())));
+                // What cannot be shown is told in its place: to print is never an error.
+                let told = |error: ArrowError| format!("<{error}>");
+                match ArrayFormatter::try_new(column, &options) {
+                    Ok(shown) => cells
+                        .extend((0..rows).map(|row| shortened(&shown.value(row).try_to_string().unwrap_or_else(told)))),
+                    Err(error) => cells.extend(std::iter::repeat_n(shortened(&told(error)), rows)),
+                }
             }
         }
         let width = |cells: &Vec<String>| cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);

@@ -89,6 +89,12 @@ impl DataFrame {
     }
 }
 
+/// What is wrong with two of them.
+const ONE_LAYOUT: &str = "`single_file` writes one file and `partition_by` many: leave one of them out";
+
+/// Endings of names that the readers take for compressed text.
+const COMPRESSED: [&str; 2] = [".gz", ".zst"];
+
 impl Writer {
     fn new(frame: &DataFrame, target: &Path, format: Format, verb: &'static str, origin: Origin) -> Writer {
         let (layout, if_exists) = (Layout::Partitions, IfExists::Replace);
@@ -102,6 +108,13 @@ impl Writer {
                 wrong =
                     Some("files with numbers in their names need a directory of their own: `out/*.csv`".to_string());
             }
+        }
+        if matches!(format, Format::Csv(_) | Format::Json)
+            && let Some(ending) =
+                COMPRESSED.iter().find(|ending| last.as_deref().is_some_and(|name| name.ends_with(*ending)))
+        {
+            let text = format!("text is written as it is, and a name that ends in `{ending}` says it is compressed");
+            wrong.get_or_insert(text);
         }
         let op = WriteOp { target, names, format, layout, if_exists, durable: false };
         Writer { frame: frame.clone(), op, verb, origin, wrong }
@@ -118,6 +131,9 @@ impl Writer {
         if self.op.names != plain {
             self.wrong.get_or_insert("a single file has no number for a `*` in its name".to_string());
         }
+        if let Layout::Keys(_) = &self.op.layout {
+            self.wrong.get_or_insert(ONE_LAYOUT.to_string());
+        }
         self.op.layout = Layout::Single;
         self
     }
@@ -125,6 +141,9 @@ impl Writer {
     /// A directory `key=value` for each value of some columns, which do not stand in the files then. Null has a
     /// directory called `__HIVE_DEFAULT_PARTITION__`. There may be any number of values.
     pub fn partition_by<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Writer {
+        if self.op.layout == Layout::Single {
+            self.wrong.get_or_insert(ONE_LAYOUT.to_string());
+        }
         self.op.layout = Layout::Keys(columns.into_iter().map(Into::into).collect());
         self
     }

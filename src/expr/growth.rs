@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::kernels::list::ListFunction;
 use super::kernels::text::TextFunction;
+use super::kernels::time::TimeFunction;
 use super::{Expr, Function, Value};
 
 /// The most that is made of a row: so many times the bytes of the columns that are read, and so many more.
@@ -19,6 +20,14 @@ const NUMBER: Growth = Growth { times: 0, plus: 64 };
 /// Up to so many times, and so many bytes more, the batches of rows that others make are small enough.
 const MOST_TIMES: u64 = 16;
 const MOST_PLUS: u64 = 256;
+
+/// What becomes of a letter of a format at most: `%c` is a whole date with its time.
+const MOST_OF_LETTER: u64 = 20;
+
+/// How often a text says that a group of a match is to stand there.
+fn groups_in(with: &str) -> u64 {
+    with.matches('$').count() as u64
+}
 
 impl Growth {
     /// Of the largest value that is made while expressions are computed. What users' functions make is not known.
@@ -62,11 +71,15 @@ impl Growth {
                     TextFunction::Repeat(times) => first.scaled(u64::from(*times)),
                     TextFunction::Pad(_, width, fill) => first.longer(u64::from(*width) * fill.len_utf8() as u64),
                     TextFunction::Zfill(width) => first.longer(u64::from(*width)),
-                    TextFunction::Replace { with, all: false, .. } => first.longer(with.len() as u64),
+                    TextFunction::Replace { with, literal: true, all: false, .. } => first.longer(with.len() as u64),
+                    TextFunction::Replace { with, all: false, .. } => {
+                        first.scaled(1 + groups_in(with)).longer(with.len() as u64)
+                    }
                     TextFunction::Replace { pattern, with, literal, .. } => {
                         // A regular expression may match between any two characters, and so does an empty text.
                         let least = if *literal { pattern.len().max(1) } else { 1 };
-                        first.scaled(1 + with.len().div_ceil(least) as u64).longer(with.len() as u64)
+                        let groups = if *literal { 0 } else { groups_in(with) };
+                        first.scaled(1 + with.len().div_ceil(least) as u64 + groups).longer(with.len() as u64)
                     }
                     TextFunction::Concat { separator } => {
                         let between = (separator.len() * args.len().saturating_sub(1)) as u64;
@@ -82,6 +95,13 @@ impl Growth {
             }
             Expr::Call(Function::List(ListFunction::Join(separator)), _) => {
                 largest().scaled(1 + separator.len() as u64)
+            }
+            Expr::Call(Function::Replace(pairs), _) => {
+                let longest = pairs.iter().map(|(_, to)| if let Value::Text(text) = to { text.len() } else { 0 }).max();
+                largest().max(Growth { times: 0, plus: longest.unwrap_or(0) as u64 })
+            }
+            Expr::Call(Function::Time(TimeFunction::Format(format)), _) => {
+                largest().max(Growth { times: 0, plus: MOST_OF_LETTER * format.len() as u64 })
             }
             Expr::Case(..) | Expr::Alias(..) | Expr::Affix(..) | Expr::Call(Function::Coalesce, _) => largest(),
             _ => largest().max(NUMBER),
@@ -119,7 +139,8 @@ mod tests {
         let texts = vec![Some(""), Some("a"), Some("a,b,,c"), None, Some("größer, viel größer als"), Some("aaaa")];
         let s: ArrayRef = Arc::new(StringArray::from(texts));
         let t: ArrayRef = Arc::new(StringArray::from(vec!["x"; 6]));
-        let batch = RecordBatch::try_from_iter([("s", s), ("t", t)]).unwrap();
+        let d: ArrayRef = Arc::new(arrow::array::Date32Array::from(vec![20_000; 6]));
+        let batch = RecordBatch::try_from_iter([("s", s), ("t", t), ("d", d)]).unwrap();
         let long = "0123456789".repeat(100);
         let cases: Vec<(Expr, bool)> = vec![
             (col("s").str().repeat(3), false),
@@ -137,6 +158,12 @@ mod tests {
             (concat_str(vec![col("s"); 40], ""), true),
             (when(col("t").eq("x")).then(lit(long.as_str())).otherwise(col("s")), true),
             (coalesce([col("s"), lit(long.as_str())]), true),
+            (col("s").str().replace("a.*", &"$0".repeat(20)), true),
+            (col("s").str().replace_all("[a-z]+", &"${0}-".repeat(9)), true),
+            (col("t").replace([("x", long.as_str()), ("y", "")]), true),
+            (col("t").replace([("x", "z")]), false),
+            (col("d").dt().strftime("%c %c %c"), false),
+            (col("d").dt().strftime(&"%A".repeat(200)), true),
             (col("s").str().split(","), false),
             (col("s").str().split(",").list().join("; "), false),
             (col("s").str().split(",").list().join(&long), true),

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Aggregate, Expr, Function, Parameter, UnaryOp};
+use crate::error::{Error, ErrorKind, Result};
 
 impl Expr {
     /// What it is made of, in order.
@@ -135,6 +136,16 @@ impl Expr {
     /// Whether there is a selector somewhere in it.
     pub fn has_selector(&self) -> bool {
         self.parts().into_iter().any(|expr| matches!(expr, Expr::Selector(_)))
+    }
+
+    /// # Errors
+    /// Of kind `Plan` with the reason, where a part of it was made of what it does not take.
+    pub fn check_valid(&self) -> Result<()> {
+        let wrong = self.parts().into_iter().find_map(|part| match part {
+            Expr::Call(Function::Invalid(reason), _) => Some(reason),
+            _ => None,
+        });
+        wrong.map_or(Ok(()), |reason| Err(Error::new(ErrorKind::Plan, &**reason)))
     }
 
     /// Whether evaluating it again gives the same: everything but users' functions, of which nothing is known.

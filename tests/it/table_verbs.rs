@@ -357,3 +357,38 @@ fn users_functions_are_not_run_twice_for_places() {
     assert!(rows.as_primitive::<UInt64Type>().values().iter().copied().eq(0..kept.num_rows() as u64));
     assert_eq!(CALLS.load(Ordering::Relaxed), 200_000);
 }
+
+#[test]
+fn columns_may_be_called_as_what_verbs_add() {
+    let df = dataframe::from_columns([("count", vec![3.0, 3.0, 4.0]), ("statistic", vec![1.0, 2.0, 3.0])]);
+    assert_eq!(
+        df.value_counts("count").compute().unwrap().to_string(),
+        "count  count_\n-----  ------\n  3.0       2\n  4.0       1\n"
+    );
+    let described = df.describe().compute().unwrap();
+    assert_eq!(described.schema().field(0).name(), "statistic_");
+    assert_eq!(described.num_columns(), 3);
+}
+
+#[test]
+fn a_table_that_arrow_cannot_show_is_shown_all_the_same() {
+    let times = arrow::array::TimestampMillisecondArray::from(vec![Some(0), None]).with_timezone("Mars/Olympus");
+    let times: arrow::array::ArrayRef = std::sync::Arc::new(times);
+    let shown = Table::from_batch(arrow::array::RecordBatch::try_from_iter([("t", times)]).unwrap()).to_string();
+    assert!(shown.starts_with("t\n"), "{shown}");
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+    let zoned = arrow::array::TimestampMillisecondArray::from(vec![0]).with_timezone("UTC");
+    let zoned: arrow::array::ArrayRef = std::sync::Arc::new(zoned);
+    let shown = Table::from_batch(arrow::array::RecordBatch::try_from_iter([("t", zoned)]).unwrap()).to_string();
+    assert!(shown.contains("1970-01-01T00:00:00Z"), "{shown}");
+}
+
+#[test]
+fn the_first_rows_of_what_is_much_larger_than_the_rows() {
+    let df = dataframe::from_columns([("n", (0..20_000i64).map(|n| n * 7919 % 20_000).collect::<Vec<_>>())]).compute();
+    let df = df.unwrap().to_dataframe(3);
+    let by = col("n").cast(DataType::Utf8).str().zfill(6).str().repeat(2_000);
+    let (runtime, _) = crate::support::On::Threads(2).runtime(16 << 20);
+    let top = df.nlargest(3, [by]).compute_on(&runtime).unwrap();
+    assert_eq!(column(&top, "n"), [19_999, 19_998, 19_997]);
+}

@@ -640,3 +640,25 @@ fn what_is_appended_has_the_columns_that_are_there() {
         assert_eq!(names(&path).len(), 2 * before.len(), "{name}");
     }
 }
+
+#[test]
+fn options_that_do_not_go_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set");
+    for writer in [
+        rows(10, 2).to_csv(&path).single_file().partition_by(["k"]),
+        rows(10, 2).to_csv(&path).partition_by(["k"]).single_file(),
+    ] {
+        let error = writer.write().unwrap_err();
+        assert!(error.kind() == ErrorKind::Plan && error.message().contains("leave one of them out"), "{error}");
+    }
+    for writer in [
+        rows(10, 2).to_csv(dir.path().join("p-*.csv.gz")),
+        rows(10, 2).to_csv(dir.path().join("one.csv.gz")).single_file(),
+        rows(10, 2).to_json(dir.path().join("one.jsonl.zst")).single_file(),
+    ] {
+        let error = writer.write().unwrap_err();
+        assert!(error.kind() == ErrorKind::Plan && error.message().contains("says it is compressed"), "{error}");
+    }
+    assert!(files(dir.path()).is_empty());
+}

@@ -3,6 +3,7 @@
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 
+use super::parts::Enlarging;
 use super::{Batches, concat_rows, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Program, one_zero};
@@ -24,15 +25,34 @@ pub struct Top<'a> {
     rows: usize,
     /// For the copy that rows are picked out of.
     held: Reservation,
+    /// Where much more is made of a row to go by than it has.
+    enlarging: Option<&'a Enlarging>,
+    budget: Budget,
 }
 
 impl<'a> Top<'a> {
     pub fn new(by: &'a Program, descending: &'a [bool], len: usize, budget: &Budget) -> Top<'a> {
         let held = budget.force_reserve("first rows", 0);
-        Top { by, descending, len, kept: Vec::new(), rows: 0, held }
+        Top { by, descending, len, kept: Vec::new(), rows: 0, held, enlarging: None, budget: budget.clone() }
+    }
+
+    /// Goes by expressions that make much more of a row than it has, if they do.
+    pub fn enlarging(self, enlarging: Option<&'a Enlarging>) -> Top<'a> {
+        Top { enlarging, ..self }
     }
 
     pub fn add(&mut self, batch: RecordBatch) -> Result<()> {
+        let Some(enlarging) = self.enlarging else { return self.add_part(batch) };
+        let mut parts = enlarging.parts(batch)?;
+        while let Some(part) = parts.next(enlarging, &self.budget)? {
+            self.add_part(part)?;
+            // So that few rows are gone by at a time.
+            self.pick(false)?;
+        }
+        Ok(())
+    }
+
+    fn add_part(&mut self, batch: RecordBatch) -> Result<()> {
         // Of one batch no more than `len` rows can be among the first.
         let batch = if batch.num_rows() > self.len { self.first(&batch, false)? } else { batch };
         self.rows += batch.num_rows();

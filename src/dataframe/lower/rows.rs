@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
+use super::super::kernels::parts::Enlarging;
 use super::super::kernels::top::Top;
 use super::super::kernels::{self, Batches};
 use super::super::plan::{Op, SortKey};
@@ -180,13 +181,14 @@ impl Lowering {
         let input = pipeline.output().clone();
         let exprs: Vec<Expr> = by.iter().map(|key| key.of.clone()).collect();
         let program = Arc::new(Program::new(&exprs, &input)?);
+        let enlarging = Arc::new(Enlarging::of(&exprs, &input));
         let descending: Arc<[bool]> = by.iter().map(|key| key.descending).collect();
         let layer_meta = meta(node, node.verb);
         let (tasks, inputs, (bytes, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
         let rows = usize::try_from(len).unwrap_or(usize::MAX);
-        let (own, order, schema) = (program.clone(), descending.clone(), input.clone());
+        let (own, order, schema, large) = (program.clone(), descending.clone(), input.clone(), enlarging.clone());
         let first = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let mut top = Top::new(&own, &order, rows, context.budget());
+            let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_ref().as_ref());
             pipeline.run(context, index, inputs, &mut |batch| {
                 top.add(kernels::conform(batch, &schema)?)?;
                 Ok(ControlFlow::Continue(()))
@@ -205,10 +207,10 @@ impl Lowering {
                 draft.regular(layer_meta.clone(), tasks, inputs, first.need(bytes + need))?;
             loop {
                 let last = made.tasks() <= TREE_FAN;
-                let (own, order) = (program.clone(), descending.clone());
+                let (own, order, large) = (program.clone(), descending.clone(), enlarging.clone());
                 let (columns, output) = (columns.clone(), output.clone());
                 let merge = Each::new(move |context: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-                    let mut top = Top::new(&own, &order, rows, context.budget());
+                    let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_ref().as_ref());
                     for at in 0..inputs.len() {
                         inputs.take::<Batches>(at)?.into_iter().try_for_each(|batch| top.add(batch))?;
                     }

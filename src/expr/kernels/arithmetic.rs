@@ -464,7 +464,7 @@ fn temporal(op: BinaryOp, left: &Known, right: &Known) -> Option<Planned> {
 }
 
 /// A duration so many times, or a part of it: with integers exact, otherwise to the nearest of its units. Null where it is divided
-/// by 0 or the number is none.
+/// by 0 or the number is NaN.
 fn scaled(op: BinaryOp, duration: &DataType, number: &DataType, place: usize) -> Option<Planned> {
     let exact = op == BinaryOp::Mul && number.is_integer() && *number != DataType::UInt64;
     let counted = if exact { DataType::Int64 } else { DataType::Float64 };
@@ -480,12 +480,16 @@ fn scaled(op: BinaryOp, duration: &DataType, number: &DataType, place: usize) ->
             Operand::Rows(array) => Operand::Rows(count(array)?),
             Operand::One(array) => Operand::One(count(array)?),
         };
-        let made = kernel(&mut own, rows)?;
+        let made = kernel(&mut own, rows).map_err(|failure| match failure {
+            Failure::Row(_) => overflows(&to.to_string()),
+            whole => whole,
+        })?;
         let Some(floats) = made.as_primitive_opt::<Float64Type>() else { return Ok(arrow::compute::cast(&made, &to)?) };
         let mut counts = Vec::with_capacity(floats.len());
         for value in floats {
-            counts.push(match value.filter(|value| value.is_finite()).map(f64::round) {
+            counts.push(match value.map(f64::round) {
                 None => None,
+                Some(value) if value.is_nan() || op == BinaryOp::Div && value.is_infinite() => None,
                 Some(value) if value.abs() < i64::MAX as f64 => Some(value as i64),
                 Some(_) => return Err(overflows(&to.to_string())),
             });

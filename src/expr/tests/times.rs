@@ -122,7 +122,9 @@ fn arithmetic() {
     gives((col("u") / 0).dt().total_seconds(), "- - - - -");
     gives((col("u") * (col("u") / col("u"))).dt().total_seconds(), "90.0 -86400.0 - 3600.0 -");
     let error = (col("u") * i64::MAX).evaluate(&times()).unwrap_err();
-    assert!(error.message().starts_with("row 0: `u * 9223372036854775807` overflows"), "{error}");
+    assert!(error.message().starts_with("row 0: `u * 9223372036854775807` overflows Duration"), "{error}");
+    gives((col("u") * f64::NAN).dt().total_seconds(), "- - - - -");
+    assert!((col("u") * f64::INFINITY).evaluate(&times()).is_err());
     let error = (col("u") * 1e18).evaluate(&times()).unwrap_err();
     assert!(error.message().contains("overflows Duration"), "{error}");
     assert!((lit(1) / col("u")).data_type(times().schema_ref()).is_err());

@@ -88,8 +88,8 @@ impl Distincts {
 
     pub fn counts(&mut self, count: usize) -> Vec<i64> {
         self.groups.resize(count, None);
-        let estimate = |sketch: &Box<HllSketch>| sketch.composite_estimate().round() as i64;
-        self.groups.iter().map(|sketch| sketch.as_ref().map_or(0, estimate)).collect()
+        let estimate = |sketch: &HllSketch| sketch.composite_estimate().round() as i64;
+        self.groups.iter().map(|sketch| sketch.as_deref().map_or(0, estimate)).collect()
     }
 }
 

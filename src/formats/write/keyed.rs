@@ -263,7 +263,7 @@ impl Keyed {
                 if column.is_null(*row) {
                     text.push_str(NULL_NAME);
                 } else {
-                    let mut value = shown.value(*row).to_string();
+                    let mut value = shown.value(*row).try_to_string().map_err(failed)?;
                     if value == "-0.0" && is_float(column.data_type()) {
                         value.remove(0);
                     }
