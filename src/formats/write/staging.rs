@@ -96,8 +96,12 @@ impl Staging {
             if if_exists == IfExists::Append {
                 // Looked at first: what comes while it is linked is seen at the end.
                 staging.appended = Stood::at(target).map_err(|error| Error::io(target, "cannot list", error))?;
-                if staging.appended.is_some() {
-                    link_all(target, path)?;
+                if let Some(appended) = &staging.appended {
+                    let copied = link_all(target, path)?;
+                    let linked = appended.was_linked(path, copied);
+                    if !linked.map_err(|error| Error::io(path, "cannot list", error))? {
+                        return Err(staging.overtaken());
+                    }
                 }
             }
         }
@@ -333,8 +337,9 @@ pub(super) fn foreign(directory: &Path, extension: &str) -> Result<Option<PathBu
     Ok(None)
 }
 
-/// Links all files of a data set into a new directory: they take no room, and both are whole.
-fn link_all(from: &Path, to: &Path) -> Result<()> {
+/// Links all files of a data set into a new directory: they take no room, and both are whole. Whether some had to be copied.
+fn link_all(from: &Path, to: &Path) -> Result<bool> {
+    let mut copied = false;
     let mut open = vec![(from.to_path_buf(), to.to_path_buf())];
     while let Some((from, to)) = open.pop() {
         let entries = fs::read_dir(&from).map_err(|error| Error::io(&from, "cannot list", error))?;
@@ -347,10 +352,11 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
             } else if fs::hard_link(&old, &new).is_err() {
                 // A file system without links: a copy is as good.
                 fs::copy(&old, &new).map_err(|error| Error::io(&new, "cannot copy", error))?;
+                copied = true;
             }
         }
     }
-    Ok(())
+    Ok(copied)
 }
 
 /// Removes what dead processes left beside a target. A target that one of them had put aside, and nothing in its place, is put

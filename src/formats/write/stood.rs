@@ -14,8 +14,8 @@ pub struct Stood {
     files: BTreeSet<Seen>,
 }
 
-/// A file below a directory: where, how long, and when it was changed.
-type Seen = (PathBuf, u64, Option<SystemTime>);
+/// A file below a directory: where, how long, when it was changed, and which one it is, where files have numbers.
+type Seen = (PathBuf, u64, Option<SystemTime>, Option<u64>);
 
 impl Stood {
     /// The directory at a path; nothing, if nothing is there.
@@ -51,6 +51,28 @@ impl Stood {
         }
         files(path).is_ok_and(|files| files == self.files)
     }
+
+    /// Whether just its files were linked, or copied, into a directory. Another writer's directory may have stood in its place
+    /// for a moment and be gone again: what is told by the path alone may be of that one.
+    pub fn was_linked(&self, to: &Path, copied: bool) -> io::Result<bool> {
+        let linked = files(to)?;
+        if !copied {
+            return Ok(linked == self.files);
+        }
+        let known = |(path, bytes, ..): &Seen| (path.clone(), *bytes);
+        Ok(linked.iter().map(known).eq(self.files.iter().map(known)))
+    }
+}
+
+/// The number of a file.
+#[cfg(unix)]
+fn number(meta: &fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(meta))
+}
+
+#[cfg(not(unix))]
+fn number(_: &fs::Metadata) -> Option<u64> {
+    None
 }
 
 fn files(directory: &Path) -> io::Result<BTreeSet<Seen>> {
@@ -62,7 +84,7 @@ fn files(directory: &Path) -> io::Result<BTreeSet<Seen>> {
             let (path, meta) = (below.join(entry.file_name()), entry.metadata()?);
             match meta.is_dir() {
                 true => open.push(path),
-                false => _ = found.insert((path, meta.len(), meta.modified().ok())),
+                false => _ = found.insert((path, meta.len(), meta.modified().ok(), number(&meta))),
             }
         }
     }
