@@ -54,7 +54,7 @@
 //! assert_eq!(config::get("myapp.colour")?, "green");
 //! config::with([("threads", 2)], || {
 //!     assert_eq!(config::get("threads")?, "2");
-//!     chunkwise::Result::Ok(())
+//!     Ok::<(), chunkwise::Error>(())
 //! })?;
 //! let error = config::set("thread", 2).unwrap_err();
 //! assert!(error.to_string().starts_with("setting `thread` (global) is unknown (did you mean `threads`?)"));
