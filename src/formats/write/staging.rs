@@ -126,8 +126,15 @@ impl Staging {
         let parent = parent.to_path_buf();
         {
             let _alone = COMMITS.lock().unwrap_or_else(PoisonError::into_inner);
-            let _among_processes = lock_directory(&parent);
+            let among_processes = lock_directory(&parent);
+            if matches!(among_processes, Lock::Busy) && self.appended.is_some() {
+                // Of three that exchange at once, one may take away what another has put there.
+                let text =
+                    format!("another process keeps `{}` locked: nothing was changed, write again", parent.display());
+                return Err(Error::new(ErrorKind::Io, text));
+            }
             self.put()?;
+            drop(among_processes);
         }
         if durable {
             File::open(&parent)
@@ -384,16 +391,25 @@ fn remove_dead(parent: &Path, name: &str, target: &Path) {
     }
 }
 
-/// Keeps other processes from putting something into a directory until it is dropped, where the system can lock directories. Where it
-/// cannot, or somebody else keeps the lock for long, what two of them do in the same moment is not told apart.
-fn lock_directory(directory: &Path) -> Option<File> {
-    let file = File::open(directory).ok()?;
+/// Keeps other processes from putting something into a directory.
+enum Lock {
+    /// Until it is dropped.
+    Held { _file: File },
+    /// Somebody else keeps it for long.
+    Busy,
+    /// The system cannot lock directories: what two processes do in the same moment is not told apart.
+    None,
+}
+
+fn lock_directory(directory: &Path) -> Lock {
+    let Ok(file) = File::open(directory) else { return Lock::None };
     let begun = std::time::Instant::now();
     loop {
         match FileExt::try_lock(&file) {
-            Ok(()) => return Some(file),
+            Ok(()) => return Lock::Held { _file: file },
             Err(fs4::TryLockError::WouldBlock) if begun.elapsed() < MOST_WAITED => std::thread::sleep(WAITED),
-            Err(_) => return None,
+            Err(fs4::TryLockError::WouldBlock) => return Lock::Busy,
+            Err(fs4::TryLockError::Error(_)) => return Lock::None,
         }
     }
 }

@@ -177,6 +177,24 @@ fn many_appends_at_once_keep_all_that_are_said_to_be_there() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_append_beside_somebody_who_keeps_the_directory_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("set");
+    set(&target, "one", IfExists::Append).unwrap();
+    let kept = fs::File::open(dir.path()).unwrap();
+    fs4::FileExt::lock(&kept).unwrap();
+    let error = set(&target, "two", IfExists::Append).unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.message().contains("keeps"), "{error}");
+    assert_eq!((beside(&target), beside(dir.path())), (vec!["one.csv".to_string()], vec!["set".to_string()]));
+    // What replaces all takes nothing away that it would not have anyway.
+    set(&target, "three", IfExists::Replace).unwrap();
+    drop(kept);
+    set(&target, "four", IfExists::Append).unwrap();
+    assert_eq!(beside(&target), ["four.csv", "three.csv"]);
+}
+
+#[test]
 fn by_steps_nothing_is_replaced_either() {
     let dir = tempfile::tempdir().unwrap();
     let (one, other) = (dir.path().join("one"), dir.path().join("other"));
