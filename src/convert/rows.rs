@@ -13,7 +13,7 @@ use crate::bag::{Bag, Items};
 use crate::dataframe::{DataFrame, Frame, Reader, Table, columns_for, declared, nullable, schema_of, to_batch};
 use crate::delayed::Delayed;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
-use crate::graph::{Each, Inputs as TaskInputs, Meta, OneCall, TaskContext, Tasks};
+use crate::graph::{Each, Inputs as TaskInputs, Meta, TaskContext, Tasks, one_call};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Role};
 use crate::store::BATCH_ROWS;
@@ -178,7 +178,7 @@ impl Node for Parts {
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
         let meta = Meta { name: "from_delayed".to_string(), verb: "from_delayed", origin: self.origin };
         let schema = self.schema.clone();
-        let call = OneCall::shared(&Arc::new(meta.clone()), move |inputs: &mut TaskInputs<'_>| {
+        let call = one_call(&Arc::new(meta.clone()), move |inputs: &mut TaskInputs<'_>| {
             // With the columns that were declared.
             let table: Table = inputs.take(0)?;
             let batches = table.batches().iter().map(|batch| declared(batch.clone(), &schema));

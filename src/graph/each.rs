@@ -72,32 +72,39 @@ where
     }
 }
 
-/// A task of an explicit layer that is a function of its inputs and gives one value.
-pub struct OneCall<F, T> {
-    meta: Arc<Meta>,
-    run: F,
-    type_of: PhantomData<fn() -> T>,
-}
-
-impl<F, T> OneCall<F, T>
-where
-    F: Fn(&mut Inputs<'_>) -> Result<T> + Send + Sync + 'static,
-    T: Any + Send + Sync,
-{
-    /// A task with the name, verb and line of its layer.
-    pub fn shared(meta: &Arc<Meta>, run: F) -> Arc<dyn Call> {
-        Arc::new(OneCall { meta: meta.clone(), run, type_of: PhantomData })
-    }
-}
-
-impl<F, T> Call for OneCall<F, T>
-where
-    F: Fn(&mut Inputs<'_>) -> Result<T> + Send + Sync,
-    T: Any + Send + Sync,
-{
-    fn call(&self, _: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        out.push((self.run)(inputs)?);
+/// Tasks of an explicit layer that are a function of their inputs and give one value.
+pub fn one_call<T: Any + Send + Sync>(
+    meta: &Arc<Meta>,
+    run: impl Fn(&mut Inputs<'_>) -> Result<T> + Send + Sync + 'static,
+) -> Arc<dyn Call> {
+    call_of::<T>(meta, 0, move |_, inputs, out| {
+        out.push(run(inputs)?);
         Ok(())
+    })
+}
+
+/// Tasks of an explicit layer that are a function: with the name, verb and line of the layer, a need, and values of one type.
+pub fn call_of<T: Any + Send + Sync>(
+    meta: &Arc<Meta>,
+    need: u64,
+    run: impl Fn(&TaskContext<'_>, &mut Inputs<'_>, &mut Outputs<'_>) -> Result<()> + Send + Sync + 'static,
+) -> Arc<dyn Call> {
+    Arc::new(FunctionCall { meta: meta.clone(), kind: chunk::plain::<T>(), need, run })
+}
+
+struct FunctionCall<F> {
+    meta: Arc<Meta>,
+    kind: &'static dyn Kind,
+    need: u64,
+    run: F,
+}
+
+impl<F> Call for FunctionCall<F>
+where
+    F: Fn(&TaskContext<'_>, &mut Inputs<'_>, &mut Outputs<'_>) -> Result<()> + Send + Sync,
+{
+    fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
+        (self.run)(context, inputs, out)
     }
 
     fn name(&self) -> &str {
@@ -113,6 +120,10 @@ where
     }
 
     fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<T>()
+        self.kind
+    }
+
+    fn need(&self) -> u64 {
+        self.need
     }
 }

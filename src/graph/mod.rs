@@ -24,7 +24,7 @@ mod topology;
 mod wrapped;
 
 pub use draft::{Draft, LayerRef};
-pub use each::{Each, OneCall};
+pub use each::{Each, call_of, one_call};
 pub use exchange::{Exchange, exchange};
 pub use explain::{Estimate, ExplainOptions};
 pub use explicit::{Call, Csr, Tasks};

@@ -16,7 +16,7 @@ mod rows;
 mod write;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -27,7 +27,7 @@ use super::plan::Op;
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::{Expr, Lookup};
 use crate::formats::scan::{Scan, ScanRequest};
-use crate::graph::{Call, Each, Inputs, LayerRef, Meta, OneCall, TaskContext, Tasks};
+use crate::graph::{Call, Each, Inputs, LayerRef, Meta, TaskContext, Tasks, one_call};
 use crate::origin::Origin;
 use crate::plan::{Member, PlanOptions, Planned, Region, RegionLowering};
 use pipeline::{Pipeline, Source, Starts, Step, What};
@@ -413,11 +413,11 @@ impl Lowering {
 
 /// Whether no two writers of a request have one target, of which one would take away what the other put there.
 fn one_writer_each(plan: &Plan) -> Result<()> {
-    let mut targets = HashMap::new();
+    let mut targets = HashSet::new();
     for node in &plan.nodes {
         let Op::Write(write) = &node.op else { continue };
         let target = std::path::absolute(&write.target).unwrap_or_else(|_| write.target.clone());
-        if targets.insert(target, ()).is_some() {
+        if !targets.insert(target) {
             let text = format!("two writers have the target `{}`: run one after the other", write.target.display());
             return Err(Error::new(ErrorKind::Plan, text).frame(Role::In, node.verb, node.origin));
         }
@@ -459,7 +459,7 @@ fn gather_pieces(
 
 /// Puts the batches of its inputs one behind another.
 fn gather_call(meta: &Arc<Meta>, schema: Option<SchemaRef>) -> Arc<dyn Call> {
-    OneCall::shared(meta, move |inputs: &mut Inputs<'_>| {
+    one_call(meta, move |inputs: &mut Inputs<'_>| {
         let mut all = Batches::new();
         for at in 0..inputs.len() {
             for batch in inputs.take::<Batches>(at)? {

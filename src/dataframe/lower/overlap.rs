@@ -14,10 +14,8 @@ use super::super::plan::{OverlapOp, UserMap};
 use super::rows::slice_of;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, ErrorKind, Result, Role};
-use crate::graph::{Call, Each, Input, Inputs, LayerRef, Meta, OneCall, Outputs, Pattern, TaskContext, Tasks};
-use crate::origin::Origin;
+use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext, Tasks, call_of, one_call};
 use crate::plan::RegionLowering;
-use crate::store::{Kind, chunk};
 
 impl Lowering {
     pub(super) fn overlap(&self, at: usize, op: &OverlapOp, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
@@ -56,13 +54,19 @@ impl Lowering {
                 Some(around(lowering, &layer_meta, tails.layer(), &made.bounds, (rows, true))?)
             }
         };
-        let call: Arc<dyn Call> = Arc::new(OnePartition {
-            meta: layer_meta.clone(),
+        let shared = Arc::new(layer_meta.clone());
+        let whole = OnePartition {
             map: op.map.clone(),
             schema,
             before: before.is_some(),
             after: after.is_some(),
-            need: 2 * bytes,
+            declared: 2 * bytes,
+        };
+        let own = shared.clone();
+        let call = call_of::<Batches>(&shared, 2 * bytes, move |context, inputs, out| {
+            let made = whole.run(context, inputs).map_err(|error| error.frame(Role::In, own.verb, own.origin));
+            out.push(made?);
+            Ok(())
         });
         let first = first_piece(lowering, made.layer);
         let partitions = made.bounds.len().saturating_sub(1) as u32;
@@ -93,7 +97,7 @@ fn around(
 ) -> Result<u32> {
     let (edges, own) = (first_piece(lowering, edges), lowering.draft().next_piece());
     let partitions = bounds.len().saturating_sub(1);
-    let call = OneCall::shared(&Arc::new(meta.clone()), move |inputs: &mut Inputs<'_>| {
+    let call = one_call(&Arc::new(meta.clone()), move |inputs: &mut Inputs<'_>| {
         let mut all = Batches::new();
         for at in 0..inputs.len() {
             all.extend(inputs.take::<Batches>(at)?);
@@ -137,12 +141,12 @@ fn last_rows(batches: &Batches, rows: usize, schema: &SchemaRef) -> Result<Batch
 
 /// The task of one partition: it reads what stands before it, its pieces, and what stands behind it.
 struct OnePartition {
-    meta: Meta,
     map: UserMap,
     schema: SchemaRef,
     before: bool,
     after: bool,
-    need: u64,
+    /// Bytes that it is admitted with.
+    declared: u64,
 }
 
 impl OnePartition {
@@ -167,8 +171,15 @@ impl OnePartition {
         }
         // What is read is there beside its copy, and what is made of that as large again.
         let bytes: u64 = all.iter().map(kernels::batch_bytes).sum();
-        let more = (2 * bytes).saturating_sub(self.need);
-        let _held = context.budget().force_reserve(self.meta.verb, more);
+        let more = (2 * bytes).saturating_sub(self.declared);
+        let _held = context.budget().reserve("map_overlap", more).map_err(|refused| {
+            let text = format!(
+                "{}: a partition and the rows around it are held together, twice; make partitions smaller with repartition, or \
+                 raise memory_limit",
+                refused.message()
+            );
+            Error::new(ErrorKind::OutOfMemory, text)
+        })?;
         let whole = kernels::concat_rows(&self.schema, &all)?;
         drop(all);
         let given = whole.num_rows();
@@ -183,33 +194,5 @@ impl OnePartition {
         let mut kept = Batches::new();
         kernels::keep(&mut kept, made.slice(before, own))?;
         Ok(kept)
-    }
-}
-
-impl Call for OnePartition {
-    fn call(&self, context: &TaskContext<'_>, inputs: &mut Inputs<'_>, out: &mut Outputs<'_>) -> Result<()> {
-        let framed = |error: Error| error.frame(Role::In, self.meta.verb, self.meta.origin);
-        out.push(self.run(context, inputs).map_err(framed)?);
-        Ok(())
-    }
-
-    fn name(&self) -> &str {
-        &self.meta.name
-    }
-
-    fn verb(&self) -> &'static str {
-        self.meta.verb
-    }
-
-    fn origin(&self) -> Origin {
-        self.meta.origin
-    }
-
-    fn kind(&self, _: u32) -> &'static dyn Kind {
-        chunk::plain::<Batches>()
-    }
-
-    fn need(&self) -> u64 {
-        self.need
     }
 }

@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-
 use super::super::kernels::{self, Batches};
 use super::number::running;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
-use crate::graph::{Each, Inputs, LayerRef, OneCall, Pattern, TaskContext, Tasks};
+use crate::graph::{Each, Inputs, LayerRef, Pattern, TaskContext, Tasks, call_of, one_call};
 use crate::plan::RegionLowering;
 
 impl Lowering {
@@ -49,12 +47,12 @@ impl Lowering {
         };
         let first_count = first_of(lowering, counts.layer());
         let shared = Arc::new(layer_meta.clone());
-        let sums_call = OneCall::shared(&shared, |inputs: &mut Inputs<'_>| {
+        let sums_call = one_call(&shared, |inputs: &mut Inputs<'_>| {
             let counts = (0..inputs.len()).map(|at| inputs.get::<u64>(at).copied()).collect::<Result<Vec<u64>>>()?;
             Ok(running(counts))
         });
         let schema = node.schema.clone();
-        let whole = OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| {
+        let whole = one_call(&shared, move |inputs: &mut Inputs<'_>| {
             inputs.take::<Batches>(0)?.iter().map(|batch| kernels::named(batch, &schema)).collect::<Result<Batches>>()
         });
         let mut sums = Tasks::with_capacity(old as usize, made.pieces() as usize);
@@ -69,27 +67,40 @@ impl Lowering {
         }
         let sums = lowering.draft().explicit(layer_meta.clone(), sums)?;
         let (first_sum, first_piece) = (first_of(lowering, sums), first_of(lowering, made.layer));
-        let mut tasks = Tasks::with_capacity(made.pieces() as usize, 2 * made.pieces() as usize);
+        // A piece is read once, and gives a part for each new partition that begins in its old one.
+        let mut slices = Tasks::with_capacity(made.pieces() as usize, 2 * made.pieces() as usize);
+        let mut parts_of = Vec::with_capacity(made.pieces() as usize);
+        for partition in 0..old {
+            let pieces = made.bounds[partition as usize]..made.bounds[partition as usize + 1];
+            let Some(sum) = sums_of[partition as usize] else {
+                parts_of.extend(pieces.map(|_| None));
+                continue;
+            };
+            let ends: Arc<[u64]> = cuts(partition).chain([new]).collect();
+            for (place, piece) in pieces.enumerate() {
+                let cut = Cut { place, ends: ends.clone(), of: new };
+                let call = call_of::<Batches>(&shared, made.bytes, move |_, inputs, out| {
+                    cut.rows(inputs)?.into_iter().for_each(|part| out.push(part));
+                    Ok(())
+                });
+                parts_of.push(Some(slices.push(call, [first_piece + piece, first_sum + sum], ends.len() as u32)));
+            }
+        }
+        let slices = lowering.draft().explicit(layer_meta.clone(), slices)?;
+        let first_slice = first_of(lowering, slices);
+        let mut tasks = Tasks::with_capacity(made.pieces() as usize, made.pieces() as usize);
         let mut bounds = vec![0u32];
         for partition in 0..old {
             let pieces = made.bounds[partition as usize]..made.bounds[partition as usize + 1];
             let ends = cuts(partition).map(Some).chain([None]);
-            let mut from = 0;
-            for end in ends {
-                for (place, piece) in pieces.clone().enumerate() {
-                    match sums_of[partition as usize] {
-                        Some(sum) => {
-                            let (schema, to) = (node.schema.clone(), end.unwrap_or(new));
-                            let cut = Cut { schema, place, from, to, of: new };
-                            let call = OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| cut.rows(inputs));
-                            tasks.push(call, [first_piece + piece, first_sum + sum], 1);
-                        }
-                        None => {
-                            tasks.push(whole.clone(), [first_piece + piece], 1);
-                        }
-                    }
+            for (part, end) in (0u32..).zip(ends) {
+                for piece in pieces.clone() {
+                    let from = match parts_of[piece as usize] {
+                        Some(parts) => first_slice + parts + part,
+                        None => first_piece + piece,
+                    };
+                    tasks.push(whole.clone(), [from], 1);
                 }
-                from = end.unwrap_or(new);
                 // A cut ends a new partition; so does the end of an old one, where the new bound falls on it.
                 if end.is_some() || ((partition + 1) * new) % old == 0 {
                     bounds.push(tasks.len());
@@ -104,33 +115,38 @@ impl Lowering {
     }
 }
 
-/// The rows of a piece that lie between two fractions of its partition's.
+/// The rows of a piece by the fractions of its partition's that they lie between.
 struct Cut {
-    schema: SchemaRef,
     /// Which piece of the partition it is.
     place: usize,
-    /// In units of `1 / of`.
-    from: u64,
-    to: u64,
+    /// Where parts end, in units of `1 / of`.
+    ends: Arc<[u64]>,
     of: u64,
 }
 
 impl Cut {
-    /// Of the piece, by where the rows of each piece of the partition begin.
-    fn rows(&self, inputs: &Inputs<'_>) -> Result<Batches> {
+    /// Of the piece the rows of each part, by where the rows of each piece of the partition begin.
+    fn rows(&self, inputs: &mut Inputs<'_>) -> Result<Vec<Batches>> {
         let starts = inputs.get::<Vec<u64>>(1)?;
         let total = starts.last().copied().unwrap_or(0);
-        let row = |part: u64| (u128::from(total) * u128::from(part)).div_ceil(u128::from(self.of)) as u64;
-        let (from, to) = (row(self.from), row(self.to));
         let mut at = starts.get(self.place).copied().ok_or_else(|| Error::internal("a piece without a place"))?;
-        let mut cut = Batches::new();
-        for batch in inputs.get::<Batches>(0)? {
-            let (first, end) = (at.max(from), (at + batch.num_rows() as u64).min(to));
-            if first < end {
-                cut.push(kernels::named(&batch.slice((first - at) as usize, (end - first) as usize), &self.schema)?);
+        let row = |part: u64| (u128::from(total) * u128::from(part)).div_ceil(u128::from(self.of)) as u64;
+        let mut parts: Vec<Batches> = vec![Batches::new(); self.ends.len()];
+        // The part that the next row is of.
+        let mut part = 0;
+        for batch in inputs.take::<Batches>(0)? {
+            let (mut from, rows) = (0, batch.num_rows() as u64);
+            while from < rows {
+                let end = row(self.ends[part]);
+                if end <= at && part + 1 < parts.len() {
+                    part += 1;
+                    continue;
+                }
+                let len = if part + 1 < parts.len() { (end - at).min(rows - from) } else { rows - from };
+                kernels::keep(&mut parts[part], batch.slice(from as usize, len as usize))?;
+                (from, at) = (from + len, at + len);
             }
-            at += batch.num_rows() as u64;
         }
-        Ok(cut)
+        Ok(parts)
     }
 }

@@ -15,7 +15,7 @@ use super::pipeline::Pipeline;
 use super::{Lowering, Made, gather_call, gather_pieces, meta};
 use crate::error::{Error, Result, Role};
 use crate::expr::{Expr, Lookup, Program};
-use crate::graph::{Each, Input, Inputs, LayerRef, OneCall, Pattern, TaskContext, Tasks};
+use crate::graph::{Each, Input, Inputs, LayerRef, Pattern, TaskContext, Tasks, one_call};
 use crate::plan::RegionLowering;
 use crate::store::shown_bytes;
 
@@ -159,8 +159,7 @@ impl Lowering {
             let piece = |layer: u32| layers[layer as usize].pieces.start;
             let (pieces, sums) = (piece(made.layer()), piece(sums.layer()));
             for index in 0..count {
-                let call =
-                    OneCall::shared(&shared, move |inputs: &mut Inputs<'_>| cut(inputs, index as usize, len, end));
+                let call = one_call(&shared, move |inputs: &mut Inputs<'_>| cut(inputs, index as usize, len, end));
                 calls.push(call, [pieces + index, sums], 1);
             }
         }
@@ -181,14 +180,14 @@ impl Lowering {
         let input = pipeline.output().clone();
         let exprs: Vec<Expr> = by.iter().map(|key| key.of.clone()).collect();
         let program = Arc::new(Program::new(&exprs, &input)?);
-        let enlarging = Arc::new(Enlarging::of(&exprs, &input));
+        let enlarging = Enlarging::of(&exprs, &input).map(Arc::new);
         let descending: Arc<[bool]> = by.iter().map(|key| key.descending).collect();
         let layer_meta = meta(node, node.verb);
         let (tasks, inputs, (bytes, need)) = (pipeline.tasks, pipeline.inputs(), pipeline.most());
         let rows = usize::try_from(len).unwrap_or(usize::MAX);
         let (own, order, schema, large) = (program.clone(), descending.clone(), input.clone(), enlarging.clone());
         let first = Each::new(move |context: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_ref().as_ref());
+            let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_deref());
             pipeline.run(context, index, inputs, &mut |batch| {
                 top.add(kernels::conform(batch, &schema)?)?;
                 Ok(ControlFlow::Continue(()))
@@ -210,7 +209,7 @@ impl Lowering {
                 let (own, order, large) = (program.clone(), descending.clone(), enlarging.clone());
                 let (columns, output) = (columns.clone(), output.clone());
                 let merge = Each::new(move |context: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-                    let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_ref().as_ref());
+                    let mut top = Top::new(&own, &order, rows, context.budget()).enlarging(large.as_deref());
                     for at in 0..inputs.len() {
                         inputs.take::<Batches>(at)?.into_iter().try_for_each(|batch| top.add(batch))?;
                     }

@@ -65,7 +65,7 @@ impl Lowering {
         while self.made[base].is_none()
             && matches!(
                 self.plan.nodes[base].op,
-                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Number(_)
+                Op::Filter(_) | Op::Select(_) | Op::Map(_) | Op::Join(_) | Op::Explode(_) | Op::Number(_)
             )
         {
             base = self.plan.nodes[base].inputs[0];
