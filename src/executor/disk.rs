@@ -67,8 +67,6 @@ impl Shared {
     /// Does one job and tells the brain.
     pub(super) fn do_disk_job(self: &Arc<Shared>, job: DiskJob) {
         let _busy = self.busy();
-        // What it frees and what it reads back are on the heaps of others.
-        self.relieve();
         let mut effects = Effects::default();
         match job {
             DiskJob::Write { run, task, values } => {
@@ -81,6 +79,8 @@ impl Shared {
                 let pieces: Vec<u32> = values.iter().map(|(piece, _)| *piece).collect();
                 effects.garbage.chunks.extend(values.into_iter().map(|(_, chunk)| chunk));
                 effects.garbage.clear();
+                // What was written is free now, on the heaps of others.
+                self.relieve_after(bytes);
                 let ok = written.is_ok();
                 self.tell(&mut effects, |core| {
                     if let Some(live) = core.live(run.id) {
@@ -107,6 +107,7 @@ impl Shared {
                         (None, 0)
                     }
                 };
+                self.relieve_after(bytes);
                 let ok = chunk.is_some();
                 self.tell(&mut effects, |core| {
                     if let Some(live) = core.live(run.id) {

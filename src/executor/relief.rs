@@ -14,7 +14,7 @@ const SLACK: u64 = 16 << 20;
 const STEP: u64 = 16 << 20;
 const LARGEST_STEP: u64 = 1 << 30;
 
-/// A worker looks at the process after it made values of so many bytes: about a millisecond of fresh pages.
+/// The process is looked at after values of so many bytes were made, or came from disk: about a millisecond of fresh pages.
 pub(super) const LOOK_EVERY: u64 = 4 << 20;
 
 /// How much of the process's memory is resident, and what was done about it.
@@ -25,6 +25,8 @@ pub(super) struct Relief {
     /// The least growth since memory was given back for the last time, or at that time.
     relieved: AtomicU64,
     step: AtomicU64,
+    /// Bytes that went to disk or came from there since somebody looked.
+    unseen: AtomicU64,
 }
 
 impl Relief {
@@ -58,8 +60,20 @@ impl Shared {
         self.trim_pool();
     }
 
+    /// Looks at the process when so much went to disk or came back that it may have grown.
+    pub(super) fn relieve_after(&self, bytes: u64) {
+        if self.relief.unseen.fetch_add(bytes, Relaxed) + bytes >= LOOK_EVERY {
+            self.relief.unseen.store(0, Relaxed);
+            self.relieve();
+        }
+    }
+
     /// Gives freed memory back to the system where the process has grown beyond the limit.
     pub(super) fn relieve(&self) {
+        if self.relief.base.load(Relaxed) == 0 {
+            // No run began yet, so nothing is known of what others hold.
+            return;
+        }
         let Some(growth) = self.sample_resident() else { return };
         let relieved = self.relief.relieved.fetch_min(growth, Relaxed).min(growth);
         let (bound, step) = (self.budget.root_limit().saturating_add(SLACK), self.relief.step.load(Relaxed));
