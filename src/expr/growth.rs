@@ -19,10 +19,10 @@ const NUMBER: Growth = Growth { times: 0, plus: 64 };
 
 /// Up to so many times, and so many bytes more, the batches of rows that others make are small enough.
 const MOST_TIMES: u64 = 16;
-const MOST_PLUS: u64 = 256;
+const MOST_PLUS: u64 = 512;
 
-/// What becomes of a letter of a format at most: `%c` is a whole date with its time.
-const MOST_OF_LETTER: u64 = 20;
+/// What becomes of a `%` of a format at most: `%+` is a whole date with its time and zone.
+const MOST_OF_ITEM: u64 = 40;
 
 /// How often a text says that a group of a match is to stand there.
 fn groups_in(with: &str) -> u64 {
@@ -100,9 +100,10 @@ impl Growth {
                 let longest = pairs.iter().map(|(_, to)| if let Value::Text(text) = to { text.len() } else { 0 }).max();
                 largest().max(Growth { times: 0, plus: longest.unwrap_or(0) as u64 })
             }
-            Expr::Call(Function::Time(TimeFunction::Format(format)), _) => {
-                largest().max(Growth { times: 0, plus: MOST_OF_LETTER * format.len() as u64 })
-            }
+            Expr::Call(Function::Time(TimeFunction::Format(format)), _) => largest().max(Growth {
+                times: 0,
+                plus: format.len() as u64 + MOST_OF_ITEM * format.matches('%').count() as u64,
+            }),
             Expr::Case(..) | Expr::Alias(..) | Expr::Affix(..) | Expr::Call(Function::Coalesce, _) => largest(),
             _ => largest().max(NUMBER),
         }
@@ -146,7 +147,7 @@ mod tests {
             (col("s").str().repeat(3), false),
             (col("s").str().repeat(300), true),
             (col("s").str().repeat(5).str().repeat(5), true),
-            (col("s").str().pad_start(100, 'ß'), false),
+            (col("s").str().pad_start(200, 'ß'), false),
             (col("s").str().pad_end(1000, 'ß'), true),
             (col("s").str().zfill(2000), true),
             (col("s").str().replace_all_literal("a", &long), true),
@@ -162,7 +163,7 @@ mod tests {
             (col("s").str().replace_all("[a-z]+", &"${0}-".repeat(9)), true),
             (col("t").replace([("x", long.as_str()), ("y", "")]), true),
             (col("t").replace([("x", "z")]), false),
-            (col("d").dt().strftime("%c %c %c"), false),
+            (col("d").dt().strftime("%Y-%m-%dT%H:%M:%S%.3f %A"), false),
             (col("d").dt().strftime(&"%A".repeat(200)), true),
             (col("s").str().split(","), false),
             (col("s").str().split(",").list().join("; "), false),

@@ -97,6 +97,8 @@ impl Distincts {
 #[derive(Default)]
 pub struct Digests {
     groups: Vec<Option<Box<Digest>>>,
+    /// Groups that have one.
+    made: usize,
 }
 
 struct Digest {
@@ -138,19 +140,22 @@ impl Digest {
 impl Digests {
     pub fn bytes(&self) -> usize {
         // What a digest has buffered and merged at most.
-        self.groups.iter().flatten().count() * 48 * usize::from(COMPRESSION) + 8 * self.groups.capacity()
+        self.made * 48 * usize::from(COMPRESSION) + 8 * self.groups.capacity()
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, array: &ArrayRef) -> Result<()> {
         self.groups.resize_with(rows.count, || None);
         let values = cast(array, &DataType::Float64).map_err(failed)?;
         let floats = values.as_primitive::<Float64Type>().values();
-        let (groups, mut refused) = (&mut self.groups, None);
+        let (groups, made, mut refused) = (&mut self.groups, &mut self.made, None);
         rows.each_valid(values.nulls(), |row, group| {
             let digest = match &mut groups[group] {
                 Some(digest) => digest,
                 none => match TDigestMut::new(COMPRESSION) {
-                    Ok(values) => none.insert(Box::new(Digest { values, lowest: 0, highest: 0, has_nan: false })),
+                    Ok(values) => {
+                        *made += 1;
+                        none.insert(Box::new(Digest { values, lowest: 0, highest: 0, has_nan: false }))
+                    }
                     Err(error) => return refused = Some(error),
                 },
             };
@@ -170,7 +175,10 @@ impl Digests {
                     own.highest += other.highest;
                     own.has_nan |= other.has_nan;
                 }
-                none => *none = Some(other),
+                none => {
+                    *none = Some(other);
+                    self.made += 1;
+                }
             }
         }
     }
