@@ -181,14 +181,11 @@ pub(super) fn reduced(frame: &Frame, outputs: Vec<Expr>, verb: &'static str, ori
 }
 
 fn counted(frame: &Frame, column: Expr, nulls: bool, verb: &'static str, origin: Origin) -> Result<Frame> {
-    let mut name = "count".to_string();
-    if *column.output_name() == *name {
-        name.push('_');
-    }
-    let grouping = Grouping::new(vec![column], &[size().alias(&name)], nulls)?;
+    let name = if &*column.output_name() == "count" { "count_" } else { "count" };
+    let grouping = Grouping::new(vec![column], &[size().alias(name)], nulls)?;
     let counts = Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)?;
     // Groups come in the order of their keys, and of equal rows the first comes first.
-    let by = vec![SortKey { of: col(&name), descending: true }];
+    let by = vec![SortKey { of: col(name), descending: true }];
     Frame::new(Op::Top { by, len: u64::MAX }, &[&counts], verb, origin)
 }
 
