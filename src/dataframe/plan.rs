@@ -236,7 +236,7 @@ impl Frame {
     ) -> Result<Frame> {
         let (schema, partitions, bytes) = metadata(&op, inputs)?;
         let schema = nullable(schema);
-        let ordered = order_of(&op, inputs)?;
+        let ordered = order_of(&op, inputs.iter().map(|input| input.ordered))?;
         let inputs = inputs.iter().map(|frame| (*frame).clone()).chain(parameters.iter().map(|(_, of)| of.clone()));
         let parameters = parameters.iter().map(|(id, _)| *id).collect();
         let (inputs, kept) = (inputs.collect(), (schema.clone(), bytes.clone()));
@@ -368,15 +368,15 @@ fn metadata(op: &Op, inputs: &[&Frame]) -> Result<(SchemaRef, u32, Arc<[u64]>)> 
     })
 }
 
-/// Whether the order of the rows that an operation gives is one to go by.
+/// Whether the order of the rows that an operation gives is one to go by, from whether those are that it reads.
 ///
 /// # Errors
 /// Of kind `Plan`, where the operation itself goes by an order that was waived.
-fn order_of(op: &Op, inputs: &[&Frame]) -> Result<bool> {
+pub(super) fn order_of(op: &Op, mut inputs: impl Iterator<Item = bool>) -> Result<bool> {
     let kept = match op {
         Op::Scan(_) | Op::Outside => true,
-        Op::Concat => inputs.iter().all(|input| input.ordered),
-        _ => inputs.first().is_none_or(|input| input.ordered),
+        Op::Concat => inputs.all(|ordered| ordered),
+        _ => inputs.next().is_none_or(|ordered| ordered),
     };
     let reads = match op {
         Op::Slice { end: true, .. } | Op::Number(NumberOp::Index(_)) | Op::Fill(_) => Some(op.label()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use super::super::plan::{Op, Step};
+use super::super::plan::{Op, Step, order_of};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::plan::{Member, Read};
@@ -18,6 +18,15 @@ pub(in crate::dataframe) struct Plan {
     pub roots: Vec<usize>,
     /// The memory limit of the run.
     pub limit_bytes: u64,
+}
+
+/// What a pass leaves as it is of a wanted table.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::dataframe) struct Promise {
+    schema: SchemaRef,
+    partitions: u32,
+    /// Whether the order of its rows is one that verbs may go by.
+    ordered: bool,
 }
 
 /// An operation and what it reads.
@@ -167,8 +176,25 @@ impl Plan {
         self.roots.iter_mut().for_each(moved);
     }
 
-    /// Whether it is sound: nodes stand behind what they read, expressions fit, and roots have the columns they had.
-    pub fn check(&self, roots: &[SchemaRef]) -> Result<()> {
+    /// What is promised of the wanted tables.
+    ///
+    /// # Errors
+    /// Where an operation goes by an order that was waived.
+    pub fn promises(&self) -> Result<Vec<Promise>> {
+        let mut orders: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            orders.push(order_of(&node.op, node.tables().iter().map(|input| orders[*input]))?);
+        }
+        let promise = |root: &usize| {
+            let node = &self.nodes[*root];
+            Promise { schema: node.schema.clone(), partitions: node.partitions, ordered: orders[*root] }
+        };
+        Ok(self.roots.iter().map(promise).collect())
+    }
+
+    /// Whether it is sound: nodes stand behind what they read, expressions fit, verbs that go by the order of rows still find one,
+    /// and roots are what they were.
+    pub fn check(&self, before: &[Promise]) -> Result<()> {
         for (at, node) in self.nodes.iter().enumerate() {
             if node.inputs.iter().any(|input| *input >= at) {
                 return Err(Error::internal(format!("`{}` stands before what it reads", node.op.label())));
@@ -204,9 +230,14 @@ impl Plan {
                 expr.type_in(&fields)?;
             }
         }
-        for (root, schema) in self.roots.iter().zip(roots) {
-            if self.nodes[*root].schema.fields() != schema.fields() {
-                return Err(Error::internal(format!("`{}` has other columns", self.nodes[*root].op.label())));
+        let now = self.promises()?;
+        for ((root, was), is) in self.roots.iter().zip(before).zip(now) {
+            let label = self.nodes[*root].op.label();
+            if is.schema.fields() != was.schema.fields() {
+                return Err(Error::internal(format!("`{label}` has other columns")));
+            }
+            if (is.partitions, is.ordered) != (was.partitions, was.ordered) {
+                return Err(Error::internal(format!("`{label}` has other partitions or another order of rows")));
             }
         }
         Ok(())
@@ -235,5 +266,50 @@ impl Plan {
             shown[at] = true;
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataframe::{DataFrame, from_columns};
+    use crate::expr::col;
+
+    /// The plan of tables that each read the one before them, of which the last is wanted.
+    fn chain(tables: &[&DataFrame]) -> Plan {
+        let frames: Vec<_> = tables.iter().map(|table| table.frame().unwrap()).collect();
+        let members = frames.iter().enumerate().map(|(at, frame)| Member {
+            node: frame.node.node().region().unwrap().1,
+            reads: at.checked_sub(1).map(|below| Read::Member(below as u32)).into_iter().collect(),
+            is_root: at + 1 == frames.len(),
+            gate: None,
+        });
+        Plan::new(&members.collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn what_a_pass_breaks_is_seen() {
+        let table = from_columns([("k", vec![1_i64, 2, 1]), ("v", vec![4, 5, 6])]);
+        let groups = table.group_by(["k"]).agg([col("v").sum().alias("sum")]);
+        let last = groups.tail(1);
+        for (verbs, goes_by_order) in [(vec![&table, &groups, &last], true), (vec![&table, &groups], false)] {
+            let plan = chain(&verbs);
+            let before = plan.promises().unwrap();
+            plan.check(&before).unwrap();
+            let waived = {
+                let mut plan = plan.clone();
+                let Op::Aggregate(grouping) = &mut plan.nodes[1].op else { panic!("{}", plan.text()) };
+                grouping.unordered = true;
+                plan.check(&before).unwrap_err().to_string()
+            };
+            assert_eq!(waived.contains("goes by the order"), goes_by_order, "{waived}");
+            assert!(goes_by_order || waived.contains("another order of rows"), "{waived}");
+            let mut other = plan.clone();
+            other.nodes[*plan.roots.last().unwrap()].partitions += 1;
+            assert!(other.check(&before).unwrap_err().to_string().contains("other partitions"));
+            let mut turned = plan.clone();
+            turned.nodes.swap(0, 1);
+            assert!(turned.check(&before).unwrap_err().to_string().contains("before what it reads"));
+        }
     }
 }

@@ -43,7 +43,7 @@ const PASSES: [Pass; 7] = [
 /// Of kind `Internal`, with the name of the pass, where it broke the plan.
 pub(super) fn optimize(plan: &mut Plan, is_on: &dyn Fn(&str) -> bool) -> Result<()> {
     for pass in PASSES.iter().filter(|pass| is_on(pass.name)) {
-        let before: Vec<_> = plan.roots.iter().map(|root| plan.nodes[*root].schema.clone()).collect();
+        let before = plan.promises()?;
         (pass.run)(plan)?;
         plan.sort();
         plan.check(&before).map_err(|error| {
