@@ -49,7 +49,7 @@ impl Node for Conversion {
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
         let (layer, _) = lowering.input(0)?;
         let meta = Meta { name: self.verb.to_string(), verb: self.verb, origin: self.origin };
-        let reads = vec![crate::graph::Input { layer, pattern: self.pattern }];
+        let reads = vec![crate::graph::Input { layer, pattern: self.pattern.clone() }];
         lowering.draft().shared(meta, self.tasks, 1, reads, self.op.clone())
     }
 }

@@ -103,12 +103,12 @@ impl Node for Layers {
         let mut inputs = Vec::with_capacity(self.reads.len());
         for (at, read) in self.reads.iter().enumerate() {
             let (layer, piece) = lowering.input(at)?;
-            let pattern = read.pattern.unwrap_or(Pattern::Slice { start: piece, step: 0 });
+            let pattern = read.pattern.clone().unwrap_or(Pattern::Slice { start: piece, step: 0 });
             inputs.push(crate::graph::Input { layer, pattern });
         }
         let mut layer = self.add(&self.first, inputs, lowering)?;
         for (pattern, step) in &self.more {
-            layer = self.add(step, vec![crate::graph::Input { layer, pattern: *pattern }], lowering)?;
+            layer = self.add(step, vec![crate::graph::Input { layer, pattern: pattern.clone() }], lowering)?;
         }
         Ok(layer)
     }
@@ -379,7 +379,7 @@ impl<T: Any + Send + Sync> DelayedVec<T> {
             None => (Pattern::All, last),
             Some(len) => {
                 let tree = Pattern::Tree { fan: TREE_FAN };
-                more.extend(steps.map(|len| (tree, step("tree_reduce", len, part(&combine)))));
+                more.extend(steps.map(|len| (tree.clone(), step("tree_reduce", len, part(&combine)))));
                 more.push((Pattern::All, last));
                 (tree, step("tree_reduce", len, part(&combine)))
             }

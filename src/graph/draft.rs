@@ -189,7 +189,7 @@ impl Draft {
                     let extent = Extent { below: below.original_len(), pieces: below.pieces_per_task, above: original };
                     if !input.pattern.fits(extent) {
                         let (name, lower) = (&layer.meta.name, &below.meta.name);
-                        let pattern = input.pattern;
+                        let pattern = &input.pattern;
                         return Err(Error::internal(format!(
                             "`{name}` reads `{lower}` by {pattern:?} over {extent:?}"
                         )));

@@ -147,7 +147,7 @@ impl Graph {
             let reader = at as u32;
             match &layer.body {
                 Body::Regular { inputs, .. } => {
-                    arrows.extend(inputs.iter().map(|input| (input.layer, reader, reads(*input))));
+                    arrows.extend(inputs.iter().map(|input| (input.layer, reader, reads(input))));
                 }
                 Body::Explicit(tasks) => {
                     let below: HashSet<usize> =

@@ -79,7 +79,7 @@ impl Graph {
             Body::Regular { op, inputs } => {
                 for (slot, input) in inputs.iter().enumerate() {
                     let arrow = if slot == 0 { " <- " } else { ", " };
-                    write!(text, "{arrow}{} {}", input.layer, reads(*input))?;
+                    write!(text, "{arrow}{} {}", input.layer, reads(input))?;
                 }
                 let members = op.members().iter().map(|member| member.name.as_str());
                 if !op.members().is_empty() {
@@ -242,8 +242,8 @@ fn counted(count: u32, noun: &str) -> String {
 }
 
 /// A pattern in words.
-pub(super) fn reads(input: Input) -> String {
-    match input.pattern {
+pub(super) fn reads(input: &Input) -> String {
+    match &input.pattern {
         Pattern::OneToOne => "one-to-one".to_string(),
         Pattern::Broadcast => "broadcast".to_string(),
         Pattern::Stencil { before, after } => format!("stencil -{before}+{after}"),
@@ -253,6 +253,7 @@ pub(super) fn reads(input: Input) -> String {
         Pattern::Slice { start, step } => format!("slice from {start} by {step}"),
         Pattern::AllToAll => "all-to-all".to_string(),
         Pattern::All => "all".to_string(),
+        Pattern::Grid(grid) => grid.to_string(),
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Meta {
 }
 
 /// An edge between layers: the layer below, and how its pieces are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// The layer below, by its place in the graph.
     pub layer: u32,
@@ -286,7 +286,7 @@ impl Graph {
         self.layers.partition_point(|layer| layer.pieces.end <= piece)
     }
 
-    pub(super) fn extent(&self, above: &Layer, input: Input) -> Extent {
+    pub(super) fn extent(&self, above: &Layer, input: &Input) -> Extent {
         let below = &self.layers[input.layer as usize];
         Extent { below: below.original_len(), pieces: below.pieces_per_task, above: above.original_len() }
     }

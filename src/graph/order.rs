@@ -67,7 +67,7 @@ pub(super) fn arrange(graph: &mut Graph) {
 }
 
 /// Whether the tasks above have to wait for the whole layer below, or nearly.
-fn waits(graph: &Graph, above: &Layer, input: Input) -> bool {
+fn waits(graph: &Graph, above: &Layer, input: &Input) -> bool {
     let below = &graph.layers[input.layer as usize];
     let at_hand = is_source(below) && below.pieces.len() == 1;
     match input.pattern {
@@ -75,7 +75,8 @@ fn waits(graph: &Graph, above: &Layer, input: Input) -> bool {
         | Pattern::Stencil { .. }
         | Pattern::Tree { .. }
         | Pattern::Product { .. }
-        | Pattern::Slice { .. } => false,
+        | Pattern::Slice { .. }
+        | Pattern::Grid(_) => false,
         Pattern::Broadcast => !at_hand,
         Pattern::All => above.original_len() > 1 && !at_hand,
         Pattern::AllToAll => true,
@@ -96,7 +97,7 @@ fn phases(graph: &Graph) -> Vec<u32> {
     let mut edges: Vec<Vec<(usize, u32)>> = vec![Vec::new(); layers.len()];
     for (at, layer) in layers.iter().enumerate() {
         if let Body::Regular { inputs, .. } = &layer.body {
-            edges[at].extend(inputs.iter().map(|input| (input.layer as usize, u32::from(waits(graph, layer, *input)))));
+            edges[at].extend(inputs.iter().map(|input| (input.layer as usize, u32::from(waits(graph, layer, input)))));
         }
         for readers in explicit_readers(graph, at) {
             edges[readers.0].push((at, 0));
@@ -153,7 +154,7 @@ fn line(graph: &Graph, at: usize) -> (f64, f64) {
     for (above, slot) in &layer.readers {
         let above = &graph.layers[*above as usize];
         let Body::Regular { inputs, .. } = &above.body else { continue };
-        let input = inputs[*slot as usize];
+        let input = &inputs[*slot as usize];
         if above.order.phase != first {
             continue;
         }
@@ -162,20 +163,24 @@ fn line(graph: &Graph, at: usize) -> (f64, f64) {
             continue;
         }
         let place = |first_reader: f64| above.order.at(first_reader);
-        match input.pattern {
+        match &input.pattern {
             Pattern::OneToOne => wanted(place(0.0), place(last)),
-            Pattern::Stencil { after, .. } => wanted(place(-f64::from(after)), place(last - f64::from(after))),
-            Pattern::Tree { fan } => {
+            &Pattern::Stencil { after, .. } => wanted(place(-f64::from(after)), place(last - f64::from(after))),
+            &Pattern::Tree { fan } => {
                 let reader = |index: f64| place((index + 1.0) / f64::from(fan.max(1)) - 1.0);
                 wanted(reader(0.0), reader(last));
             }
-            Pattern::Product { stride, .. } => wanted(place(0.0), place(last * f64::from(stride))),
-            Pattern::Slice { start, step } => {
+            &Pattern::Product { stride, .. } => wanted(place(0.0), place(last * f64::from(stride))),
+            &Pattern::Slice { start, step } => {
                 let reader = |index: f64| place((index - f64::from(start)) / f64::from(step.max(1)));
                 match step {
                     0 => wanted(place(0.0), place(0.0)),
                     _ => wanted(reader(0.0), reader(last)),
                 }
+            }
+            Pattern::Grid(grid) => {
+                let (of_first, of_last) = grid.first_readers();
+                wanted(place(f64::from(of_first)), place(f64::from(of_last)));
             }
             Pattern::Broadcast | Pattern::All | Pattern::AllToAll => {
                 // One task wants all: one after the other, until it is its time.

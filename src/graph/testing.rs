@@ -114,7 +114,7 @@ pub(super) fn add_layer(draft: &mut Draft, name: &str, tasks: u32, inputs: Vec<I
 /// A layer that reads others, by number and pattern.
 pub(super) fn add(draft: &mut Draft, name: &str, tasks: u32, inputs: &[(u32, Pattern)]) -> u32 {
     let seed = draft.graph().layers().len() as u64;
-    let inputs = inputs.iter().map(|(layer, pattern)| Input { layer: *layer, pattern: *pattern }).collect();
+    let inputs = inputs.iter().map(|(layer, pattern)| Input { layer: *layer, pattern: pattern.clone() }).collect();
     add_layer(draft, name, tasks, inputs, Mix { seed, ..Mix::default() })
 }
 
@@ -127,7 +127,13 @@ pub(super) fn pieces(draft: &Draft, layer: u32) -> std::ops::Range<u32> {
 pub(super) fn random_pattern(below: &Layer, pattern: u32, size: u32) -> (Pattern, u32) {
     let n = below.original_len();
     let small = 1 + size % 4;
-    let (pattern, above) = match pattern % 12 {
+    let grid = || {
+        let mut grids = super::grid::examples(n);
+        let (grid, above) = grids.swap_remove(size as usize % grids.len());
+        (Pattern::Grid(Arc::new(grid)), above)
+    };
+    let (pattern, above) = match pattern % 16 {
+        9..=11 if n > 0 => grid(),
         0 => (Pattern::Stencil { before: size % 3, after: size / 3 % 3 }, n),
         1 => (Pattern::Tree { fan: small + 1 }, n.div_ceil(small + 1)),
         2 => (Pattern::Product { stride: small, extent: n }, small * n),

@@ -49,7 +49,7 @@ impl Topology for Graph {
                 let index = layer.index(index);
                 for input in inputs {
                     let below = &self.layers[input.layer as usize];
-                    let extent = self.extent(layer, *input);
+                    let extent = self.extent(layer, input);
                     match &below.kept {
                         None => input.pattern.sources(index, extent, below.pieces.start, scratch),
                         Some(kept) => {
@@ -79,7 +79,7 @@ impl Topology for Graph {
                 }
                 Body::Regular { inputs, .. } => {
                     for input in inputs {
-                        let extent = self.extent(layer, *input);
+                        let extent = self.extent(layer, input);
                         for (place, count) in counts.iter_mut().enumerate() {
                             *count += input.pattern.count(layer.index(place as u32), extent);
                         }
@@ -99,7 +99,7 @@ impl Topology for Graph {
         for (reader, slot) in &layer.readers {
             let above = &self.layers[*reader as usize];
             let Body::Regular { inputs, .. } = &above.body else { continue };
-            let input = inputs[*slot as usize];
+            let input = &inputs[*slot as usize];
             let extent = self.extent(above, input);
             let original = match &layer.kept {
                 None => index,

@@ -121,7 +121,7 @@ fn needed(graph: &Graph) -> Vec<Needed> {
         };
         let Body::Regular { inputs, .. } = &layer.body else { continue };
         for input in inputs {
-            let extent = graph.extent(layer, *input);
+            let extent = graph.extent(layer, input);
             let below = &mut wanted[input.layer as usize];
             match &needed[at] {
                 Needed::Indices(ranges) => {

@@ -157,8 +157,8 @@ impl Region {
                     }
                     None => {
                         top.arguments.push(Argument::Outer(outer.len() as u32));
-                        outer.push(*input);
-                        extents.push((input.pattern, graph.extent(layer, *input)));
+                        outer.push(input.clone());
+                        extents.push((input.pattern.clone(), graph.extent(layer, input)));
                     }
                 }
                 continue;

@@ -70,7 +70,7 @@ impl Rebuild {
     /// Edges of the old graph in the new one.
     pub fn inputs(&self, inputs: &[Input]) -> Result<Vec<Input>> {
         let input = |input: &Input| match self.moved.get(input.layer as usize) {
-            Some(Moved { layer, .. }) if *layer != GONE => Ok(Input { layer: *layer, pattern: input.pattern }),
+            Some(Moved { layer, .. }) if *layer != GONE => Ok(Input { layer: *layer, pattern: input.pattern.clone() }),
             _ => Err(Error::internal("a layer reads one that was dropped")),
         };
         inputs.iter().map(input).collect()

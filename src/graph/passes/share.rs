@@ -53,7 +53,7 @@ fn first_equal(graph: &Graph) -> Vec<u32> {
             first.push(at);
             continue;
         };
-        let merged = |input: &Input| (first[input.layer as usize], input.pattern);
+        let merged = |input: &Input| (first[input.layer as usize], input.pattern.clone());
         let inputs: Vec<_> = inputs.iter().map(merged).collect();
         let tasks = (layer.len(), layer.pieces_per_task, layer.kept.clone());
         let place = match seen.entry((key, op.kind().type_name(), inputs, tasks)) {
@@ -74,7 +74,7 @@ mod tests {
 
     /// A layer with a content key.
     fn keyed(draft: &mut Draft, name: &str, seed: u64, tasks: u32, inputs: &[(u32, Pattern)]) -> u32 {
-        let inputs = inputs.iter().map(|(layer, pattern)| Input { layer: *layer, pattern: *pattern }).collect();
+        let inputs = inputs.iter().map(|(layer, pattern)| Input { layer: *layer, pattern: pattern.clone() }).collect();
         add_layer(draft, name, tasks, inputs, Mix { seed, key: true, ..Mix::default() })
     }
 
@@ -87,7 +87,7 @@ mod tests {
         let again = keyed(&mut draft, "read", 0, 100, &[]);
         let half = keyed(&mut draft, "half", 1, 100, &[(read, Pattern::OneToOne)]);
         let half_too = keyed(&mut draft, "half", 1, 100, &[(again, Pattern::OneToOne)]);
-        let sum = keyed(&mut draft, "sum", 2, 10, &[(half, tree)]);
+        let sum = keyed(&mut draft, "sum", 2, 10, &[(half, tree.clone())]);
         let max = keyed(&mut draft, "max", 3, 10, &[(half_too, tree)]);
         let outputs = vec![pieces(&draft, sum), pieces(&draft, max)];
         insta::assert_snapshot!(before_after(&Share, draft.finish(outputs)), @"

@@ -48,7 +48,7 @@ impl Promise {
                 let Some(below) = graph.layers[..at].get(input.layer as usize) else {
                     return Some(format!("`{name}` reads layer {}, which does not stand before it", input.layer));
                 };
-                let extent = graph.extent(layer, *input);
+                let extent = graph.extent(layer, input);
                 if !input.pattern.fits(extent) {
                     return Some(format!(
                         "`{name}` reads `{}` by {:?} over {extent:?}",
