@@ -12,16 +12,17 @@ use arrow::array::{Array as ArrowArray, AsArray, PrimitiveArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type};
 
-use crate::array::{Array, Blocks, Ix0, Ix1, Ix2};
+use crate::array::{Array, Blocks, Cuts, Element as ArrayElement, Ix0, Ix1, Ix2, Sealed};
 use crate::bag::{Bag, Items};
 use crate::dataframe::{DataFrame, Frame, FromScalar, Series, Table};
 use crate::delayed::{Delayed, Inputs};
 use crate::error::{Error, ErrorKind, Result, Role as Place};
+use crate::expr::col;
 use crate::graph::{Each, Inputs as TaskInputs, LayerOp, Meta, Pattern, TaskContext};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Poisoned, Role};
 use crate::runtime::{Compute, Scalar};
-use crate::store::{Block, Element};
+use crate::store::{Block, NdBlock, Stored};
 
 /// A layer that reads another collection's pieces.
 struct Conversion {
@@ -82,7 +83,7 @@ where
 }
 
 /// What an element of an [`Array`] can be made of: a number in a column.
-pub trait FromColumn: Element + ArrowNativeType {
+pub trait FromColumn: ArrayElement + Sealed<Stored = Self> + Stored + ArrowNativeType {
     /// The Arrow type that holds it.
     type Arrow: ArrowPrimitiveType<Native = Self>;
     /// What stands for a null; an integer has none.
@@ -156,7 +157,7 @@ impl Series {
     #[track_caller]
     pub fn to_array<A: FromColumn>(&self) -> Array<A, Ix1> {
         let origin = Origin::caller();
-        Array::of(self.to_frame(origin).and_then(|frame| blocks::<A>(&frame, None, origin)))
+        Array::of(self.to_frame(origin).and_then(|frame| blocks::<A>(&frame, None, true, origin)))
     }
 
     /// As [`Series::to_array`], with what is said about its length.
@@ -167,8 +168,8 @@ impl Series {
     pub fn to_array_with<A: FromColumn>(&self, lengths: Lengths) -> Result<Array<A, Ix1>> {
         let origin = Origin::caller();
         let frame = self.to_frame(origin)?;
-        let len = counted(&DataFrame::of(Ok(frame.clone())), lengths)?;
-        Ok(Array::of(blocks::<A>(&frame, len, origin)))
+        let lens = counted(&DataFrame::of(Ok(frame.clone())), lengths)?;
+        Ok(Array::of(blocks::<A>(&frame, lens, true, origin)))
     }
 
     /// The values of the column that are not null, as a bag with the same partitions.
@@ -226,7 +227,7 @@ impl DataFrame {
     #[track_caller]
     pub fn to_array<A: FromColumn>(&self) -> Array<A, Ix2> {
         let origin = Origin::caller();
-        Array::of(self.frame().and_then(|frame| blocks::<A>(frame, None, origin)))
+        Array::of(self.frame().and_then(|frame| blocks::<A>(frame, None, false, origin)))
     }
 
     /// As [`DataFrame::to_array`], with what is said about its length.
@@ -236,21 +237,36 @@ impl DataFrame {
     #[track_caller]
     pub fn to_array_with<A: FromColumn>(&self, lengths: Lengths) -> Result<Array<A, Ix2>> {
         let origin = Origin::caller();
-        let len = counted(self, lengths)?;
-        Ok(Array::of(self.frame().and_then(|frame| blocks::<A>(frame, len, origin))))
+        let lens = counted(self, lengths)?;
+        Ok(Array::of(self.frame().and_then(|frame| blocks::<A>(frame, lens, false, origin))))
     }
 }
 
+/// Rows of each partition, where they are to be counted.
 #[track_caller]
-fn counted(df: &DataFrame, lengths: Lengths) -> Result<Option<u64>> {
-    match lengths {
-        Lengths::Unknown => Ok(None),
-        Lengths::Count => df.count_rows().compute().map(Some),
+fn counted(df: &DataFrame, lengths: Lengths) -> Result<Option<Vec<usize>>> {
+    if lengths == Lengths::Unknown {
+        return Ok(None);
     }
+    let whole = |rows: u64| usize::try_from(rows).map_err(|_| Error::internal("more rows than can be"));
+    if df.frame()?.partitions == 1 {
+        // Some sources know it without being read.
+        return Ok(Some(vec![whole(df.count_rows().compute()?)?]));
+    }
+    let origin = Origin::caller();
+    let one = df.frame()?.schema.fields().first().map(|field| col(field.name()));
+    let one = df.select(one);
+    let frame = one.frame()?.gathered("to_array", origin)?;
+    let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+        Ok(inputs.get::<Vec<RecordBatch>>(0)?.iter().map(|batch| batch.num_rows() as u64).sum::<u64>())
+    });
+    let node = each("count_rows", origin, &frame.node, frame.partitions, op);
+    let rows = gather(origin, Ok(node), |parts: Vec<u64>| parts).compute()?;
+    rows.into_iter().map(whole).collect::<Result<_>>().map(Some)
 }
 
 /// A block for each partition of a table.
-fn blocks<A: FromColumn>(frame: &Frame, len: Option<u64>, origin: Origin) -> Result<Blocks> {
+fn blocks<A: FromColumn>(frame: &Frame, lens: Option<Vec<usize>>, is_column: bool, origin: Origin) -> Result<Blocks> {
     let framed = |error: Error| error.frame(Place::In, "to_array", origin);
     let fields = frame.schema.fields();
     if let Some(field) = fields.iter().find(|field| !field.data_type().is_numeric()) {
@@ -260,13 +276,24 @@ fn blocks<A: FromColumn>(frame: &Frame, len: Option<u64>, origin: Origin) -> Res
     if fields.is_empty() {
         return Err(framed(Error::new(ErrorKind::Plan, "an array of no columns")));
     }
-    let width = u32::try_from(fields.len()).map_err(|_| Error::internal("more columns than can be"))?;
+    let width = fields.len();
     let frame = frame.gathered("to_array", origin)?;
     let need = 2 * frame.partition_bytes();
-    let op = |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| block::<A>(inputs.get::<Vec<RecordBatch>>(0)?);
-    let op = Each::new(op).need(need).key(format!("to_array {}", A::Arrow::DATA_TYPE));
+    let op = move |_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+        let batches = inputs.get::<Vec<RecordBatch>>(0)?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let shape = if is_column { vec![rows] } else { vec![rows, width] };
+        NdBlock::new(shape, A::wrap(block::<A>(batches)?))
+    };
+    let key = format!("to_array {} {is_column}", A::Arrow::DATA_TYPE);
+    let op = Each::new(op).kind(NdBlock::kind()).need(need).key(key);
     let node = each("to_array", origin, &frame.node, frame.partitions, op);
-    Ok(Blocks { node, count: frame.partitions, len, width })
+    let rows = match lens {
+        Some(lens) => Cuts::of(lens),
+        None => Cuts::Unknown(frame.partitions),
+    };
+    let cuts = if is_column { vec![rows] } else { vec![rows, Cuts::whole(width)] };
+    Blocks::outside(node, <A as ArrayElement>::DTYPE, cuts, "to_array", origin).map_err(framed)
 }
 
 /// The numbers of a partition, row by row.
@@ -378,10 +405,21 @@ impl<T: Any + Send + Sync + Clone> Bag<T> {
     }
 }
 
-impl<A: Any + Send + Sync> Array<A, Ix0> {
+impl<A: ArrayElement> Array<A, Ix0> {
     /// The number as a value of a task.
     pub fn to_delayed(&self) -> Delayed<A> {
-        Delayed::from_node(self.node())
+        let node = self.blocks().map_or_else(
+            |error| Poisoned::node(error),
+            |blocks| {
+                let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+                    let block = inputs.get::<NdBlock>(0)?.get::<A::Stored>()?;
+                    let number = block.first().ok_or_else(|| Error::internal("a number that is not there"))?;
+                    Ok(A::of_stored(*number))
+                });
+                each("to_delayed", Origin::UNKNOWN, &blocks.node, 1, op)
+            },
+        );
+        Delayed::from_node(node)
     }
 
     fn delayed_at(&self, _: Origin) -> Delayed<A> {
@@ -424,6 +462,6 @@ macro_rules! inputs {
 inputs! {
     [] DataFrame => Table;
     [T: Any + Send + Sync + Clone] Bag<T> => Vec<T>;
-    [A: Any + Send + Sync] Array<A, Ix0> => A;
+    [A: ArrayElement] Array<A, Ix0> => A;
     [T: Any + Send + Sync] Scalar<T> => T;
 }

@@ -1,25 +1,39 @@
-//! Lazy arrays: blocks of numbers, computed block by block.
+//! Lazy arrays: blocks of numbers along any number of axes, computed block by block.
 //!
-//! [`from_vec`] makes one of numbers in memory, columns of a table become one by `to_array`. Reductions are lazy, too:
-//! an array without axes, computed to a plain number.
+//! Arrays are made of numbers in memory ([`from_vec`], [`from_ndarray`]), of nothing ([`zeros`], [`arange`], [`linspace`], [`eye`]) or of columns of
+//! a table (`to_array`). Operators, functions, slices and views are lazy; element by element they run as one program over tiles that
+//! stay in the processor's cache, together with the reduction or the function that reads them. Reductions are lazy, too: one over
+//! all axes is an array without axes, computed to a plain number.
 
+mod chunks;
 mod compute;
 mod create;
+mod element;
 mod kernels;
 mod lower;
+mod math;
+mod operators;
+mod optimize;
 mod plan;
+mod promote;
 mod reduce;
+mod select;
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
 use crate::plan::{NodeRef, Poisoned};
-use crate::store::Element;
 
-pub use create::from_vec;
-pub use ndarray::{Ix0, Ix1, Ix2};
-pub(crate) use plan::Blocks;
+pub use chunks::{AxisChunks, Chunks};
+pub use compute::Rank;
+pub use create::{arange, eye, from_ndarray, from_vec, full, linspace, ones, ones_f64, zeros, zeros_f64};
+pub(crate) use element::sealed::Sealed;
+pub use element::{Element, Real};
+pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
+pub use operators::Operand;
+pub(crate) use plan::{Blocks, Cuts, shown_shape};
+pub use promote::Promote;
 
 /// An array of `A` with axes `D` that is not there yet.
 ///
@@ -27,10 +41,10 @@ pub(crate) use plan::Blocks;
 /// use chunkwise::prelude::*;
 ///
 /// let x = array::from_vec(vec![1.0, 2.0, 3.0, 6.0], 3);
-/// let (mean, std) = compute((x.mean(), x.std(0.0)))?; // two f64
+/// let (mean, std) = compute((x.mean(), x.std(0.0)))?; // two f64, in one pass over x
 /// assert_eq!((mean, std), (3.0, 3.5_f64.sqrt()));
-/// assert_eq!(x.compute()?, ndarray::arr1(&[1.0, 2.0, 3.0, 6.0]));
-/// assert_eq!(format!("{x:?}"), "Array<f64>: from_vec, shape (4), 2 blocks");
+/// assert_eq!(((&x + 1.0) * 2.0).compute()?, ndarray::arr1(&[4.0, 6.0, 8.0, 14.0]));
+/// assert_eq!(format!("{x:?}"), "Array<f64>: from_vec, shape (4,), chunks (3,), 2 blocks, 32 B");
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[must_use = "an Array does nothing until it is computed"]
@@ -62,25 +76,79 @@ impl<A, D> Array<A, D> {
             Err(error) => Poisoned::node(error.clone()),
         }
     }
-}
 
-impl<A: Element> Array<A, Ix2> {
-    /// Length of the second axis.
+    /// Number of axes.
+    ///
+    /// # Errors
+    /// Of the first verb that was wrong, as all these.
+    pub fn ndim(&self) -> Result<usize> {
+        self.blocks().map(Blocks::rank)
+    }
+
+    /// Lengths of the axes.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where one of them is not known before a run: see [`Array::known_shape`].
+    pub fn shape(&self) -> Result<Vec<usize>> {
+        self.blocks()?.known_shape()
+    }
+
+    /// Lengths of the axes, those that are known before a run.
     ///
     /// # Errors
     /// Of the first verb that was wrong.
-    pub fn ncols(&self) -> Result<usize> {
-        self.blocks().map(|blocks| blocks.width as usize)
+    pub fn known_shape(&self) -> Result<Vec<Option<usize>>> {
+        self.blocks().map(Blocks::shape)
     }
-}
 
-impl<A: Element, D> Array<A, D> {
+    /// Number of elements.
+    ///
+    /// # Errors
+    /// As [`Array::shape`].
+    pub fn size(&self) -> Result<usize> {
+        Ok(self.shape()?.iter().product())
+    }
+
+    /// Bytes of all elements.
+    ///
+    /// # Errors
+    /// As [`Array::shape`].
+    pub fn nbytes(&self) -> Result<u64> {
+        Ok(self.size()? as u64 * self.blocks()?.dtype.bytes() as u64)
+    }
+
+    /// Lengths of the blocks along each axis, those that are known before a run.
+    ///
+    /// # Errors
+    /// Of the first verb that was wrong.
+    pub fn chunks(&self) -> Result<Vec<Vec<Option<usize>>>> {
+        Ok(self.blocks()?.cuts.iter().map(Cuts::lens).collect())
+    }
+
+    /// Length of the longest block along each axis.
+    ///
+    /// # Errors
+    /// As [`Array::shape`].
+    pub fn chunksize(&self) -> Result<Vec<usize>> {
+        let blocks = self.blocks()?;
+        blocks.known_shape()?;
+        Ok(blocks.cuts.iter().filter_map(Cuts::most).collect())
+    }
+
+    /// Number of blocks along each axis.
+    ///
+    /// # Errors
+    /// Of the first verb that was wrong.
+    pub fn numblocks(&self) -> Result<Vec<usize>> {
+        Ok(self.blocks()?.cuts.iter().map(|cuts| cuts.blocks() as usize).collect())
+    }
+
     /// Number of blocks.
     ///
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn nblocks(&self) -> Result<usize> {
-        self.blocks().map(|blocks| blocks.count as usize)
+        self.blocks().map(|blocks| blocks.count() as usize)
     }
 
     /// The length of the first axis, where it is known before a run: of what comes from a table it is not, if rows were not
@@ -89,19 +157,55 @@ impl<A: Element, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn known_len(&self) -> Result<Option<u64>> {
-        self.blocks().map(|blocks| blocks.len)
+        self.blocks().map(|blocks| blocks.cuts.first().and_then(Cuts::len).map(|len| len as u64))
+    }
+}
+
+impl<A> Array<A, Ix2> {
+    /// Length of the first axis.
+    ///
+    /// # Errors
+    /// As [`Array::shape`].
+    pub fn nrows(&self) -> Result<usize> {
+        self.shape().map(|shape| shape[0])
+    }
+
+    /// Length of the second axis.
+    ///
+    /// # Errors
+    /// As [`Array::shape`].
+    pub fn ncols(&self) -> Result<usize> {
+        let blocks = self.blocks()?;
+        let len = blocks.cuts.get(1).and_then(Cuts::len);
+        len.map_or_else(|| self.shape().map(|shape| shape[1]), Ok)
     }
 }
 
 impl<A, D> fmt::Debug for Array<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = std::any::type_name::<A>();
         match &self.state {
-            Err(error) => write!(f, "Array<{name}>: {error}"),
+            Err(error) => write!(f, "Array: {error}"),
             Ok(blocks) => {
-                let len = blocks.len.map_or("unknown until run".to_string(), |len| len.to_string());
-                let shape = if blocks.width == 1 { len } else { format!("{len}, {}", blocks.width) };
-                write!(f, "Array<{name}>: {}, shape ({shape}), {} blocks", blocks.node.node().label(), blocks.count)
+                let (label, shape) = (blocks.node.node().label(), shown_shape(&blocks.cuts));
+                let longest: Vec<String> = blocks
+                    .cuts
+                    .iter()
+                    .map(|cuts| cuts.most().map_or("?".to_string(), |most| most.to_string()))
+                    .collect();
+                let chunks = match &longest[..] {
+                    [only] => format!("({only},)"),
+                    all => format!("({})", all.join(", ")),
+                };
+                write!(
+                    f,
+                    "Array<{}>: {label}, shape {shape}, chunks {chunks}, {} blocks",
+                    blocks.dtype,
+                    blocks.count()
+                )?;
+                match self.nbytes() {
+                    Ok(bytes) => write!(f, ", {}", crate::error::human_bytes(bytes)),
+                    Err(_) => Ok(()),
+                }
             }
         }
     }

@@ -1,32 +1,217 @@
-//! Reductions: all elements become one.
+//! Reductions: along some axes or all of them elements become one.
 
-use super::plan::Op;
-use super::{Array, Ix0, Ix1};
+use std::sync::Arc;
+
+use ndarray::{Axis, Dimension, Ix0, IxDyn, RemoveAxis};
+
+use super::Array;
+use super::element::{Element, Real};
+use super::kernels::{ReduceKind, Reduction};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, resolve_axis};
+use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 
-impl Array<f64, Ix1> {
-    /// The number of elements, for arrays whose length is not known before a run.
-    #[track_caller]
-    pub fn count(&self) -> Array<u64, Ix0> {
-        let origin = Origin::caller();
-        Array::of(self.blocks().map(|blocks| blocks.reduced(Op::<f64>::Count, origin)))
+/// The reduction of an array over axes, which are dropped or stay with length 1.
+fn reduced(
+    blocks: &Blocks,
+    (kind, skip_nan): (ReduceKind, bool),
+    axes: &[usize],
+    keep: bool,
+    verb: &'static str,
+    origin: Origin,
+) -> Result<Blocks> {
+    let reduction = Reduction { kind, skip_nan, of: blocks.dtype };
+    let to = reduction
+        .output()
+        .ok_or_else(|| Error::new(ErrorKind::Plan, format!("`{verb}` is not defined for {}", blocks.dtype)))?;
+    let mut axes = axes.to_vec();
+    axes.sort_unstable();
+    if axes.windows(2).any(|two| two[0] == two[1]) {
+        return Err(Error::new(ErrorKind::Plan, "an axis is named twice"));
+    }
+    if reduction.needs_elements() && axes.iter().any(|axis| blocks.cuts[*axis].len() == Some(0)) {
+        return Err(Error::new(ErrorKind::Plan, format!("`{verb}` of no elements has no value")));
+    }
+    let places = matches!(kind, ReduceKind::ArgMin | ReduceKind::ArgMax);
+    if places && axes.iter().any(|axis| blocks.cuts[*axis].len().is_none()) {
+        let text = format!("`{verb}` along an axis of unknown length: compute_chunk_sizes() finds it");
+        return Err(Error::new(ErrorKind::Plan, text));
+    }
+    let cut = |(axis, cuts): (usize, &Cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() };
+    let cuts: Vec<Cuts> = blocks.cuts.iter().enumerate().map(cut).collect();
+    let kept = Blocks::new(Op::Reduce(reduction, Arc::from(&axes[..])), &[blocks], to, cuts, verb, origin)?;
+    if keep || axes.is_empty() {
+        return Ok(kept);
+    }
+    let (mut view, mut cuts) = (View { axes: Vec::new() }, Vec::new());
+    for (axis, of) in kept.cuts.iter().enumerate() {
+        if axes.contains(&axis) {
+            view.axes.push(AxisMap::fixed(0));
+        } else {
+            view.axes.push(AxisMap::same(cuts.len()));
+            cuts.push(of.clone());
+        }
+    }
+    Blocks::new(Op::View(view), &[&kept], to, cuts, verb, origin)
+}
+
+impl<A: Element, D> Array<A, D> {
+    fn over_all<R>(&self, kind: (ReduceKind, bool), verb: &'static str, origin: Origin) -> Array<R, Ix0> {
+        let made = || {
+            let blocks = self.blocks()?;
+            let axes: Vec<usize> = (0..blocks.rank()).collect();
+            reduced(blocks, kind, &axes, false, verb, origin)
+        };
+        Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
     }
 
-    /// The arithmetic mean; NaN where there are no elements.
+    fn over_axis<R, E>(&self, kind: (ReduceKind, bool), axis: Axis, verb: &'static str, origin: Origin) -> Array<R, E> {
+        let made = || {
+            let blocks = self.blocks()?;
+            let axis = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
+            reduced(blocks, kind, &[axis], false, verb, origin)
+        };
+        Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
+    }
+
+    fn over_axes<R>(
+        &self,
+        kind: (ReduceKind, bool),
+        axes: &[isize],
+        keep: bool,
+        verb: &'static str,
+        origin: Origin,
+    ) -> Array<R, IxDyn> {
+        let made = || {
+            let blocks = self.blocks()?;
+            let axes: Result<Vec<usize>> = axes.iter().map(|axis| resolve_axis(*axis, blocks.rank())).collect();
+            reduced(blocks, kind, &axes?, keep, verb, origin)
+        };
+        Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
+    }
+}
+
+/// For each reduction three verbs: over all axes, over one, over some.
+macro_rules! reductions {
+    ($($(#[$doc:meta])* [$($bounds:tt)+] $all:ident $one:ident $some:ident $kind:ident $skip:literal => $output:ty;)+) => {$(
+        impl<A: $($bounds)+, D: Dimension> Array<A, D> {
+            $(#[$doc])*
+            ///
+            /// Over all elements.
+            #[track_caller]
+            pub fn $all(&self) -> Array<$output, Ix0> {
+                self.over_all((ReduceKind::$kind, $skip), stringify!($all), Origin::caller())
+            }
+
+            $(#[$doc])*
+            ///
+            /// Along one axis, which is dropped.
+            #[track_caller]
+            pub fn $one(&self, axis: Axis) -> Array<$output, D::Smaller>
+            where
+                D: RemoveAxis,
+            {
+                self.over_axis((ReduceKind::$kind, $skip), axis, stringify!($one), Origin::caller())
+            }
+
+            $(#[$doc])*
+            ///
+            /// Along some axes, from behind where they are negative; they are dropped, or stay with length 1 where `keep` says so.
+            #[track_caller]
+            pub fn $some(&self, axes: &[isize], keep: bool) -> Array<$output, IxDyn> {
+                self.over_axes((ReduceKind::$kind, $skip), axes, keep, stringify!($some), Origin::caller())
+            }
+        }
+    )+};
+}
+
+reductions! {
+    /// The sum. Integers of any size are summed in 64 bits and wrap; `f32` stays `f32`, and is summed as `f64`. What rounding loses is
+    /// carried along.
+    [Real] sum sum_axis sum_axes Sum false => A::Sum;
+    /// The sum of what is not NaN.
+    [Real] nansum nansum_axis nansum_axes Sum true => A::Sum;
+    /// The product. Integers wrap in 64 bits.
+    [Real] prod prod_axis prod_axes Prod false => A::Sum;
+    /// The product of what is not NaN.
+    [Real] nanprod nanprod_axis nanprod_axes Prod true => A::Sum;
+    /// The least; NaN where one is. Of no elements an error.
+    [Element] min min_axis min_axes Min false => A;
+    /// The least of what is not NaN; NaN where nothing is left.
+    [Element] nanmin nanmin_axis nanmin_axes Min true => A;
+    /// The greatest; NaN where one is. Of no elements an error.
+    [Element] max max_axis max_axes Max false => A;
+    /// The greatest of what is not NaN; NaN where nothing is left.
+    [Element] nanmax nanmax_axis nanmax_axes Max true => A;
+    /// The arithmetic mean; NaN of no elements. Of integers and truths an `f64`.
     ///
-    /// The same bits come out on any number of threads: blocks are reduced tile by tile and put together in a tree of
-    /// fixed shape.
-    #[track_caller]
-    pub fn mean(&self) -> Array<f64, Ix0> {
-        let origin = Origin::caller();
-        Array::of(self.blocks().map(|blocks| blocks.reduced(Op::<f64>::Mean, origin)))
-    }
+    /// The same bits come out on any number of threads: elements are summed in fixed lanes, tiles and trees.
+    [Real] mean mean_axis mean_axes Mean false => A::Float;
+    /// The arithmetic mean of what is not NaN; NaN where nothing is left.
+    [Real] nanmean nanmean_axis nanmean_axes Mean true => A::Float;
+    /// Whether any is true, or not 0.
+    [Element] any any_axis any_axes Any false => bool;
+    /// Whether all are true, or not 0.
+    [Element] all all_axis all_axes All false => bool;
+    /// How many are not 0.
+    [Element] count_nonzero count_nonzero_axis count_nonzero_axes CountNonzero false => u64;
+    /// How many there are: for arrays whose lengths are not known before a run.
+    [Element] count count_axis count_axes Count false => u64;
+    /// Where the least is, the first of equal ones, or the first NaN; over several axes the place among all by rows.
+    [Element] argmin argmin_axis argmin_axes ArgMin false => i64;
+    /// Where the least is of what is not NaN; an error where nothing is left.
+    [Element] nanargmin nanargmin_axis nanargmin_axes ArgMin true => i64;
+    /// Where the greatest is, the first of equal ones, or the first NaN; over several axes the place among all by rows.
+    [Element] argmax argmax_axis argmax_axes ArgMax false => i64;
+    /// Where the greatest is of what is not NaN; an error where nothing is left.
+    [Element] nanargmax nanargmax_axis nanargmax_axes ArgMax true => i64;
+}
 
-    /// The standard deviation: the root of the summed squared differences from the mean, divided by the number of elements
-    /// less `ddof`. NaN where there are not more elements than that.
-    #[track_caller]
-    pub fn std(&self, ddof: f64) -> Array<f64, Ix0> {
-        let origin = Origin::caller();
-        Array::of(self.blocks().map(|blocks| blocks.reduced(Op::<f64>::Std { ddof }, origin)))
-    }
+/// As [`reductions`], with the number by which the divisor is less than the number of elements.
+macro_rules! deviations {
+    ($($(#[$doc:meta])* $all:ident $one:ident $some:ident $kind:ident $skip:literal;)+) => {$(
+        impl<A: Real, D: Dimension> Array<A, D> {
+            $(#[$doc])*
+            ///
+            /// Over all elements.
+            #[track_caller]
+            pub fn $all(&self, ddof: f64) -> Array<A::Deviation, Ix0> {
+                let kind = ReduceKind::$kind { ddof: ddof.to_bits() };
+                self.over_all((kind, $skip), stringify!($all), Origin::caller())
+            }
+
+            $(#[$doc])*
+            ///
+            /// Along one axis, which is dropped.
+            #[track_caller]
+            pub fn $one(&self, axis: Axis, ddof: f64) -> Array<A::Deviation, D::Smaller>
+            where
+                D: RemoveAxis,
+            {
+                let kind = ReduceKind::$kind { ddof: ddof.to_bits() };
+                self.over_axis((kind, $skip), axis, stringify!($one), Origin::caller())
+            }
+
+            $(#[$doc])*
+            ///
+            /// Along some axes, from behind where they are negative; they are dropped, or stay with length 1 where `keep` says so.
+            #[track_caller]
+            pub fn $some(&self, axes: &[isize], ddof: f64, keep: bool) -> Array<A::Deviation, IxDyn> {
+                let kind = ReduceKind::$kind { ddof: ddof.to_bits() };
+                self.over_axes((kind, $skip), axes, keep, stringify!($some), Origin::caller())
+            }
+        }
+    )+};
+}
+
+deviations! {
+    /// The variance: summed squared differences from the mean, divided by the number of elements less `ddof`. NaN where there are not more
+    /// elements than that.
+    var var_axis var_axes Var false;
+    /// The variance of what is not NaN.
+    nanvar nanvar_axis nanvar_axes Var true;
+    /// The standard deviation: the root of the variance.
+    std std_axis std_axes Std false;
+    /// The standard deviation of what is not NaN.
+    nanstd nanstd_axis nanstd_axes Std true;
 }

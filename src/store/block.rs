@@ -5,6 +5,7 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::Arc;
 
 use ndarray::ArrayView1;
+use num_complex::Complex;
 
 use crate::error::{Error, Result};
 use crate::store::pool::{Pool, SMALLEST_SLAB, Slab, no_memory};
@@ -51,8 +52,23 @@ macro_rules! floats {
     )+};
 }
 
+macro_rules! complex {
+    ($($float:ident $id:literal)+) => {$(
+        impl sealed::Sealed for Complex<$float> {}
+
+        impl Element for Complex<$float> {
+            const ID: u8 = $id;
+
+            fn swap_bytes(self) -> Self {
+                Complex::new(Element::swap_bytes(self.re), Element::swap_bytes(self.im))
+            }
+        }
+    )+};
+}
+
 integers! { u8 1 i8 2 u16 3 i16 4 u32 5 i32 6 u64 7 i64 8 u128 9 i128 10 }
 floats! { f32 11 f64 12 }
+complex! { f32 13 f64 14 }
 
 /// An immutable run of elements. A clone and a slice share the memory.
 ///

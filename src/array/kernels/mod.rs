@@ -1,5 +1,16 @@
 //! Pure functions on blocks.
 
-mod moments;
+mod function;
+mod made;
+mod merge;
+mod number;
+mod program;
+mod reduce;
+mod steps;
 
-pub(super) use moments::Moments;
+pub(super) use function::{Binary, Unary};
+pub(super) use made::{Arange, Diagonal, Linspace};
+pub(super) use number::{FromNumber, Number};
+pub(super) use program::{Bound, Machine, Made, Place, Program, Register, Step, Tile, Walk, run_box, with_lane};
+pub(super) use reduce::{Kind as ReduceKind, Reduction, Target, Work};
+pub(super) use steps::Lane;

@@ -7,7 +7,7 @@ use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::store::codec::{Codec, SpillSink, SpillSource};
-use crate::store::{Block, Chunk, Element};
+use crate::store::{Block, Chunk, DType, Data, Element, NdBlock, with_data};
 
 /// The header of every format of this file: a number for the element type, a number of elements, blocks or axes.
 const HEADER: usize = 16;
@@ -167,6 +167,50 @@ impl<T: Element, D: Dimension + Any> Codec for ArrayCodec<T, D> {
     }
 }
 
+/// The format of a block of an array: its type, its shape, its elements.
+pub(crate) struct NdCodec;
+
+impl Codec for NdCodec {
+    fn encode(&self, chunk: &Chunk, out: &mut dyn SpillSink) -> Result<()> {
+        let block = chunk.get::<NdBlock>()?;
+        let of = DType::ALL.iter().position(|dtype| *dtype == block.data().dtype()).unwrap_or(0);
+        for number in [of, block.shape().len()].iter().chain(block.shape()) {
+            out.write(&(*number as u64).to_le_bytes())?;
+        }
+        with_data!(block.data(), block => write_block(block, out))
+    }
+
+    fn decode(&self, input: &mut SpillSource<'_>) -> Result<Chunk> {
+        let (of, rank) = (read_number(input)?, read_number(input)?);
+        if rank > input.remaining() / 8 {
+            return Err(wrong(input));
+        }
+        let side = |input: &mut SpillSource<'_>| usize::try_from(read_number(input)?).map_err(|_| wrong(input));
+        let shape: Vec<usize> = (0..rank).map(|_| side(input)).collect::<Result<_>>()?;
+        let data = match usize::try_from(of).ok().and_then(|of| DType::ALL.get(of)) {
+            Some(DType::Bool) => Data::Bool(read_block(input)?),
+            Some(DType::I8) => Data::I8(read_block(input)?),
+            Some(DType::I16) => Data::I16(read_block(input)?),
+            Some(DType::I32) => Data::I32(read_block(input)?),
+            Some(DType::I64) => Data::I64(read_block(input)?),
+            Some(DType::U8) => Data::U8(read_block(input)?),
+            Some(DType::U16) => Data::U16(read_block(input)?),
+            Some(DType::U32) => Data::U32(read_block(input)?),
+            Some(DType::U64) => Data::U64(read_block(input)?),
+            Some(DType::F32) => Data::F32(read_block(input)?),
+            Some(DType::F64) => Data::F64(read_block(input)?),
+            Some(DType::C32) => Data::C32(read_block(input)?),
+            Some(DType::C64) => Data::C64(read_block(input)?),
+            None => return Err(wrong(input)),
+        };
+        NdBlock::new(shape, data).map(Chunk::new).map_err(|_| wrong(input))
+    }
+
+    fn encoded_bytes(&self, chunk: &Chunk) -> u64 {
+        chunk.get::<NdBlock>().map_or(0, |block| block.data().bytes() + (16 + 8 * block.shape().len() + HEADER) as u64)
+    }
+}
+
 fn write_header<T: Element>(count: usize, out: &mut dyn SpillSink) -> Result<()> {
     out.write(&u64::from(T::ID).to_le_bytes())?;
     out.write(&(count as u64).to_le_bytes())
@@ -232,6 +276,7 @@ fn read_elements<T: Element>(out: &mut [T], input: &mut SpillSource<'_>) -> Resu
 #[cfg(test)]
 mod tests {
     use ndarray::{Ix0, Ix1, Ix2, Ix3, arr0, s};
+    use num_complex::Complex;
     use proptest::prelude::*;
 
     use super::*;
@@ -257,6 +302,10 @@ mod tests {
         conforms(natural::<Block<f64>>().unwrap(), Block::from_vec(odd(50_000)).slice(17..40_000), |a, b| bits(a, b));
         conforms(natural::<Block<u8>>().unwrap(), Block::from_vec(vec![7u8; 70_001]), |a, b| a == b);
         conforms(natural::<Vec<i128>>().unwrap(), vec![i128::MIN, -1, i128::MAX], |a, b| a == b);
+        let nd = NdBlock::new([2, 3], Data::C64(Block::from_vec(vec![Complex::new(1.0, -0.0); 6]))).unwrap();
+        conforms(&NdCodec, nd, |a, b| a.shape() == b.shape() && a.get::<Complex<f64>>().ok() == b.get().ok());
+        let bools = NdBlock::new([0, 7], Data::Bool(Block::from_vec(Vec::new()))).unwrap();
+        conforms(&NdCodec, bools, |a, b| a.shape() == b.shape() && b.data().dtype() == DType::Bool);
         let whole = Block::from_vec((0..100_000u32).collect());
         let pieces = vec![whole.slice(0..0), whole.slice(5..99_000), whole.slice(1..4)];
         conforms(natural::<Vec<Block<u32>>>().unwrap(), pieces, |a, b| a == b);

@@ -1,0 +1,262 @@
+//! How an array is cut: the notation of a user, and the cuts that come of it.
+
+use super::plan::{Cuts, resolve_axis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::IntoBytes;
+use crate::store::DType;
+
+/// Bytes of a block where nothing else is said.
+const AUTO_BYTES: u64 = 128 << 20;
+
+/// How one axis is to be cut.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AxisChunks {
+    /// Blocks of this length; the last one may be shorter.
+    Len(usize),
+    /// These lengths, which add up to the axis.
+    Lens(Vec<usize>),
+    /// The whole axis as one.
+    Whole,
+    /// As long as makes blocks of about the wanted bytes.
+    Auto,
+    /// As it is; of a new array as `Auto`.
+    Keep,
+}
+
+/// How an array is to be cut into blocks.
+///
+/// Anything that says it clearly is one: a number for all axes, a tuple or an array with a number for each (`-1` is the whole axis),
+/// `"128 MiB"`, `Chunks::auto()`, lists of lengths.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// let x = array::zeros_f64((100, 10), (40, -1));
+/// assert_eq!(x.chunks()?, [vec![Some(40), Some(40), Some(20)], vec![Some(10)]]);
+/// let y = x.rechunk("1 kB");
+/// assert_eq!(y.chunks()?[0][0], Some(11));
+/// let z = x.rechunk(array::Chunks::axis(0, 50));
+/// assert_eq!(z.numblocks()?, [2, 1]);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chunks(Spec);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Spec {
+    All(AxisChunks),
+    Each(Vec<AxisChunks>),
+    /// Some axes, from behind where negative; the others stay.
+    Some(Vec<(isize, AxisChunks)>),
+    Bytes(u64),
+    Wrong(String),
+}
+
+impl Chunks {
+    /// Blocks of about 128 MiB, as square as can be.
+    pub fn auto() -> Chunks {
+        Chunks(Spec::All(AxisChunks::Auto))
+    }
+
+    /// Blocks of about so many bytes.
+    pub fn bytes(bytes: u64) -> Chunks {
+        Chunks(Spec::Bytes(bytes))
+    }
+
+    /// One axis, from behind where it is negative; the others stay as they are.
+    pub fn axis(axis: isize, chunks: impl Into<AxisChunks>) -> Chunks {
+        Chunks(Spec::Some(vec![(axis, chunks.into())]))
+    }
+
+    /// With another axis besides.
+    #[must_use]
+    pub fn and(self, axis: isize, chunks: impl Into<AxisChunks>) -> Chunks {
+        match self.0 {
+            Spec::Some(mut some) => {
+                some.push((axis, chunks.into()));
+                Chunks(Spec::Some(some))
+            }
+            other => Chunks(other),
+        }
+    }
+
+    /// Each axis by itself.
+    pub fn each(axes: impl IntoIterator<Item = AxisChunks>) -> Chunks {
+        Chunks(Spec::Each(axes.into_iter().collect()))
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($int:ty)+) => {$(
+        impl From<$int> for AxisChunks {
+            fn from(len: $int) -> AxisChunks {
+                match usize::try_from(len) {
+                    Ok(len) => AxisChunks::Len(len),
+                    Err(_) => AxisChunks::Whole,
+                }
+            }
+        }
+
+        impl From<$int> for Chunks {
+            fn from(len: $int) -> Chunks {
+                Chunks(Spec::All(len.into()))
+            }
+        }
+    )+};
+}
+
+whole_numbers! { i32 i64 isize usize u64 u32 }
+
+impl From<Vec<usize>> for AxisChunks {
+    fn from(lens: Vec<usize>) -> AxisChunks {
+        AxisChunks::Lens(lens)
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for AxisChunks {
+    fn from(lens: [usize; N]) -> AxisChunks {
+        AxisChunks::Lens(lens.into())
+    }
+}
+
+impl From<&str> for Chunks {
+    fn from(text: &str) -> Chunks {
+        match text.trim() {
+            "auto" => Chunks::auto(),
+            text => match text.into_byte_count() {
+                Ok(bytes) => Chunks::bytes(bytes),
+                Err(error) => Chunks(Spec::Wrong(error.message().to_string())),
+            },
+        }
+    }
+}
+
+impl<T: Into<AxisChunks>, const N: usize> From<[T; N]> for Chunks {
+    fn from(axes: [T; N]) -> Chunks {
+        Chunks::each(axes.into_iter().map(Into::into))
+    }
+}
+
+impl<T: Into<AxisChunks> + Clone> From<&[T]> for Chunks {
+    fn from(axes: &[T]) -> Chunks {
+        Chunks::each(axes.iter().cloned().map(Into::into))
+    }
+}
+
+macro_rules! tuples {
+    ($(($($name:ident)+);)+) => {$(
+        impl<$($name: Into<AxisChunks>),+> From<($($name,)+)> for Chunks {
+            #[allow(non_snake_case)]
+            fn from(($($name,)+): ($($name,)+)) -> Chunks {
+                Chunks::each([$($name.into()),+])
+            }
+        }
+    )+};
+}
+
+tuples! { (A); (A B); (A B C); (A B C D); (A B C D E); (A B C D E F); }
+
+impl Chunks {
+    /// The cuts of an array of a shape.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where the notation does not fit the shape.
+    pub(crate) fn cuts(&self, shape: &[usize], dtype: DType, now: Option<&[Cuts]>) -> Result<Vec<Cuts>> {
+        let rank = shape.len();
+        let plan = |text: String| Error::new(ErrorKind::Plan, text);
+        let axes = match &self.0 {
+            Spec::Wrong(text) => return Err(plan(format!("chunks: {text}"))),
+            Spec::All(one) => vec![one.clone(); rank],
+            Spec::Bytes(_) => vec![AxisChunks::Auto; rank],
+            Spec::Each(axes) if axes.len() == rank => axes.clone(),
+            Spec::Each(axes) => {
+                return Err(plan(format!("chunks for {} axes and an array of {rank}", axes.len())));
+            }
+            Spec::Some(some) => {
+                let mut axes = vec![AxisChunks::Keep; rank];
+                for (axis, chunks) in some {
+                    axes[resolve_axis(*axis, rank)?] = chunks.clone();
+                }
+                axes
+            }
+        };
+        let wanted = if let Spec::Bytes(bytes) = self.0 { bytes } else { AUTO_BYTES };
+        let mut cuts: Vec<Option<Cuts>> = Vec::with_capacity(rank);
+        for (axis, (chunks, len)) in axes.iter().zip(shape).enumerate() {
+            cuts.push(match chunks {
+                AxisChunks::Len(0) => return Err(plan(format!("axis {axis}: blocks of no elements"))),
+                AxisChunks::Len(block) => Some(Cuts::even(*len, *block)),
+                AxisChunks::Whole => Some(Cuts::whole(*len)),
+                AxisChunks::Lens(lens) => {
+                    let sum = lens.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
+                    if sum != Some(*len) || lens.is_empty() {
+                        return Err(plan(format!(
+                            "axis {axis}: the chunks {lens:?} do not add up to its length {len}"
+                        )));
+                    }
+                    Some(Cuts::of(lens.iter().copied()))
+                }
+                AxisChunks::Keep => now.map(|now| now[axis].clone()),
+                AxisChunks::Auto => None,
+            });
+        }
+        let fixed: u64 = cuts.iter().flatten().filter_map(Cuts::most).map(|most| most.max(1) as u64).product();
+        let room = (wanted / (fixed.max(1).saturating_mul(dtype.bytes() as u64)).max(1)).max(1);
+        let block = side(room, cuts.iter().zip(shape).filter(|(cuts, _)| cuts.is_none()).map(|(_, len)| *len));
+        let all = cuts.into_iter().zip(shape).map(|(cuts, len)| cuts.unwrap_or_else(|| Cuts::even(*len, block)));
+        Ok(all.collect())
+    }
+}
+
+/// The largest side of a cube of so many elements over axes of these lengths, of which short ones are taken whole.
+fn side(elements: u64, lens: impl Iterator<Item = usize>) -> usize {
+    let mut lens: Vec<usize> = lens.map(|len| len.max(1)).collect();
+    lens.sort_unstable();
+    let mut room = elements as f64;
+    let mut left = lens.len();
+    for len in lens {
+        let side = room.powf(1.0 / left as f64);
+        if (len as f64) > side {
+            // Powers are not exact: the nearest whole number counts, if it fits.
+            let near = side.round();
+            let fits = near.powi(left as i32) <= room * (1.0 + 1e-9);
+            return (if fits { near } else { side.floor() }).max(1.0) as usize;
+        }
+        room /= len as f64;
+        left -= 1;
+    }
+    usize::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lens(chunks: impl Into<Chunks>, shape: &[usize]) -> Result<Vec<Vec<usize>>> {
+        let cuts = chunks.into().cuts(shape, DType::F64, None)?;
+        Ok(cuts.iter().map(|cuts| cuts.lens().into_iter().flatten().collect()).collect())
+    }
+
+    #[test]
+    fn notations() {
+        assert_eq!(lens(3, &[10]).unwrap(), [[3, 3, 3, 1]]);
+        assert_eq!(lens(20, &[10, 0]).unwrap(), [[10], [0]]);
+        assert_eq!(lens((4, -1), &[10, 7]).unwrap(), [vec![4, 4, 2], vec![7]]);
+        assert_eq!(lens((vec![1, 0, 2], 1), &[3, 2]).unwrap(), [vec![1, 0, 2], vec![1, 1]]);
+        assert_eq!(lens("auto", &[100_000, 100_000]).unwrap()[0][..2], [4096, 4096]);
+        let tall = Chunks::each([AxisChunks::Whole, AxisChunks::Auto]);
+        assert_eq!(lens(tall, &[100_000, 100_000]).unwrap()[1][..2], [167, 167]);
+        assert_eq!(lens(Chunks::auto(), &[]).unwrap(), Vec::<Vec<usize>>::new());
+        assert_eq!(lens("1 kB", &[100, 10]).unwrap()[0][..2], [11, 11]);
+    }
+
+    #[test]
+    fn what_does_not_fit() {
+        let wrong = |chunks: Chunks, shape: &[usize]| chunks.cuts(shape, DType::F64, None).unwrap_err().to_string();
+        assert_eq!(wrong(0.into(), &[3]), "axis 0: blocks of no elements");
+        assert_eq!(wrong((1, 2).into(), &[3]), "chunks for 2 axes and an array of 1");
+        assert_eq!(wrong((vec![1, 1],).into(), &[3]), "axis 0: the chunks [1, 1] do not add up to its length 3");
+        assert_eq!(wrong(Chunks::axis(-2, 1), &[3]), "there is no axis -2 in an array of 1 axes");
+        assert!(wrong("12 apples".into(), &[3]).starts_with("chunks: "));
+    }
+}

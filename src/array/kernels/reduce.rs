@@ -1,0 +1,796 @@
+//! Reductions: what is kept of a block, how two of them become one, and what comes out in the end.
+//!
+//! What is kept is a list of blocks of numbers, one place for each element that is left. Elements of a tile go into fixed lanes that are put
+//! together in a fixed way, so that the bits do not depend on how wide the processor's vectors are. Sums of floats carry what
+//! rounding lost from tile to tile (A. Neumaier, 1974); variances are put together by T. Chan, G. Golub and R. LeVeque (1979).
+
+use std::marker::PhantomData;
+
+use num_complex::Complex;
+use pulp::Arch;
+
+use super::merge;
+use super::program::{Machine, Register, Tile, with_lane};
+use super::steps::Lane;
+use crate::error::Result;
+use crate::store::{Block, DType, NdBlock, Stored};
+
+/// Which reduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Sum,
+    Prod,
+    Min,
+    Max,
+    Mean,
+    /// The divisor is the number of elements less so many, as bits of a float.
+    Var {
+        ddof: u64,
+    },
+    Std {
+        ddof: u64,
+    },
+    Any,
+    All,
+    /// How many are not 0.
+    CountNonzero,
+    /// How many there are.
+    Count,
+    /// Where the least is; the first of equal ones.
+    ArgMin,
+    ArgMax,
+}
+
+/// A reduction of elements of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reduction {
+    pub kind: Kind,
+    /// Whether NaN is passed over.
+    pub skip_nan: bool,
+    pub of: DType,
+}
+
+/// Where the elements of a tile go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// The place of the first element, among what is left.
+    pub first: usize,
+    /// The steps down the rows and along them; 0 along what is reduced.
+    pub down: usize,
+    pub along: usize,
+    /// The number of the first element, and the steps of it: for those who tell where something is.
+    pub number: (i64, i64, i64),
+}
+
+/// A reduction under way in a block.
+pub(crate) trait Work {
+    /// Takes a tile.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where the register holds other numbers.
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()>;
+
+    /// What is kept, of so many places in this shape.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where the shape has other places.
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>>;
+}
+
+impl Reduction {
+    /// What comes out; nothing where the reduction is not defined.
+    pub fn output(&self) -> Option<DType> {
+        let complex = matches!(self.of, DType::C32 | DType::C64);
+        let float = matches!(self.of, DType::F32 | DType::F64);
+        Some(match self.kind {
+            Kind::Sum | Kind::Prod => match self.of {
+                DType::Bool | DType::I8 | DType::I16 | DType::I32 | DType::I64 => DType::I64,
+                DType::U8 | DType::U16 | DType::U32 | DType::U64 => DType::U64,
+                other => other,
+            },
+            Kind::Mean if complex || float => self.of,
+            Kind::Mean => DType::F64,
+            Kind::Min | Kind::Max if complex => return None,
+            Kind::Min | Kind::Max => self.of,
+            Kind::Var { .. } | Kind::Std { .. } if complex => return None,
+            Kind::Var { .. } | Kind::Std { .. } if float => self.of,
+            Kind::Var { .. } | Kind::Std { .. } => DType::F64,
+            Kind::Any | Kind::All => DType::Bool,
+            Kind::Count | Kind::CountNonzero => DType::U64,
+            Kind::ArgMin | Kind::ArgMax if complex => return None,
+            Kind::ArgMin | Kind::ArgMax => DType::I64,
+        })
+    }
+
+    /// Whether there is nothing to say of no elements.
+    pub fn needs_elements(&self) -> bool {
+        matches!(self.kind, Kind::Min | Kind::Max | Kind::ArgMin | Kind::ArgMax)
+    }
+
+    pub fn name(&self) -> &'static str {
+        match (self.kind, self.skip_nan) {
+            (Kind::Sum, false) => "sum",
+            (Kind::Sum, true) => "nansum",
+            (Kind::Prod, false) => "prod",
+            (Kind::Prod, true) => "nanprod",
+            (Kind::Min, false) => "min",
+            (Kind::Min, true) => "nanmin",
+            (Kind::Max, false) => "max",
+            (Kind::Max, true) => "nanmax",
+            (Kind::Mean, false) => "mean",
+            (Kind::Mean, true) => "nanmean",
+            (Kind::Var { .. }, false) => "var",
+            (Kind::Var { .. }, true) => "nanvar",
+            (Kind::Std { .. }, false) => "std",
+            (Kind::Std { .. }, true) => "nanstd",
+            (Kind::Any, _) => "any",
+            (Kind::All, _) => "all",
+            (Kind::CountNonzero, _) => "count_nonzero",
+            (Kind::Count, _) => "count",
+            (Kind::ArgMin, false) => "argmin",
+            (Kind::ArgMin, true) => "nanargmin",
+            (Kind::ArgMax, false) => "argmax",
+            (Kind::ArgMax, true) => "nanargmax",
+        }
+    }
+
+    /// Bytes that are kept for each element that is left, at most.
+    pub fn kept_bytes(&self) -> u64 {
+        24
+    }
+
+    /// A reduction that has seen nothing, over the values of a register.
+    pub fn start(&self, register: Register, places: usize) -> Box<dyn Work> {
+        let this = *self;
+        with_lane!(self.of, T => {
+            match self.kind {
+                Kind::Sum | Kind::Mean => Box::new(Sums::<T> { register, this, sums: vec![Default::default(); places], lost: Vec::new(), counts: Counts::new(this.skip_nan, places) }),
+                Kind::Prod => Box::new(Products::<T> { register, this, products: vec![<T as Wide>::ONE; places] }),
+                Kind::Min | Kind::Max => Box::new(Extremes::<T> { register, this, best: vec![T::default(); places], seen: vec![0; places] }),
+                Kind::ArgMin | Kind::ArgMax => Box::new(Places::<T> { register, this, best: vec![T::default(); places], at: vec![-1; places] }),
+                Kind::Var { .. } | Kind::Std { .. } => Box::new(Moments::<T> { register, this, means: vec![0.0; places], squares: vec![0.0; places], counts: vec![0; places], of: PhantomData }),
+                Kind::Any | Kind::All => Box::new(Truths::<T> { register, this, truths: vec![u8::from(self.kind == Kind::All); places], of: PhantomData }),
+                Kind::Count | Kind::CountNonzero => Box::new(Numbers::<T> { register, this, counts: vec![0; places], of: PhantomData }),
+            }
+        })
+    }
+
+    /// Puts what is kept of another block behind what is kept of one.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where they are of different reductions.
+    pub fn merge(&self, into: &mut [NdBlock], other: &[NdBlock]) -> Result<()> {
+        merge::merge(self, into, other)
+    }
+
+    /// What comes out in the end.
+    ///
+    /// # Errors
+    /// Of kind `Data`, where there is no element that has a place; of kind `Internal`, where it is kept of another reduction.
+    pub fn finish(&self, kept: &[NdBlock], shape: &[usize]) -> Result<NdBlock> {
+        merge::finish(self, kept, shape)
+    }
+}
+
+/// What numbers are summed as.
+pub(super) trait Wide: Lane {
+    type As: Lane;
+    /// What a mean is.
+    type Mean: Lane;
+    const ONE: Self::As;
+    /// Whether what rounding loses is carried along.
+    const CARRIES: bool;
+
+    fn widen(self) -> Self::As;
+
+    /// Wrapping, for integers.
+    fn plus(a: Self::As, b: Self::As) -> Self::As;
+
+    fn times(a: Self::As, b: Self::As) -> Self::As;
+
+    /// `a + b` and what it lost.
+    fn plus_exactly(a: Self::As, b: Self::As) -> (Self::As, Self::As) {
+        (Self::plus(a, b), Self::As::default())
+    }
+
+    /// A sum divided by a count.
+    fn divided(sum: Self::As, count: f64) -> Self::Mean;
+
+    fn to_f64(self) -> f64;
+
+    fn is_nan(self) -> bool;
+
+    /// NaN, of what has one.
+    fn nan() -> Option<Self> {
+        None
+    }
+
+    /// Whether it comes before another by size; NaN before all where `nan_first`.
+    fn beats(self, other: Self, largest: bool) -> bool;
+}
+
+macro_rules! wide_integers {
+    ($($int:ty as $wide:ty;)+) => {$(
+        impl Wide for $int {
+            type As = $wide;
+            type Mean = f64;
+            const ONE: $wide = 1;
+            const CARRIES: bool = false;
+
+            #[inline(always)]
+            fn widen(self) -> $wide {
+                self as $wide
+            }
+
+            #[inline(always)]
+            fn plus(a: $wide, b: $wide) -> $wide {
+                a.wrapping_add(b)
+            }
+
+            #[inline(always)]
+            fn times(a: $wide, b: $wide) -> $wide {
+                a.wrapping_mul(b)
+            }
+
+            fn divided(sum: $wide, count: f64) -> f64 {
+                sum as f64 / count
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                false
+            }
+
+            #[inline(always)]
+            fn beats(self, other: $int, largest: bool) -> bool {
+                if largest { self > other } else { self < other }
+            }
+        }
+    )+};
+}
+
+wide_integers! {
+    i8 as i64; i16 as i64; i32 as i64; i64 as i64;
+    u8 as u64; u16 as u64; u32 as u64; u64 as u64;
+}
+
+macro_rules! wide_floats {
+    ($($float:ty)+) => {$(
+        impl Wide for $float {
+            type As = f64;
+            type Mean = f64;
+            const ONE: f64 = 1.0;
+            const CARRIES: bool = true;
+
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn plus(a: f64, b: f64) -> f64 {
+                a + b
+            }
+
+            #[inline(always)]
+            fn times(a: f64, b: f64) -> f64 {
+                a * b
+            }
+
+            fn divided(sum: f64, count: f64) -> f64 {
+                sum / count
+            }
+
+            fn nan() -> Option<$float> {
+                Some(<$float>::NAN)
+            }
+
+            #[inline(always)]
+            fn plus_exactly(a: f64, b: f64) -> (f64, f64) {
+                let sum = a + b;
+                let lost = if a.abs() >= b.abs() { (a - sum) + b } else { (b - sum) + a };
+                // Of infinities there is nothing to carry.
+                (sum, if lost.is_finite() { lost } else { 0.0 })
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+
+            #[inline(always)]
+            fn beats(self, other: $float, largest: bool) -> bool {
+                if largest { self > other } else { self < other }
+            }
+        }
+    )+};
+}
+
+wide_floats! { f32 f64 }
+
+macro_rules! wide_complex {
+    ($($float:ty)+) => {$(
+        impl Wide for Complex<$float> {
+            type As = Complex<f64>;
+            type Mean = Complex<f64>;
+            const ONE: Complex<f64> = Complex::new(1.0, 0.0);
+            const CARRIES: bool = false;
+
+            #[inline(always)]
+            fn widen(self) -> Complex<f64> {
+                Complex::new(self.re as f64, self.im as f64)
+            }
+
+            #[inline(always)]
+            fn plus(a: Complex<f64>, b: Complex<f64>) -> Complex<f64> {
+                a + b
+            }
+
+            #[inline(always)]
+            fn times(a: Complex<f64>, b: Complex<f64>) -> Complex<f64> {
+                a * b
+            }
+
+            fn divided(sum: Complex<f64>, count: f64) -> Complex<f64> {
+                sum / count
+            }
+
+            fn to_f64(self) -> f64 {
+                self.re as f64
+            }
+
+            fn is_nan(self) -> bool {
+                self.re.is_nan() || self.im.is_nan()
+            }
+
+            fn beats(self, _: Self, _: bool) -> bool {
+                false
+            }
+        }
+    )+};
+}
+
+wide_complex! { f32 f64 }
+
+/// How many elements went into each place: the same number into all where none is passed over.
+enum Counts {
+    Same(u64),
+    Each(Vec<u64>),
+}
+
+impl Counts {
+    fn new(each: bool, places: usize) -> Counts {
+        if each { Counts::Each(vec![0; places]) } else { Counts::Same(0) }
+    }
+
+    fn block(self, shape: &[usize]) -> Result<NdBlock> {
+        match self {
+            Counts::Same(count) => NdBlock::new([], u64::wrap(Block::from_vec(vec![count]))),
+            Counts::Each(counts) => NdBlock::new(shape, u64::wrap(Block::from_vec(counts))),
+        }
+    }
+}
+
+/// The rows of a tile, or all of it at once where all of it goes to one place.
+fn rows_of<'v, T>(values: &'v [T], tile: Tile, target: Target) -> impl Iterator<Item = (usize, &'v [T])> {
+    let whole = target.down == 0 && target.along == 0;
+    let columns = if whole { tile.rows * tile.columns } else { tile.columns };
+    values.chunks_exact(columns.max(1)).enumerate().map(move |(row, values)| (target.first + row * target.down, values))
+}
+
+const LANES: usize = 32;
+
+/// The sum of a run, in fixed lanes.
+#[inline(always)]
+fn sum_of<T: Wide>(values: &[T], pass: impl Fn(T) -> bool) -> T::As {
+    Arch::new().dispatch(|| {
+        let mut lanes = [T::As::default(); LANES];
+        let runs = values.chunks_exact(LANES);
+        let rest = runs.remainder();
+        for run in runs {
+            for (lane, value) in lanes.iter_mut().zip(run) {
+                *lane = T::plus(*lane, if pass(*value) { value.widen() } else { T::As::default() });
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane = T::plus(*lane, if pass(*value) { value.widen() } else { T::As::default() });
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for at in 0..width {
+                lanes[at] = T::plus(lanes[at], lanes[at + width]);
+            }
+            width /= 2;
+        }
+        lanes[0]
+    })
+}
+
+struct Sums<T: Wide> {
+    register: Register,
+    this: Reduction,
+    sums: Vec<T::As>,
+    /// What rounding lost, where that is carried.
+    lost: Vec<T::As>,
+    counts: Counts,
+}
+
+impl<T: Wide> Work for Sums<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let skip = self.this.skip_nan;
+        for (first, row) in rows_of(values, tile, target) {
+            if target.along == 0 {
+                let sum = if skip { sum_of(row, |value| !value.is_nan()) } else { sum_of(row, |_| true) };
+                if T::CARRIES {
+                    if self.lost.is_empty() {
+                        self.lost = vec![T::As::default(); self.sums.len()];
+                    }
+                    let (sum, lost) = T::plus_exactly(self.sums[first], sum);
+                    self.sums[first] = sum;
+                    self.lost[first] = T::plus(self.lost[first], lost);
+                } else {
+                    self.sums[first] = T::plus(self.sums[first], sum);
+                }
+                if let Counts::Each(counts) = &mut self.counts {
+                    counts[first] += row.iter().filter(|value| !value.is_nan()).count() as u64;
+                }
+            } else {
+                let sums = &mut self.sums[first..first + row.len()];
+                if skip {
+                    for (sum, value) in sums.iter_mut().zip(row).filter(|(_, value)| !value.is_nan()) {
+                        *sum = T::plus(*sum, value.widen());
+                    }
+                } else {
+                    Arch::new().dispatch(|| {
+                        for (sum, value) in sums.iter_mut().zip(row) {
+                            *sum = T::plus(*sum, value.widen());
+                        }
+                    });
+                }
+                if let Counts::Each(counts) = &mut self.counts {
+                    let counts = counts[first..].iter_mut().zip(row);
+                    counts.for_each(|(count, value)| *count += u64::from(!value.is_nan()));
+                }
+            }
+        }
+        if let Counts::Same(count) = &mut self.counts {
+            *count += values.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        let places = self.sums.len() as u64;
+        let lost = if self.lost.is_empty() { vec![T::As::default(); self.sums.len()] } else { self.lost };
+        let counts = match self.counts {
+            // Each place has had its share.
+            Counts::Same(all) => Counts::Same(all / places.max(1)),
+            each => each,
+        };
+        Ok(vec![
+            NdBlock::new(shape, T::As::wrap(Block::from_vec(self.sums)))?,
+            NdBlock::new(shape, T::As::wrap(Block::from_vec(lost)))?,
+            counts.block(shape)?,
+        ])
+    }
+}
+
+struct Products<T: Wide> {
+    register: Register,
+    this: Reduction,
+    products: Vec<T::As>,
+}
+
+impl<T: Wide> Work for Products<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        for (first, row) in rows_of(values, tile, target) {
+            for (at, value) in row.iter().enumerate().filter(|(_, value)| !self.this.skip_nan || !value.is_nan()) {
+                let product = &mut self.products[first + at * target.along];
+                *product = T::times(*product, value.widen());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![NdBlock::new(shape, T::As::wrap(Block::from_vec(self.products)))?])
+    }
+}
+
+struct Extremes<T> {
+    register: Register,
+    this: Reduction,
+    best: Vec<T>,
+    seen: Vec<u8>,
+}
+
+/// The greater or lesser of two, NaN where one is.
+#[inline(always)]
+pub(super) fn better<T: Wide>(a: T, b: T, largest: bool) -> T {
+    if b.beats(a, largest) || (b.is_nan() && !a.is_nan()) { b } else { a }
+}
+
+/// The best of a run, in fixed lanes; NaN where one is.
+#[inline(always)]
+fn best_of<T: Wide>(values: &[T], largest: bool) -> Option<T> {
+    let first = *values.first()?;
+    Some(Arch::new().dispatch(|| {
+        let mut lanes = [first; LANES];
+        let runs = values.chunks_exact(LANES);
+        let rest = runs.remainder();
+        for run in runs {
+            for (lane, value) in lanes.iter_mut().zip(run) {
+                *lane = better(*lane, *value, largest);
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane = better(*lane, *value, largest);
+        }
+        let mut best = lanes[0];
+        for lane in lanes {
+            best = better(best, lane, largest);
+        }
+        best
+    }))
+}
+
+impl<T: Wide> Work for Extremes<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let largest = self.this.kind == Kind::Max;
+        for (first, row) in rows_of(values, tile, target) {
+            if target.along == 0 && !self.this.skip_nan {
+                let Some(best) = (if largest { best_of(row, true) } else { best_of(row, false) }) else { continue };
+                let known = std::mem::replace(&mut self.seen[first], 1) != 0;
+                self.best[first] = if known { better(self.best[first], best, largest) } else { best };
+                continue;
+            }
+            for (at, value) in row.iter().enumerate() {
+                let place = first + at * target.along;
+                if self.this.skip_nan && value.is_nan() {
+                    continue;
+                }
+                let known = std::mem::replace(&mut self.seen[place], 1) != 0;
+                self.best[place] = if known { better(self.best[place], *value, largest) } else { *value };
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        let best = NdBlock::new(shape, T::wrap(Block::from_vec(self.best)))?;
+        Ok(vec![best, NdBlock::new(shape, u8::wrap(Block::from_vec(self.seen)))?])
+    }
+}
+
+/// Whether one comes before another as the place of an extreme: NaN before numbers, then by size, then by place.
+#[inline(always)]
+pub(super) fn comes_first<T: Wide>((a, a_at): (T, i64), (b, b_at): (T, i64), largest: bool) -> bool {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => a_at < b_at,
+        (true, false) => true,
+        (false, true) => false,
+        (false, false) => a.beats(b, largest) || (!b.beats(a, largest) && a_at < b_at),
+    }
+}
+
+struct Places<T> {
+    register: Register,
+    this: Reduction,
+    best: Vec<T>,
+    at: Vec<i64>,
+}
+
+impl<T: Wide> Work for Places<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let largest = self.this.kind == Kind::ArgMax;
+        let (number, down, along) = target.number;
+        for row in 0..tile.rows {
+            let values = &values[row * tile.columns..(row + 1) * tile.columns];
+            let (first, number) = (target.first + row * target.down, number + row as i64 * down);
+            if target.along == 0 && !self.this.skip_nan {
+                // What the best is comes out fast; where it is has to be looked for only where it is better.
+                let Some(best) = best_of(values, largest) else { continue };
+                let known = self.at[first] >= 0;
+                if known && !comes_first((best, i64::MIN), (self.best[first], self.at[first]), largest) {
+                    continue;
+                }
+                let same = |value: &T| if best.is_nan() { value.is_nan() } else { *value == best };
+                let Some(place) = values.iter().position(same) else { continue };
+                let at = number + place as i64 * along;
+                if !known || comes_first((best, at), (self.best[first], self.at[first]), largest) {
+                    (self.best[first], self.at[first]) = (best, at);
+                }
+                continue;
+            }
+            for (column, value) in values.iter().enumerate() {
+                if self.this.skip_nan && value.is_nan() {
+                    continue;
+                }
+                let place = first + column * target.along;
+                let at = number + column as i64 * along;
+                if self.at[place] < 0 || comes_first((*value, at), (self.best[place], self.at[place]), largest) {
+                    (self.best[place], self.at[place]) = (*value, at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        let best = NdBlock::new(shape, T::wrap(Block::from_vec(self.best)))?;
+        Ok(vec![best, NdBlock::new(shape, i64::wrap(Block::from_vec(self.at)))?])
+    }
+}
+
+struct Moments<T> {
+    register: Register,
+    this: Reduction,
+    means: Vec<f64>,
+    /// Summed squared differences from the mean.
+    squares: Vec<f64>,
+    counts: Vec<u64>,
+    of: PhantomData<T>,
+}
+
+/// Number, mean and summed squared differences of two runs together.
+#[inline(always)]
+pub(super) fn joined((n, mean, squares): (u64, f64, f64), (m, other, more): (u64, f64, f64)) -> (u64, f64, f64) {
+    if n == 0 || m == 0 {
+        return if n == 0 { (m, other, more) } else { (n, mean, squares) };
+    }
+    let all = n + m;
+    let (share, apart) = (m as f64 / all as f64, other - mean);
+    (all, mean + apart * share, squares + more + apart * apart * share * n as f64)
+}
+
+/// Halves of the lanes put together, until one is left.
+#[inline(always)]
+fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for at in 0..width {
+            lanes[at] += lanes[at + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Number, mean and summed squared differences of a run, in fixed lanes.
+#[inline(always)]
+fn moments_of<T: Wide>(values: &[T]) -> (u64, f64, f64) {
+    Arch::new().dispatch(|| {
+        let runs = values.chunks_exact(LANES);
+        let rest = runs.remainder();
+        let mut lanes = [0.0f64; LANES];
+        for run in runs.clone() {
+            for (lane, value) in lanes.iter_mut().zip(run) {
+                *lane += value.to_f64();
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            *lane += value.to_f64();
+        }
+        let mean = fold_lanes(lanes) / values.len().max(1) as f64;
+        let mut lanes = [0.0f64; LANES];
+        for run in runs {
+            for (lane, value) in lanes.iter_mut().zip(run) {
+                let apart = value.to_f64() - mean;
+                *lane += apart * apart;
+            }
+        }
+        for (lane, value) in lanes.iter_mut().zip(rest) {
+            let apart = value.to_f64() - mean;
+            *lane += apart * apart;
+        }
+        (values.len() as u64, mean, fold_lanes(lanes))
+    })
+}
+
+impl<T: Wide> Moments<T> {
+    fn join(&mut self, at: usize, more: (u64, f64, f64)) {
+        let known = (self.counts[at], self.means[at], self.squares[at]);
+        (self.counts[at], self.means[at], self.squares[at]) = joined(known, more);
+    }
+}
+
+impl<T: Wide> Work for Moments<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        for (first, row) in rows_of(values, tile, target) {
+            if self.this.skip_nan {
+                for (at, value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+                    self.join(first + at * target.along, (1, value.to_f64(), 0.0));
+                }
+            } else if target.along == 0 {
+                self.join(first, moments_of(row));
+            } else {
+                // Places beside each other have seen the same number of elements (B. Welford, 1962).
+                let places = first..first + row.len();
+                let share = 1.0 / (self.counts[first] + 1) as f64;
+                let (means, squares) = (&mut self.means[places.clone()], &mut self.squares[places.clone()]);
+                Arch::new().dispatch(|| {
+                    for ((mean, squares), value) in means.iter_mut().zip(squares).zip(row) {
+                        let value = value.to_f64();
+                        let apart = value - *mean;
+                        *mean += apart * share;
+                        *squares += apart * (value - *mean);
+                    }
+                });
+                self.counts[places].iter_mut().for_each(|count| *count += 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![
+            NdBlock::new(shape, f64::wrap(Block::from_vec(self.means)))?,
+            NdBlock::new(shape, f64::wrap(Block::from_vec(self.squares)))?,
+            NdBlock::new(shape, u64::wrap(Block::from_vec(self.counts)))?,
+        ])
+    }
+}
+
+struct Truths<T> {
+    register: Register,
+    this: Reduction,
+    truths: Vec<u8>,
+    of: PhantomData<T>,
+}
+
+impl<T: Wide> Work for Truths<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let any = self.this.kind == Kind::Any;
+        for (first, row) in rows_of(values, tile, target) {
+            for (at, value) in row.iter().enumerate() {
+                let (truth, value) = (&mut self.truths[first + at * target.along], u8::from(value.is_true()));
+                *truth = if any { *truth | value } else { *truth & value };
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![NdBlock::new(shape, u8::wrap(Block::from_vec(self.truths)))?])
+    }
+}
+
+struct Numbers<T> {
+    register: Register,
+    this: Reduction,
+    counts: Vec<u64>,
+    of: PhantomData<T>,
+}
+
+impl<T: Wide> Work for Numbers<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
+        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let all = self.this.kind == Kind::Count;
+        for (first, row) in rows_of(values, tile, target) {
+            for (at, value) in row.iter().enumerate() {
+                self.counts[first + at * target.along] += u64::from(all || value.is_true());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![NdBlock::new(shape, u64::wrap(Block::from_vec(self.counts)))?])
+    }
+}

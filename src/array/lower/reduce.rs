@@ -1,0 +1,190 @@
+//! Reductions: each block leaves something, which is put together in a tree of fixed shape. Reductions of one array over the same axes
+//! are done in one pass.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::kernels::{Place, Reduction, Target, Walk, Work};
+use super::super::optimize::Plan;
+use super::super::plan::{Cuts, Op, strides};
+use super::boxes::Boxes;
+use super::{Lowering, MACHINE_BYTES, meta};
+use crate::error::{Error, Result};
+use crate::graph::{Each, Grid, GridAxis, Inputs, LayerRef, Pattern, TaskContext};
+use crate::plan::RegionLowering;
+use crate::store::NdBlock;
+
+/// How many blocks along an axis are put together at once, where one axis is reduced.
+const FAN: u32 = 16;
+/// Where several are.
+const FAN_EACH: u32 = 4;
+
+/// Bytes of a block that a task reduces; larger ones are taken apart, for nobody sees them.
+const PIECE_BYTES: usize = 16 << 20;
+
+/// Reductions of one array over the same axes.
+pub(super) struct Group {
+    input: usize,
+    axes: Arc<[usize]>,
+    members: Vec<(usize, Reduction)>,
+    /// The layer of what they keep, once it is there, and the cuts of its blocks.
+    made: Option<(u32, Arc<[Cuts]>)>,
+}
+
+/// What a task keeps of all reductions of a group.
+type Kept = Vec<Vec<NdBlock>>;
+
+pub(super) fn groups(plan: &Plan) -> (Vec<Group>, HashMap<usize, (usize, usize)>) {
+    let (mut groups, mut places, mut known) = (Vec::<Group>::new(), HashMap::new(), HashMap::new());
+    for (at, node) in plan.nodes.iter().enumerate() {
+        let Op::Reduce(reduction, axes) = &node.op else { continue };
+        let group = *known.entry((node.inputs[0], axes.clone(), node.gate)).or_insert_with(|| {
+            groups.push(Group { input: node.inputs[0], axes: axes.clone(), members: Vec::new(), made: None });
+            groups.len() - 1
+        });
+        places.insert(at, (group, groups[group].members.len()));
+        groups[group].members.push((at, *reduction));
+    }
+    (groups, places)
+}
+
+impl Lowering {
+    pub(super) fn reduce(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
+        let (group, member) =
+            self.groups.1.get(&at).copied().ok_or_else(|| Error::internal("a reduction without a group"))?;
+        if self.groups.0[group].made.is_none() {
+            let made = self.keep(at, group, lowering)?;
+            self.groups.0[group].made = Some(made);
+        }
+        let group = &self.groups.0[group];
+        let (Some((kept, cuts)), node) = (&group.made, &self.plan.nodes[at]) else {
+            return Err(Error::internal("a reduction that kept nothing"));
+        };
+        let (reduction, tasks) = (group.members[member].1, cuts.iter().map(Cuts::blocks).product());
+        let finish = move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
+            let kept = inputs.get::<Kept>(0)?;
+            let own = kept.get(member).ok_or_else(|| Error::internal("a reduction that kept nothing"))?;
+            let shape = own.first().map(|block| block.shape().to_vec()).unwrap_or_default();
+            reduction.finish(own, &shape)
+        };
+        let op = Each::new(finish).kind(NdBlock::kind());
+        let reads = vec![crate::graph::Input { layer: *kept, pattern: Pattern::OneToOne }];
+        let layer: LayerRef<NdBlock> = lowering.draft().regular(meta(node), tasks, reads, op)?;
+        Ok(layer.layer())
+    }
+
+    /// The layers of what is kept of blocks, down to one along each axis that is reduced.
+    fn keep(&self, at: usize, group: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(u32, Arc<[Cuts]>)> {
+        let group = &self.groups.0[group];
+        let (node, input) = (&self.plan.nodes[at], &self.plan.nodes[group.input]);
+        let is_direct = self.is_layer[group.input];
+        let cuts = if is_direct { input.cuts.clone() } else { refined(&input.cuts, &group.axes, input.dtype.bytes()) };
+        let boxes = match is_direct {
+            // The blocks are there: they are read as they are.
+            true => self.over_layer(group.input, cuts.clone())?,
+            false => self.region(&[group.input], cuts.clone())?,
+        };
+        let reductions: Vec<Reduction> = group.members.iter().map(|(_, reduction)| *reduction).collect();
+        let axes = group.axes.clone();
+        let (reads, tasks) = (self.reads(&boxes)?, boxes.tasks());
+        let left = |cuts: &[Cuts]| -> u64 {
+            let most = cuts.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, cuts)| cuts.most());
+            most.map(|most| most.unwrap_or(1) as u64).product()
+        };
+        let kept_bytes: u64 = reductions.iter().map(Reduction::kept_bytes).sum::<u64>() * left(&cuts);
+        let (first, own_axes) = (reductions.clone(), axes.clone());
+        let op =
+            move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| block(&boxes, &first, &own_axes, index, inputs);
+        let op = Each::<_, Kept>::new(op).need(kept_bytes + MACHINE_BYTES);
+        let layer_meta = meta(node);
+        let mut layer: LayerRef<Kept> =
+            lowering.gated(node.member, |draft| draft.regular(layer_meta.clone(), tasks, reads, op))?;
+        let fan = if axes.len() > 1 { FAN_EACH } else { FAN };
+        let mut grid: Vec<u32> = cuts.iter().map(Cuts::blocks).collect();
+        while axes.iter().any(|axis| grid[*axis] > 1) {
+            let above: Vec<u32> = grid
+                .iter()
+                .enumerate()
+                .map(|(axis, len)| if axes.contains(&axis) { len.div_ceil(fan) } else { *len })
+                .collect();
+            let below = grid.iter().enumerate().map(|(axis, len)| match axes.contains(&axis) {
+                false => GridAxis::same(*len, axis),
+                true => {
+                    let spans = (0..above[axis]).map(|at| (at * fan, (at * fan + fan).min(*len))).collect();
+                    GridAxis { len: *len, by: Some(axis), spans }
+                }
+            });
+            let pattern = Pattern::Grid(Arc::new(Grid::new(above.clone(), below.collect())));
+            let all = reductions.clone();
+            let merge = move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
+                let mut kept: Kept = inputs.take(0)?;
+                for at in 1..inputs.len() {
+                    let other = inputs.get::<Kept>(at)?;
+                    for ((reduction, kept), other) in all.iter().zip(&mut kept).zip(other) {
+                        reduction.merge(kept, other)?;
+                    }
+                }
+                Ok(kept)
+            };
+            let op = Each::<_, Kept>::new(merge).need(kept_bytes);
+            layer =
+                lowering.draft().regular(layer_meta.clone(), above.iter().product(), vec![layer.read(pattern)], op)?;
+            grid = above;
+        }
+        let cuts = cuts
+            .iter()
+            .enumerate()
+            .map(|(axis, cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() });
+        Ok((layer.layer(), cuts.collect()))
+    }
+
+    /// A region that reads the blocks of a node that has layers.
+    fn over_layer(&self, at: usize, cuts: Arc<[Cuts]>) -> Result<Boxes> {
+        Boxes::new(super::fuse::read(&self.plan, at)?, cuts)
+    }
+}
+
+/// What a task keeps of its block.
+fn block(boxes: &Boxes, reductions: &[Reduction], axes: &[usize], index: u32, inputs: &Inputs<'_>) -> Result<Kept> {
+    let block = boxes.block(index, inputs)?;
+    let left: Vec<usize> =
+        block.shape.iter().enumerate().map(|(axis, len)| if axes.contains(&axis) { 1 } else { *len }).collect();
+    let places = left.iter().product();
+    let mut steps = strides(&left);
+    axes.iter().for_each(|axis| steps[*axis] = 0);
+    // The number of an element along what is reduced: of one axis its place there, of several the place among all of them by rows.
+    let mut numbers = vec![0i64; block.shape.len()];
+    let (mut stride, mut first) = (1i64, 0i64);
+    for axis in axes.iter().rev() {
+        numbers[*axis] = stride;
+        first += stride * block.starts[*axis] as i64;
+        stride *= boxes.cuts()[*axis].len().unwrap_or(1) as i64;
+    }
+    let targets = [Walk { first: 0, steps }, Walk { first, steps: numbers }];
+    let (register, _) = boxes.fused().program.outputs[0];
+    let mut works: Vec<Box<dyn Work>> = reductions.iter().map(|reduction| reduction.start(register, places)).collect();
+    boxes.run(&block, inputs, &targets, &mut |machine, tile, at: &[Place]| {
+        let [(place, down, along), number] = [at[0], at[1]];
+        let target = Target { first: place as usize, down: down as usize, along: along as usize, number };
+        works.iter_mut().try_for_each(|work| work.add(machine, tile, target))
+    })?;
+    works.into_iter().map(|work| work.finish(&left)).collect()
+}
+
+/// The cuts with blocks of more than so many bytes taken apart along the axes that are reduced.
+fn refined(cuts: &Arc<[Cuts]>, axes: &[usize], bytes: usize) -> Arc<[Cuts]> {
+    let most: Option<usize> = cuts.iter().map(Cuts::most).try_fold(bytes, |all, most| all.checked_mul(most?.max(1)));
+    let Some(mut all) = most.filter(|all| *all > PIECE_BYTES) else { return cuts.clone() };
+    let mut finer = cuts.to_vec();
+    for axis in axes {
+        let (Some(known), Some(most)) = (cuts[*axis].known(), cuts[*axis].most()) else { continue };
+        let parts = all.div_ceil(PIECE_BYTES).clamp(1, most.max(1));
+        if parts > 1 {
+            all = all.div_ceil(parts);
+            let len = most.div_ceil(parts);
+            let starts = known.windows(2).flat_map(|two| (two[0]..two[1]).step_by(len));
+            finer[*axis] = Cuts::Known(starts.chain(known.last().copied()).collect());
+        }
+    }
+    finer.into()
+}

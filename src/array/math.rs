@@ -1,0 +1,144 @@
+//! Functions of each element.
+
+use super::Array;
+use super::element::{Element, Real};
+use super::kernels::Unary;
+use super::operators::{cast, unary};
+use crate::error::Role;
+use crate::origin::Origin;
+
+/// Functions of floats and complex numbers; integers and truths become floats first.
+macro_rules! of_floats {
+    ($($(#[$doc:meta])* $method:ident $f:ident;)+) => {
+        impl<A: Real, D> Array<A, D> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Array<A::Float, D> {
+                let origin = Origin::caller();
+                let made = || {
+                    let of = cast(self.blocks()?, A::Float::DTYPE, stringify!($method), origin)?;
+                    unary(&of, Unary::$f, stringify!($method), origin)
+                };
+                Array::of(made().map_err(|error| error.frame(Role::In, stringify!($method), origin)))
+            }
+        )+}
+    };
+}
+
+of_floats! {
+    /// The square root.
+    sqrt Sqrt;
+    /// The cube root, of real numbers.
+    cbrt Cbrt;
+    /// `e` to the power of each element.
+    exp Exp;
+    /// 2 to the power of each element, of real numbers.
+    exp2 Exp2;
+    /// `e` to the power of each element less 1, exact near 0; of real numbers.
+    exp_m1 ExpM1;
+    /// The natural logarithm.
+    ln Ln;
+    /// The logarithm to base 2.
+    log2 Log2;
+    /// The logarithm to base 10.
+    log10 Log10;
+    /// The natural logarithm of each element and 1, exact near 0; of real numbers.
+    ln_1p Ln1p;
+    /// The sine of an angle in radians.
+    sin Sin;
+    /// The cosine of an angle in radians.
+    cos Cos;
+    /// The tangent of an angle in radians.
+    tan Tan;
+    /// The angle of a sine, in radians.
+    asin Asin;
+    /// The angle of a cosine, in radians.
+    acos Acos;
+    /// The angle of a tangent, in radians.
+    atan Atan;
+    /// The hyperbolic sine.
+    sinh Sinh;
+    /// The hyperbolic cosine.
+    cosh Cosh;
+    /// The hyperbolic tangent.
+    tanh Tanh;
+    /// The inverse of the hyperbolic sine.
+    asinh Asinh;
+    /// The inverse of the hyperbolic cosine.
+    acosh Acosh;
+    /// The inverse of the hyperbolic tangent.
+    atanh Atanh;
+    /// 1 divided by each element.
+    recip Reciprocal;
+}
+
+macro_rules! of_all {
+    ($($(#[$doc:meta])* $method:ident $f:ident;)+) => {
+        impl<A: Element, D> Array<A, D> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Array<A, D> {
+                self.function(Unary::$f, stringify!($method), Origin::caller())
+            }
+        )+}
+    };
+}
+
+of_all! {
+    /// 1, 0 or -1; NaN of NaN. Of complex numbers and truths an error.
+    sign Sign;
+    /// Each element times itself.
+    square Square;
+    /// Down to a whole number.
+    floor Floor;
+    /// Up to a whole number.
+    ceil Ceil;
+    /// To the nearest whole number, halves to even ones.
+    round Rint;
+    /// To the whole number that is nearer to 0.
+    trunc Trunc;
+    /// With the opposite imaginary part.
+    conj Conj;
+}
+
+macro_rules! of_all_to_truth {
+    ($($(#[$doc:meta])* $method:ident $f:ident;)+) => {
+        impl<A: Element, D> Array<A, D> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Array<bool, D> {
+                self.function(Unary::$f, stringify!($method), Origin::caller())
+            }
+        )+}
+    };
+}
+
+of_all_to_truth! {
+    /// Whether it is NaN.
+    is_nan IsNan;
+    /// Whether it is infinite.
+    is_infinite IsInf;
+    /// Whether it is neither infinite nor NaN.
+    is_finite IsFinite;
+}
+
+macro_rules! to_real {
+    ($($(#[$doc:meta])* $method:ident $f:ident;)+) => {
+        impl<A: Real, D> Array<A, D> {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $method(&self) -> Array<A::Abs, D> {
+                self.function(Unary::$f, stringify!($method), Origin::caller())
+            }
+        )+}
+    };
+}
+
+to_real! {
+    /// The size without sign; of complex numbers the length. The least integer stays as it is.
+    abs Abs;
+    /// The real part.
+    re Re;
+    /// The imaginary part.
+    im Im;
+}

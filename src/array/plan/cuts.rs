@@ -1,0 +1,111 @@
+//! Where axes are cut into blocks.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where an axis is cut.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cuts {
+    /// From 0 to the length of the axis: one more than there are blocks.
+    Known(Arc<[usize]>),
+    /// So many blocks, whose lengths are found by a run.
+    Unknown(u32),
+}
+
+impl Cuts {
+    /// Of blocks of these lengths.
+    pub fn of(lens: impl IntoIterator<Item = usize>) -> Cuts {
+        let mut at = 0;
+        let ends = lens.into_iter().map(|len| {
+            at += len;
+            at
+        });
+        Cuts::Known(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// Of an axis in blocks of a length; an axis of none is one block.
+    pub fn even(len: usize, block: usize) -> Cuts {
+        let block = block.max(1);
+        let starts = (0..len.max(1)).step_by(block);
+        Cuts::Known(starts.chain([len]).collect())
+    }
+
+    pub fn whole(len: usize) -> Cuts {
+        Cuts::Known([0, len].into())
+    }
+
+    /// The length of the axis, if it is known.
+    pub fn len(&self) -> Option<usize> {
+        match self {
+            Cuts::Known(cuts) => Some(cuts.last().copied().unwrap_or(0)),
+            Cuts::Unknown(_) => None,
+        }
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> u32 {
+        match self {
+            Cuts::Known(cuts) => cuts.len().saturating_sub(1) as u32,
+            Cuts::Unknown(blocks) => *blocks,
+        }
+    }
+
+    pub fn known(&self) -> Option<&[usize]> {
+        match self {
+            Cuts::Known(cuts) => Some(cuts),
+            Cuts::Unknown(_) => None,
+        }
+    }
+
+    /// Lengths of the blocks.
+    pub fn lens(&self) -> Vec<Option<usize>> {
+        match self {
+            Cuts::Known(cuts) => cuts.windows(2).map(|two| Some(two[1] - two[0])).collect(),
+            Cuts::Unknown(blocks) => vec![None; *blocks as usize],
+        }
+    }
+
+    /// The longest block.
+    pub fn most(&self) -> Option<usize> {
+        let cuts = self.known()?;
+        Some(cuts.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(0))
+    }
+
+    /// With all cuts of two axes of one length.
+    pub fn united(&self, other: &Cuts) -> Cuts {
+        match (self, other) {
+            (Cuts::Known(a), Cuts::Known(b)) if a != b => {
+                let mut all: Vec<usize> = a.iter().chain(b.iter()).copied().collect();
+                all.sort_unstable();
+                all.dedup();
+                if all.len() == 1 {
+                    all.push(all[0]);
+                }
+                Cuts::Known(all.into())
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
+/// An axis by its number, from behind where that is negative.
+pub(crate) fn resolve_axis(axis: isize, rank: usize) -> Result<usize> {
+    let at = if axis < 0 { axis + rank as isize } else { axis };
+    usize::try_from(at).ok().filter(|at| *at < rank).ok_or_else(|| {
+        let text = format!("there is no axis {axis} in an array of {rank} axes");
+        Error::new(ErrorKind::Plan, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn united_cuts() {
+        let all = Cuts::of([5, 5]).united(&Cuts::of([3, 3, 3, 1]));
+        assert_eq!(all.lens(), [3, 2, 1, 3, 1].map(Some));
+        assert_eq!(Cuts::whole(0).united(&Cuts::of([0, 0])), Cuts::whole(0));
+    }
+}

@@ -1,0 +1,247 @@
+//! What arrays are made of: operations as plain data, and what is known of their results.
+
+mod cuts;
+mod view;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use super::kernels::{Binary, Made, Number, Reduction, Unary};
+use super::lower;
+use crate::error::{Error, ErrorKind, Result};
+use crate::origin::Origin;
+use crate::plan::{Node, NodeRef, Region, Role};
+use crate::store::{DType, NdBlock};
+
+pub(crate) use cuts::{Cuts, resolve_axis};
+pub(crate) use view::{AxisMap, View, coords, strides};
+
+/// An operation. Its inputs are arrays.
+#[derive(Clone)]
+pub(crate) enum Op {
+    /// Numbers in memory.
+    Memory(Arc<NdBlock>),
+    /// The same number everywhere.
+    Full(Number),
+    /// Numbers that follow from their place.
+    Made(MadeOp),
+    /// Blocks that another node gives.
+    Outside,
+    Unary(Unary),
+    /// Of two arrays of one type, which broadcast to the shape of the result.
+    Binary(Binary),
+    /// Of a mask and two arrays.
+    Select,
+    Cast,
+    /// Other places of the input.
+    View(View),
+    /// The same elements, cut in another way.
+    Rechunk,
+    /// Along some axes all elements become one; the axes stay with length 1.
+    Reduce(Reduction, Arc<[usize]>),
+    /// What a user's function makes of each block.
+    Map(UserMap),
+}
+
+/// Numbers that follow from their place, as plain data with a kernel.
+#[derive(Clone)]
+pub(crate) struct MadeOp {
+    /// What it is, in a line; equal for sources that give the same.
+    pub label: String,
+    pub kernel: Arc<dyn Made>,
+    /// About how many additions it takes to make one.
+    pub cost: u32,
+}
+
+/// A user's function of blocks.
+#[derive(Clone)]
+pub(crate) struct UserMap {
+    pub function: Arc<UserFunction>,
+    /// Bytes that it makes of a block, at most.
+    pub need: u64,
+}
+
+/// The inputs of a task, and where it stands on the grid of blocks.
+pub(crate) type UserFunction = dyn Fn(&[NdBlock], &[u32]) -> Result<NdBlock> + Send + Sync;
+
+/// A node of the plan and what is known of the array it gives.
+#[derive(Clone)]
+pub(crate) struct Blocks {
+    pub node: NodeRef,
+    pub dtype: DType,
+    /// Of each axis.
+    pub cuts: Arc<[Cuts]>,
+}
+
+/// A node.
+pub(crate) struct Step {
+    pub origin: Origin,
+    pub verb: &'static str,
+    pub op: Op,
+    pub inputs: Vec<Blocks>,
+    pub dtype: DType,
+    pub cuts: Arc<[Cuts]>,
+}
+
+impl Blocks {
+    /// The array that an operation gives.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where there are more blocks than can be.
+    pub fn new(
+        op: Op,
+        inputs: &[&Blocks],
+        dtype: DType,
+        cuts: impl Into<Arc<[Cuts]>>,
+        verb: &'static str,
+        origin: Origin,
+    ) -> Result<Blocks> {
+        let (cuts, inputs) = (cuts.into(), inputs.iter().map(|input| (*input).clone()).collect());
+        let blocks = cuts.iter().try_fold(1u32, |blocks, cuts| blocks.checked_mul(cuts.blocks()));
+        if blocks.is_none_or(|blocks| blocks > u32::MAX / 4) {
+            return Err(Error::new(ErrorKind::Plan, "too many blocks: make them larger"));
+        }
+        let elements =
+            cuts.iter().filter_map(Cuts::len).try_fold(dtype.bytes(), |all, len| all.checked_mul(len.max(1)));
+        if elements.is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(Error::new(
+                ErrorKind::Plan,
+                format!("an array of the shape {} has more elements than can be counted", shown_shape(&cuts)),
+            ));
+        }
+        let node = NodeRef::new(Step { origin, verb, op, inputs, dtype, cuts: cuts.clone() });
+        Ok(Blocks { node, dtype, cuts })
+    }
+
+    /// An array whose blocks another node gives.
+    pub fn outside(node: NodeRef, dtype: DType, cuts: Vec<Cuts>, verb: &'static str, origin: Origin) -> Result<Blocks> {
+        let cuts: Arc<[Cuts]> = cuts.into();
+        let input = Blocks { node, dtype, cuts: cuts.clone() };
+        Blocks::new(Op::Outside, &[&input], dtype, cuts, verb, origin)
+    }
+
+    pub fn rank(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// Lengths of the axes, as far as they are known.
+    pub fn shape(&self) -> Vec<Option<usize>> {
+        self.cuts.iter().map(Cuts::len).collect()
+    }
+
+    /// Lengths of the axes.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where one is not known.
+    pub fn known_shape(&self) -> Result<Vec<usize>> {
+        self.cuts.iter().map(Cuts::len).collect::<Option<_>>().ok_or_else(|| {
+            let text = "the lengths of some axes are not known before a run: compute_chunk_sizes() finds them";
+            Error::new(ErrorKind::Plan, text)
+        })
+    }
+
+    /// Number of blocks.
+    pub fn count(&self) -> u32 {
+        self.cuts.iter().map(Cuts::blocks).product()
+    }
+}
+
+/// A shape in a line.
+pub(crate) fn shown_shape(cuts: &[Cuts]) -> String {
+    let lens: Vec<String> = cuts.iter().map(|cuts| cuts.len().map_or("?".to_string(), |len| len.to_string())).collect();
+    match &lens[..] {
+        [only] => format!("({only},)"),
+        lens => format!("({})", lens.join(", ")),
+    }
+}
+
+/// The cuts of what two arrays broadcast to.
+///
+/// # Errors
+/// Of kind `Plan`, where their shapes do not fit.
+pub(crate) fn broadcast_cuts(a: &Blocks, b: &Blocks) -> Result<Vec<Cuts>> {
+    let rank = a.rank().max(b.rank());
+    let axis = |of: &Blocks, at: usize| (at + of.rank()).checked_sub(rank).map(|axis| of.cuts[axis].clone());
+    let mut cuts = Vec::with_capacity(rank);
+    for at in 0..rank {
+        cuts.push(match (axis(a, at), axis(b, at)) {
+            (Some(one), None) | (None, Some(one)) => one,
+            (Some(x), Some(y)) => match (x.len(), y.len()) {
+                (Some(n), Some(m)) if n == m => x.united(&y),
+                (Some(1), _) => y,
+                (_, Some(1)) => x,
+                // Of unknown lengths nobody knows whether they are equal until the run: equal numbers of blocks may be.
+                (None, None) if x.blocks() == y.blocks() => x,
+                (None, _) | (_, None) => {
+                    let text = "an axis whose length is not known before a run is put together with one that is \
+                                cut in another way: compute_chunk_sizes() finds the lengths";
+                    return Err(Error::new(ErrorKind::Plan, text));
+                }
+                _ => {
+                    let text = format!("shapes {} and {} do not broadcast", shown_shape(&a.cuts), shown_shape(&b.cuts));
+                    return Err(Error::new(ErrorKind::Plan, text));
+                }
+            },
+            (None, None) => return Err(Error::internal("an axis of neither operand")),
+        });
+    }
+    Ok(cuts)
+}
+
+impl Op {
+    /// What it is, in a line.
+    pub fn label(&self) -> String {
+        match self {
+            Op::Memory(_) => "numbers in memory".to_string(),
+            Op::Full(value) => format!("full of {value}"),
+            Op::Made(made) => made.label.clone(),
+            Op::Outside => "blocks".to_string(),
+            Op::Unary(f) => format!("{f:?}").to_lowercase(),
+            Op::Binary(f) => f.name().to_string(),
+            Op::Select => "where".to_string(),
+            Op::Cast => "cast".to_string(),
+            Op::View(view) => {
+                let axes = view.axes.iter().map(|axis| match (axis.of, axis.start, axis.step) {
+                    (None, at, _) => format!("{at}"),
+                    (Some(of), 0, 1) => format!("axis {of}"),
+                    (Some(of), start, step) => format!("axis {of} from {start} by {step}"),
+                });
+                format!("view [{}]", axes.collect::<Vec<_>>().join("; "))
+            }
+            Op::Rechunk => "rechunk".to_string(),
+            Op::Reduce(reduction, axes) => {
+                let axes: Vec<String> = axes.iter().map(usize::to_string).collect();
+                format!("{} over axes {}", reduction.name(), axes.join(", "))
+            }
+            Op::Map(_) => "map_blocks".to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+impl Node for Step {
+    fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a NodeRef)) {
+        self.inputs.iter().for_each(|input| visit(&input.node));
+    }
+
+    fn label(&self) -> String {
+        match &self.op {
+            Op::Outside | Op::Memory(_) | Op::Full(_) => self.verb.to_string(),
+            op => op.label(),
+        }
+    }
+
+    fn role(&self) -> Role<'_> {
+        Role::Layers
+    }
+
+    fn region(&self) -> Option<(&'static dyn Region, &dyn Any)> {
+        Some((&lower::Arrays, self))
+    }
+}

@@ -1,0 +1,314 @@
+//! Views: slices, transposed and broadcast arrays. None of them moves an element.
+
+use ndarray::{Axis, DimAdd, Dimension, IntoDimension, Ix1, IxDyn, RemoveAxis, SliceArg, SliceInfoElem};
+
+use super::Array;
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, resolve_axis};
+use crate::error::{Error, ErrorKind, Result, Role};
+use crate::origin::Origin;
+
+fn plan(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Plan, text)
+}
+
+/// Of a slice along an axis of known length: the first place, the step, and how many there are.
+fn along(len: usize, start: isize, end: Option<isize>, step: isize) -> Result<(i64, i64, usize)> {
+    if step == 0 {
+        return Err(plan("a slice with step 0"));
+    }
+    let place = |at: isize| -> Result<usize> {
+        let from = if at < 0 { at + len as isize } else { at };
+        usize::try_from(from)
+            .ok()
+            .filter(|at| *at <= len)
+            .ok_or_else(|| plan(format!("{at} lies outside of an axis of length {len}")))
+    };
+    let (from, to) = (place(start)?, end.map_or(Ok(len), place)?);
+    let room = to.saturating_sub(from);
+    let count = room.div_ceil(step.unsigned_abs());
+    // As in ndarray a negative step goes through the same range from behind.
+    let first = if step > 0 { from as i64 } else { to as i64 - 1 };
+    Ok((first, step as i64, count))
+}
+
+/// The cuts of a slice, by those of the axis.
+fn sliced_cuts(cuts: &[usize], first: i64, step: i64, count: usize) -> Cuts {
+    let mut ends: Vec<usize> = cuts
+        .iter()
+        .map(|cut| {
+            // How many of the slice's places lie on the near side of the cut.
+            let cut = *cut as i64;
+            let before = match step {
+                step if step > 0 => (cut - first).div_euclid(step) + i64::from((cut - first).rem_euclid(step) != 0),
+                step => (first - cut).div_euclid(-step) + 1,
+            };
+            before.clamp(0, count as i64) as usize
+        })
+        .collect();
+    ends.extend([0, count]);
+    ends.sort_unstable();
+    ends.dedup();
+    if ends.len() == 1 {
+        ends.push(count);
+    }
+    Cuts::Known(ends.into())
+}
+
+impl<A, D: Dimension> Array<A, D> {
+    fn view_as<E>(
+        &self,
+        verb: &'static str,
+        origin: Origin,
+        make: impl FnOnce(&Blocks) -> Result<(View, Vec<Cuts>)>,
+    ) -> Array<A, E> {
+        let made = || {
+            let blocks = self.blocks()?;
+            let (view, cuts) = make(blocks)?;
+            Blocks::new(Op::View(view), &[blocks], blocks.dtype, cuts, verb, origin)
+        };
+        Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
+    }
+
+    /// A slice, as ndarray's `s![]` says it: ranges with any step, single places (their axes are dropped), new axes. A negative step
+    /// goes through its range from behind, as in ndarray.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where a place lies outside.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::arange(0, 10, 1, 4);
+    /// assert_eq!(x.slice(s![1..8;3]).compute()?, ndarray::arr1(&[1, 4, 7]));
+    /// assert_eq!(x.slice(s![..;-4]).compute()?, ndarray::arr1(&[9, 5, 1]));
+    /// assert_eq!(x.slice(s![-1]).compute()?, 9);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn slice<I: SliceArg<D>>(&self, info: I) -> Array<A, I::OutDim> {
+        let origin = Origin::caller();
+        self.view_as("slice", origin, |blocks| {
+            let (mut view, mut cuts, mut axes) = (View { axes: Vec::new() }, Vec::new(), blocks.cuts.iter());
+            for part in info.as_ref() {
+                if let SliceInfoElem::NewAxis = part {
+                    cuts.push(Cuts::whole(1));
+                    continue;
+                }
+                let of = axes.next().ok_or_else(|| plan("a slice of more axes than there are"))?;
+                let whole = matches!(part, SliceInfoElem::Slice { start: 0, end: None, step: 1 });
+                let known = match of {
+                    Cuts::Known(known) => known,
+                    Cuts::Unknown(_) if whole => {
+                        view.axes.push(AxisMap::same(cuts.len()));
+                        cuts.push(of.clone());
+                        continue;
+                    }
+                    Cuts::Unknown(_) => {
+                        let text =
+                            "a slice of an axis whose length is not known before a run: compute_chunk_sizes() finds it";
+                        return Err(plan(text));
+                    }
+                };
+                let len = known.last().copied().unwrap_or(0);
+                match *part {
+                    SliceInfoElem::Index(at) => {
+                        let from = if at < 0 { at + len as isize } else { at };
+                        let from = usize::try_from(from).ok().filter(|at| *at < len);
+                        let from = from.ok_or_else(|| plan(format!("{at} lies outside of an axis of length {len}")))?;
+                        view.axes.push(AxisMap::fixed(from as i64));
+                    }
+                    SliceInfoElem::Slice { start, end, step } => {
+                        let (start, step, count) = along(len, start, end, step)?;
+                        view.axes.push(AxisMap { of: Some(cuts.len()), start, step });
+                        cuts.push(sliced_cuts(known, start, step, count));
+                    }
+                    SliceInfoElem::NewAxis => {}
+                }
+            }
+            if axes.next().is_some() {
+                return Err(plan(format!("a slice of {} axes of an array of {}", view.axes.len(), blocks.rank())));
+            }
+            Ok((view, cuts))
+        })
+    }
+
+    /// With the axes in the opposite order.
+    #[track_caller]
+    pub fn t(&self) -> Array<A, D> {
+        let origin = Origin::caller();
+        self.view_as("t", origin, |blocks| {
+            let rank = blocks.rank();
+            let axes = (0..rank).map(|axis| AxisMap::same(rank - 1 - axis)).collect();
+            Ok((View { axes }, blocks.cuts.iter().rev().cloned().collect()))
+        })
+    }
+
+    /// With the axes in another order: axis `axes[n]` becomes axis `n`.
+    #[track_caller]
+    pub fn permuted_axes(&self, axes: impl IntoDimension<Dim = D>) -> Array<A, D> {
+        let origin = Origin::caller();
+        let order = axes.into_dimension();
+        self.view_as("permuted_axes", origin, |blocks| permuted(blocks, order.slice()))
+    }
+
+    /// With two axes in each other's place.
+    #[track_caller]
+    pub fn swap_axes(&self, a: isize, b: isize) -> Array<A, D> {
+        let origin = Origin::caller();
+        self.view_as("swap_axes", origin, |blocks| {
+            let mut order: Vec<usize> = (0..blocks.rank()).collect();
+            order.swap(resolve_axis(a, blocks.rank())?, resolve_axis(b, blocks.rank())?);
+            permuted(blocks, &order)
+        })
+    }
+
+    /// With one axis at another place, the others in their order.
+    #[track_caller]
+    pub fn move_axis(&self, from: isize, to: isize) -> Array<A, D> {
+        let origin = Origin::caller();
+        self.view_as("move_axis", origin, |blocks| {
+            let mut order: Vec<usize> = (0..blocks.rank()).collect();
+            let axis = order.remove(resolve_axis(from, blocks.rank())?);
+            order.insert(resolve_axis(to, blocks.rank())?, axis);
+            permuted(blocks, &order)
+        })
+    }
+
+    /// From behind along some axes.
+    #[track_caller]
+    pub fn flip(&self, axes: &[isize]) -> Array<A, D> {
+        let origin = Origin::caller();
+        self.view_as("flip", origin, |blocks| {
+            let (mut view, mut cuts) = (View::identity(blocks.rank()), blocks.cuts.to_vec());
+            let shape = blocks.known_shape()?;
+            for axis in axes {
+                let axis = resolve_axis(*axis, blocks.rank())?;
+                let len = shape[axis];
+                view.axes[axis] = AxisMap { of: Some(axis), start: len as i64 - 1, step: -1 };
+                cuts[axis] = Cuts::Known(cuts[axis].known().unwrap_or(&[]).iter().rev().map(|cut| len - cut).collect());
+            }
+            Ok((view, cuts))
+        })
+    }
+
+    /// With a new axis of length 1 before `axis`.
+    #[track_caller]
+    pub fn insert_axis(&self, axis: Axis) -> Array<A, <D as DimAdd<Ix1>>::Output>
+    where
+        D: DimAdd<Ix1>,
+    {
+        let origin = Origin::caller();
+        self.view_as("insert_axis", origin, |blocks| {
+            if axis.0 > blocks.rank() {
+                return Err(plan(format!("a new axis {} in an array of {} axes", axis.0, blocks.rank())));
+            }
+            let mut cuts = blocks.cuts.to_vec();
+            cuts.insert(axis.0, Cuts::whole(1));
+            let axes = (0..blocks.rank()).map(|at| AxisMap::same(if at < axis.0 { at } else { at + 1 }));
+            Ok((View { axes: axes.collect() }, cuts))
+        })
+    }
+
+    /// Without an axis of length 1.
+    #[track_caller]
+    pub fn remove_axis(&self, axis: Axis) -> Array<A, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        let origin = Origin::caller();
+        self.view_as("remove_axis", origin, |blocks| {
+            let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
+            squeezed(blocks, &[at])
+        })
+    }
+
+    /// Without all axes of length 1.
+    #[track_caller]
+    pub fn squeeze(&self) -> Array<A, IxDyn> {
+        let origin = Origin::caller();
+        self.view_as("squeeze", origin, |blocks| {
+            let ones: Vec<usize> = (0..blocks.rank()).filter(|at| blocks.cuts[*at].len() == Some(1)).collect();
+            squeezed(blocks, &ones)
+        })
+    }
+
+    /// Stretched to a shape: axes of length 1 and missing first ones are repeated.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the shape does not fit.
+    #[track_caller]
+    pub fn broadcast_to<Sh: IntoDimension>(&self, shape: Sh) -> Array<A, Sh::Dim> {
+        let origin = Origin::caller();
+        let shape = shape.into_dimension();
+        self.view_as("broadcast_to", origin, |blocks| {
+            let (from, to) = (blocks.known_shape()?, shape.slice());
+            let behind = to.len().checked_sub(from.len());
+            let fits = |behind: usize| from.iter().zip(&to[behind..]).all(|(from, to)| from == to || *from == 1);
+            let Some(behind) = behind.filter(|behind| fits(*behind)) else {
+                return Err(plan(format!("the shape {from:?} does not broadcast to {to:?}")));
+            };
+            let mut view = View { axes: Vec::new() };
+            let mut cuts: Vec<Cuts> = to.iter().map(|len| Cuts::whole(*len)).collect();
+            for (axis, len) in from.iter().enumerate() {
+                if *len == 1 && to[behind + axis] != 1 {
+                    view.axes.push(AxisMap::fixed(0));
+                } else {
+                    view.axes.push(AxisMap::same(behind + axis));
+                    cuts[behind + axis] = blocks.cuts[axis].clone();
+                }
+            }
+            Ok((view, cuts))
+        })
+    }
+
+    /// As an array with a number of axes that is not known when the program is compiled.
+    pub fn into_dyn(&self) -> Array<A, IxDyn> {
+        Array::of(self.blocks().cloned())
+    }
+
+    /// As an array with the axes of `E`.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where there are more or fewer.
+    #[track_caller]
+    pub fn into_dimensionality<E: Dimension>(&self) -> Array<A, E> {
+        let origin = Origin::caller();
+        let made = self.blocks().and_then(|blocks| match E::NDIM {
+            Some(rank) if rank != blocks.rank() => {
+                let text = format!("an array of {} axes is none of {rank}", blocks.rank());
+                Err(plan(text).frame(Role::In, "into_dimensionality", origin))
+            }
+            _ => Ok(blocks.clone()),
+        });
+        Array::of(made)
+    }
+}
+
+fn permuted(blocks: &Blocks, order: &[usize]) -> Result<(View, Vec<Cuts>)> {
+    let mut axes = vec![None; blocks.rank()];
+    for (to, from) in order.iter().enumerate() {
+        let place = axes.get_mut(*from).filter(|place| place.is_none());
+        *place.ok_or_else(|| plan(format!("{order:?} is no order of {} axes", blocks.rank())))? =
+            Some(AxisMap::same(to));
+    }
+    let axes: Option<Vec<AxisMap>> = axes.into_iter().collect();
+    let axes = axes.ok_or_else(|| plan(format!("{order:?} is no order of {} axes", blocks.rank())))?;
+    Ok((View { axes }, order.iter().map(|from| blocks.cuts[*from].clone()).collect()))
+}
+
+fn squeezed(blocks: &Blocks, dropped: &[usize]) -> Result<(View, Vec<Cuts>)> {
+    let (mut view, mut cuts) = (View { axes: Vec::new() }, Vec::new());
+    for (axis, of) in blocks.cuts.iter().enumerate() {
+        if dropped.contains(&axis) {
+            if of.len() != Some(1) {
+                let len = of.len().map_or("unknown length".to_string(), |len| format!("length {len}"));
+                return Err(plan(format!("axis {axis} has {len}: only axes of length 1 are dropped")));
+            }
+            view.axes.push(AxisMap::fixed(0));
+        } else {
+            view.axes.push(AxisMap::same(cuts.len()));
+            cuts.push(of.clone());
+        }
+    }
+    Ok((view, cuts))
+}
