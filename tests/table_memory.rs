@@ -112,10 +112,67 @@ fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
     }
 }
 
+/// A table in memory of so many columns of numbers and rows.
+fn wide(columns: u64, rows: u64) -> DataFrame {
+    let column = |at: u64| {
+        let values: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..rows).map(|row| (noise(at << 20 | row) >> 40) as i64)));
+        (format!("c{at}"), values)
+    };
+    dataframe::from_batches(vec![RecordBatch::try_from_iter((0..columns).map(column)).unwrap()], 1)
+}
+
+/// What the child does with a wide table; gives the rows that come of it.
+fn work_wide(what: &str, df: &DataFrame, to: &Path, runtime: &Runtime) -> chunkwise::Result<u64> {
+    let all = || df.schema().unwrap().fields().iter().map(|field| field.name().clone()).collect::<Vec<String>>();
+    let rows = |table: chunkwise::dataframe::Table| table.num_rows() as u64;
+    match what {
+        "to_parquet" => Ok(df.to_parquet(to).compute_on(runtime)?.rows),
+        "to_csv" => Ok(df.to_csv(to).compute_on(runtime)?.rows),
+        "to_json" => Ok(df.to_json(to).compute_on(runtime)?.rows),
+        "to_ipc" => Ok(df.to_ipc(to).compute_on(runtime)?.rows),
+        "drop_duplicates" => {
+            df.drop_duplicates(all(), dataframe::Keep::First).count_rows().compute_on(runtime)
+        }
+        "unique" => df.unique(all()).count_rows().compute_on(runtime),
+        "group_by" => df.group_by(["c0"]).sum().compute_on(runtime).map(rows),
+        "sum" => df.sum().compute_on(runtime).map(rows),
+        "max" => df.max().compute_on(runtime).map(rows),
+        "nlargest" => df.nlargest(5, ["c1"]).compute_on(runtime).map(rows),
+        "describe" => df.describe().compute_on(runtime).map(rows),
+        "head" => df.head(5).compute_on(runtime).map(rows),
+        "concat" => dataframe::concat([df, &df.filter(col("c0").gt(0))]).head(5).compute_on(runtime).map(rows),
+        _ => unreachable!("{what}"),
+    }
+}
+
 #[test]
 fn child() {
     let Ok(case) = std::env::var(CASE) else { return };
     let words: Vec<&str> = case.split(' ').collect();
+    if words[0] == "wide" {
+        let (threads, limit) = (words[2].parse().unwrap(), words[3].parse::<u64>().unwrap());
+        let runtime = Runtime::builder().memory_limit(limit).threads(threads).build().unwrap();
+        let (from, to) = (words[4], Path::new(words[5]));
+        let df = match from.rsplit('.').next() {
+            Some("parquet") => dataframe::read_parquet(from).open().unwrap(),
+            Some("csv") => dataframe::read_csv(from).open().unwrap(),
+            Some("jsonl") => dataframe::read_json(from).open().unwrap(),
+            Some("arrow") => dataframe::read_ipc(from).open().unwrap(),
+            _ => {
+                let (columns, rows) = from.split_once('x').unwrap();
+                wide(columns.parse().unwrap(), rows.parse().unwrap())
+            }
+        };
+        let begun = Instant::now();
+        let (made, growth) = growth(|| work_wide(words[1], &df, to, &runtime));
+        let made = match made {
+            Ok(rows) => rows.to_string(),
+            Err(error) => format!("{:?}_{}", error.kind(), error.to_string().replace([' ', '\n'], "_")),
+        };
+        println!("result {growth} {made} {:.1?}", begun.elapsed());
+        return;
+    }
     let (what, threads, limit) = (words[0], words[1].parse().unwrap(), words[2].parse::<u64>().unwrap());
     let builder = Runtime::builder().memory_limit(limit);
     let runtime = match threads {

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
-use super::format::{Counts, Encoder, FileWriter, Item, SMALL_BYTES, SMALL_ROWS};
+use super::format::{Counts, Encoder, FileWriter, Item, shown_bytes_of};
 use super::{Aside, Segment};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, human_bytes};
+use crate::store::Reservation;
 
 /// A file with parts that come in any order.
 pub struct Ordered {
@@ -41,6 +42,8 @@ struct FileState {
     small: Vec<RecordBatch>,
     small_rows: usize,
     small_bytes: usize,
+    /// For those, and for what is kept for the end of the file.
+    held: Reservation,
 }
 
 impl Part {
@@ -52,7 +55,8 @@ impl Part {
 impl Ordered {
     /// A file at a path, made when the first row comes.
     pub fn new(encoder: Encoder, path: PathBuf, durable: bool, aside: Arc<Aside>) -> Ordered {
-        let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
+        let held = aside.reservation();
+        let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0, held };
         let (waiting, next) = (Mutex::default(), AtomicU32::new(0));
         Ordered { encoder, path, durable, waiting, aside, next, file: Mutex::new(file) }
     }
@@ -132,27 +136,47 @@ impl Ordered {
     fn write(&self, file: &mut FileState, item: Item) -> Result<()> {
         if let Item::Rows(batches) = item {
             for batch in batches {
+                let bytes = shown_bytes_of(&batch);
                 file.small_rows += batch.num_rows();
-                file.small_bytes += batch.get_array_memory_size();
+                file.small_bytes += bytes as usize;
+                file.held.force_grow(bytes);
                 file.small.push(batch);
             }
-            if file.small_rows >= SMALL_ROWS || file.small_bytes >= SMALL_BYTES {
+            if self.encoder.is_large(file.small_rows, file.small_bytes) {
                 self.flush(file)?;
             }
             return Ok(());
         }
         self.flush(file)?;
-        self.writer(file)?.write(&self.encoder, item)
+        self.append(file, item)
+    }
+
+    /// Writes what comes next, and counts what is kept of it for the end of the file.
+    fn append(&self, file: &mut FileState, item: Item) -> Result<()> {
+        let writer = self.writer(file)?;
+        let before = writer.memory();
+        writer.write(&self.encoder, item)?;
+        let (now, path) = (writer.memory(), self.path.display());
+        file.held.try_grow(now - before).map_err(|refused| {
+            let text = format!(
+                "{}: the end of {path} says where each column of each row group lies, which is {} until now; write larger row groups \
+                 or more files, or raise memory_limit",
+                refused.message(),
+                human_bytes(now)
+            );
+            Error::new(ErrorKind::OutOfMemory, text)
+        })
     }
 
     /// Writes the rows that are few.
     fn flush(&self, file: &mut FileState) -> Result<()> {
-        (file.small_rows, file.small_bytes) = (0, 0);
         let small = std::mem::take(&mut file.small);
+        file.held.shrink(file.small_bytes as u64);
+        (file.small_rows, file.small_bytes) = (0, 0);
         if small.is_empty() {
             return Ok(());
         }
-        self.writer(file)?.write(&self.encoder, Item::Rows(small))
+        self.append(file, Item::Rows(small))
     }
 
     fn writer<'a>(&self, file: &'a mut FileState) -> Result<&'a mut FileWriter> {
