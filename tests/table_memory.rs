@@ -141,6 +141,12 @@ fn work_wide(what: &str, df: &DataFrame, to: &Path, runtime: &Runtime) -> chunkw
         "nlargest" => df.nlargest(5, ["c1"]).compute_on(runtime).map(rows),
         "describe" => df.describe().compute_on(runtime).map(rows),
         "head" => df.head(5).compute_on(runtime).map(rows),
+        // Whatever becomes of a long text.
+        "lengths" => {
+            let lengths = df.agg([col("t").str().len_bytes().max().alias("most"), size().alias("rows")]);
+            let lengths = lengths.compute_on(runtime)?;
+            Ok(lengths.column::<Int64Type>("most")?.value(0) as u64)
+        }
         "concat" => dataframe::concat([df, &df.filter(col("c0").gt(0))]).head(5).compute_on(runtime).map(rows),
         _ => unreachable!("{what}"),
     }
@@ -156,8 +162,8 @@ fn child() {
         let (from, to) = (words[4], Path::new(words[5]));
         let df = match from.rsplit('.').next() {
             Some("parquet") => dataframe::read_parquet(from).open().unwrap(),
-            Some("csv") => dataframe::read_csv(from).open().unwrap(),
-            Some("jsonl") => dataframe::read_json(from).open().unwrap(),
+            Some("csv" | "gz") if from.contains("csv") => dataframe::read_csv(from).open().unwrap(),
+            Some("jsonl" | "gz") => dataframe::read_json(from).open().unwrap(),
             Some("arrow") => dataframe::read_ipc(from).open().unwrap(),
             _ => {
                 let (columns, rows) = from.split_once('x').unwrap();

@@ -83,6 +83,12 @@ impl Aggregation {
         Ok(Aggregation { keys, packed, keep_nulls, unordered: false, states, outputs })
     }
 
+    /// About how much memory a task takes for its states before there is a group in them, one list of them for what depends on the order of rows and
+    /// one for the others.
+    pub(crate) fn state_need(&self) -> u64 {
+        2 * (self.states.len() * size_of::<Option<State>>()) as u64
+    }
+
     /// About how much memory it takes to number the keys of batches of so many bytes, beside the table.
     pub(crate) fn key_need(&self, bytes: u64) -> u64 {
         // Put side by side row by row, in a column and then with what stands before it.

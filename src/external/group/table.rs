@@ -368,7 +368,7 @@ fn bytes(keys: &KeyTable, states: &[Option<State>]) -> usize {
 }
 
 fn states_bytes(states: &[Option<State>]) -> usize {
-    states.iter().flatten().map(State::bytes).sum()
+    size_of_val(states) + states.iter().flatten().map(State::bytes).sum::<usize>()
 }
 
 /// So much a table may always hold: its task is let in with as much.

@@ -38,6 +38,9 @@ pub const SMALL_BYTES: usize = 2 << 20;
 /// Bytes of a column in as many rows as are encoded by themselves, at least.
 const SMALL_COLUMN_BYTES: usize = 1 << 10;
 
+/// Memory of an array beside its values.
+const ARRAY_BYTES: u64 = 128;
+
 /// Text of this size is handed on, so that little of what is allocated ahead of it is not used.
 const TEXT_BYTES: usize = 1 << 20;
 
@@ -351,7 +354,7 @@ impl Part<'_> {
 
 /// Memory that the rows of a batch take, however much larger the buffers are that they lie in.
 pub(super) fn shown_bytes_of(batch: &RecordBatch) -> u64 {
-    batch.columns().iter().map(|column| shown_bytes(column)).sum()
+    batch.columns().iter().map(|column| ARRAY_BYTES + shown_bytes(column)).sum()
 }
 
 /// How many times the bytes of rows in memory their text has at most, about.
