@@ -153,7 +153,12 @@ impl JsonScan {
             let is_enough = decoded >= MOST_BATCH_BYTES && !decoder.has_partial_record();
             if used == cut && !is_last && !is_enough {
                 // In the decoder, and once more in columns, and on their way.
-                long.hold(3 * decoded.saturating_sub(MOST_BATCH_BYTES), file, line_start, window.offset() + used as u64 - line_start)?;
+                long.hold(
+                    3 * decoded.saturating_sub(MOST_BATCH_BYTES),
+                    file,
+                    line_start,
+                    window.offset() + used as u64 - line_start,
+                )?;
                 let is_all = used == text.len();
                 window.consume(used);
                 if is_all && !window.at_end() {
