@@ -28,6 +28,9 @@ const BATCH_BYTES: f64 = 1048576.0;
 /// Text of the rows of a batch at most, where not a single line is longer.
 const MOST_BATCH_BYTES: u64 = 2 << 20;
 
+/// So many times that are decoded with a decoder that is not used again.
+const LARGE_BATCHES: u64 = 2;
+
 /// Lines of JSON as one plan reads them.
 pub(super) struct JsonScan {
     source: Arc<JsonSource>,
@@ -170,18 +173,17 @@ impl JsonScan {
             window.consume(used);
             let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
             batch_start = window.offset();
-            let more = decoded.saturating_sub(MOST_BATCH_BYTES);
             if let Some(batch) = batch
                 && let Some(batch) = self.narrow(batch)?
                 && emit(batch)? == ControlFlow::Break(())
             {
                 return Ok(());
             }
-            if more > 0 {
+            if decoded > LARGE_BATCHES * MOST_BATCH_BYTES {
                 // What the decoder grew to is given back with it.
                 decoder = self.decoder(rows)?;
-                long.hold(0, file, batch_start, 0)?;
             }
+            long.hold(0, file, batch_start, 0)?;
         }
         Ok(())
     }

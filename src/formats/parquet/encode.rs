@@ -77,7 +77,7 @@ pub struct ParquetEncoding {
     pub statistics: StatisticsLevel,
     /// The columns that get a bloom filter.
     pub bloom_filters: Vec<String>,
-    /// Whether values that come often are written once, in a dictionary.
+    /// Whether values that come often are written once, in a dictionary: of up to 128 columns, texts before others.
     pub dictionary: bool,
 }
 
