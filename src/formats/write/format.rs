@@ -68,7 +68,7 @@ impl Item {
     /// Memory it takes.
     pub fn bytes(&self) -> u64 {
         match self {
-            Item::Rows(batches) => batches.iter().map(shown_bytes_of).sum(),
+            Item::Rows(batches) => batches.iter().map(memory_of).sum(),
             #[cfg(feature = "parquet")]
             Item::Group(group) => group.memory(),
             Item::Text(text, _) => text.capacity() as u64,
@@ -354,7 +354,12 @@ impl Part<'_> {
 
 /// Memory that the rows of a batch take, however much larger the buffers are that they lie in.
 pub(super) fn shown_bytes_of(batch: &RecordBatch) -> u64 {
-    batch.columns().iter().map(|column| ARRAY_BYTES + shown_bytes(column)).sum()
+    batch.columns().iter().map(|column| shown_bytes(column)).sum()
+}
+
+/// The same with the arrays themselves, which of a few rows of many columns are most of it.
+pub(super) fn memory_of(batch: &RecordBatch) -> u64 {
+    shown_bytes_of(batch) + batch.num_columns() as u64 * ARRAY_BYTES
 }
 
 /// How many times the bytes of rows in memory their text has at most, about.

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field};
 
-use super::format::{Counts, Encoder, FileWriter, Item, shown_bytes_of};
+use super::format::{Counts, Encoder, FileWriter, Item, memory_of, shown_bytes_of};
 use super::{Aside, Segment};
 use crate::error::{Error, ErrorKind, Result, human_bytes};
 use crate::store::Reservation;
@@ -44,6 +46,30 @@ struct FileState {
     small_bytes: usize,
     /// For those, and for what is kept for the end of the file.
     held: Reservation,
+}
+
+/// Batches of few rows that wait at most before they are put together.
+const MOST_BATCHES: usize = 32;
+
+impl FileState {
+    /// Makes one batch of the rows that are few, where none of them comes as a dictionary: the arrays of many batches take more than their values.
+    fn put_together(&mut self) -> Result<()> {
+        let Some(schema) = self.small.first().map(RecordBatch::schema) else { return Ok(()) };
+        let is_plain = |field: &Arc<Field>| {
+            !matches!(field.data_type(), DataType::Dictionary(..)) && !field.data_type().is_nested()
+        };
+        let alike =
+            self.small.iter().all(|batch| *batch.schema_ref() == schema) && schema.fields().iter().all(is_plain);
+        if !alike {
+            return Ok(());
+        }
+        let failed = |error| Error::with_source(ErrorKind::Data, "rows of several tasks", error);
+        let one = concat_batches(&schema, &self.small).map_err(failed)?;
+        self.held.shrink(self.small.iter().map(memory_of).sum());
+        self.held.force_grow(memory_of(&one));
+        self.small = vec![one];
+        Ok(())
+    }
 }
 
 impl Part {
@@ -136,11 +162,13 @@ impl Ordered {
     fn write(&self, file: &mut FileState, item: Item) -> Result<()> {
         if let Item::Rows(batches) = item {
             for batch in batches {
-                let bytes = shown_bytes_of(&batch);
                 file.small_rows += batch.num_rows();
-                file.small_bytes += bytes as usize;
-                file.held.force_grow(bytes);
+                file.small_bytes += shown_bytes_of(&batch) as usize;
+                file.held.force_grow(memory_of(&batch));
                 file.small.push(batch);
+            }
+            if file.small.len() >= MOST_BATCHES {
+                file.put_together()?;
             }
             if self.encoder.is_large(file.small_rows, file.small_bytes) {
                 self.flush(file)?;
@@ -171,7 +199,7 @@ impl Ordered {
     /// Writes the rows that are few.
     fn flush(&self, file: &mut FileState) -> Result<()> {
         let small = std::mem::take(&mut file.small);
-        file.held.shrink(file.small_bytes as u64);
+        file.held.shrink(small.iter().map(memory_of).sum());
         (file.small_rows, file.small_bytes) = (0, 0);
         if small.is_empty() {
             return Ok(());
