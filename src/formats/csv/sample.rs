@@ -11,13 +11,10 @@ use super::options::CsvOptions;
 use super::record::{Next, Record, next};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::files::SourceFile;
-use crate::formats::lines::line_of;
+use crate::formats::lines::{LONGEST, line_of, too_long};
 
 /// Text that the sample is taken from, if not a single row is longer.
 const SAMPLE_BYTES: usize = 1 << 20;
-
-/// The longest record that is read, in bytes.
-pub(super) const RECORD_BYTES: usize = 64 << 20;
 
 /// What the sample showed of the sizes.
 #[derive(Clone, Debug)]
@@ -79,10 +76,10 @@ impl Start {
                 start.from = start.text.len();
                 return Ok(start);
             }
-            if start.text.len() > RECORD_BYTES {
-                return Err(too_long(file, start.from as u64, None)?);
+            if start.text.len() as u64 > LONGEST {
+                return Err(too_long("row", file, start.from as u64, LONGEST)?);
             }
-            wanted = start.text.len() * 4;
+            wanted = (start.text.len() * 4).min(LONGEST as usize + 1);
         }
     }
 
@@ -161,18 +158,6 @@ pub(super) fn layout(file: &SourceFile, options: &CsvOptions) -> Result<Layout> 
 pub(super) fn never_closed(file: &SourceFile, opened: u64) -> Result<Error> {
     let line = line_of(file, opened)?;
     let text = format!("{}, line {line}: a quote is opened and never closed", file.path.display());
-    Ok(Error::new(ErrorKind::Data, text))
-}
-
-/// The error of a record that starts at a place and has no end; it may be for a quote that was opened at another.
-pub(super) fn too_long(file: &SourceFile, start: u64, opened: Option<u64>) -> Result<Error> {
-    let line = line_of(file, start)?;
-    let most = crate::error::human_bytes(RECORD_BYTES as u64);
-    let mut text = format!("{}, line {line}: a row of more than {most}", file.path.display());
-    if let Some(opened) = opened {
-        let line = line_of(file, opened)?;
-        text.push_str(&format!("; a quote that is opened in line {line} may never be closed"));
-    }
     Ok(Error::new(ErrorKind::Data, text))
 }
 

@@ -14,12 +14,12 @@ use super::fields::{Fields, Parser, Problem};
 use super::mask::{Bits, Dialect, State, WORD, with_comments};
 use super::record::{Next, next};
 use super::rows::{Rows, Wanted};
-use super::sample::{Layout, RECORD_BYTES, layout, never_closed, too_long};
+use super::sample::{Layout, layout, never_closed};
 use super::words::Words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
-use crate::formats::lines::{line_of, shown};
+use crate::formats::lines::{LongLine, line_of, shown};
 use crate::formats::narrow::{Conditions, Kept, projected};
 use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
 use crate::formats::window::{Feed, Window};
@@ -168,6 +168,7 @@ impl CsvScan {
             end: u64::MAX,
             feed: None,
             window: Window::new(buffer, 0),
+            long: LongLine::new("row", context.budget),
         };
         let wanted = match block.end {
             None => {
@@ -183,7 +184,12 @@ impl CsvScan {
             Some(_) => false,
         };
         let done = if wanted { reading.run(memory, emit) } else { Ok(()) };
+        let declared = block.end.map_or(STEP, |end| (end - block.start) as usize) + STEP;
+        // What a long row took is given back.
         memory.text = reading.window.into_buffer();
+        if memory.text.len() > declared {
+            memory.text = Vec::new();
+        }
         done
     }
 
@@ -328,6 +334,8 @@ struct Reading<'a> {
     end: u64,
     feed: Option<Feed>,
     window: Window,
+    /// Memory for a row that is longer than what was declared.
+    long: LongLine<'a>,
 }
 
 impl Reading<'_> {
@@ -403,6 +411,7 @@ impl Reading<'_> {
         let options = &self.scan.source.options;
         let streamed = matches!(self.feed, Some(Feed::Stream(_)));
         let mut step = STEP;
+        let declared = self.window.memory().max(STEP + BEHIND);
         loop {
             self.context.check()?;
             if streamed && self.window.text().len() < step {
@@ -432,12 +441,13 @@ impl Reading<'_> {
             if rows.used == 0 {
                 if taken < length {
                     step *= 2;
+                    self.make_room(length, step, declared)?;
                 } else if at_end {
-                    return Err(self.open_quote(true)?);
-                } else if length > RECORD_BYTES {
-                    return Err(self.open_quote(false)?);
+                    return Err(self.open_quote()?);
                 } else {
-                    self.fill(length.max(BEHIND))?;
+                    let more = (length / 2).max(BEHIND);
+                    self.make_room(length + more, step, declared)?;
+                    self.fill(more)?;
                 }
                 continue;
             }
@@ -450,8 +460,25 @@ impl Reading<'_> {
                 }
             }
             self.window.consume(memory.rows.used);
-            step = STEP;
+            if step > STEP {
+                step = STEP;
+                self.make_room(self.window.text().len(), step, declared)?;
+            }
         }
+    }
+
+    /// Holds memory for a window of so much text, and for rows of a batch that are found in a step and what is made of them, as far as it was not
+    /// declared.
+    fn make_room(&mut self, text: usize, step: usize, declared: usize) -> Result<()> {
+        let window = text.max(self.window.memory()).saturating_sub(declared);
+        // As text in a column, and once more where that is on its way.
+        let bytes = window + 2 * (step - STEP);
+        let (start, seen) = (self.window.offset(), self.window.text().len().min(step));
+        let Err(error) = self.long.hold(bytes as u64, self.file, start, seen as u64) else { return Ok(()) };
+        let Next::Open(at) = next(self.window.text(), 0, &self.scan.dialect, true) else { return Err(error) };
+        let line = line_of(self.file, start + at as u64)?;
+        let text = format!("{}; a quote that is opened in line {line} may never be closed", error.message());
+        Err(Error::new(error.kind(), text))
     }
 
     fn wrong_fields(&self, start: usize, fields: usize) -> Result<Error> {
@@ -464,13 +491,10 @@ impl Reading<'_> {
     }
 
     /// The error of a record that has no end.
-    fn open_quote(&self, at_end: bool) -> Result<Error> {
-        let start = self.window.offset();
-        match (next(self.window.text(), 0, &self.scan.dialect, true), at_end) {
-            (Next::Open(at), true) => never_closed(self.file, start + at as u64),
-            (Next::Open(at), false) => too_long(self.file, start, Some(start + at as u64)),
-            (_, false) => too_long(self.file, start, None),
-            (_, true) => Ok(Error::internal("a text without records that is not used up")),
+    fn open_quote(&self) -> Result<Error> {
+        match next(self.window.text(), 0, &self.scan.dialect, true) {
+            Next::Open(at) => never_closed(self.file, self.window.offset() + at as u64),
+            _ => Ok(Error::internal("a text without records that is not used up")),
         }
     }
 }

@@ -19,7 +19,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
-use super::lines::line_of;
+use super::lines::{LONGEST, line_of, too_long};
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
@@ -187,7 +187,7 @@ fn sample(file: &SourceFile) -> Result<Vec<u8>> {
         if !at_end {
             match memchr::memrchr(b'\n', &text) {
                 Some(last) => text.truncate(last + 1),
-                None if wanted > scan::LINE_BYTES => return Err(scan::too_long(file, 0)?),
+                None if wanted > LONGEST => return Err(too_long("line", file, 0, LONGEST)?),
                 None => {
                     wanted *= 4;
                     continue;

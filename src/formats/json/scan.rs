@@ -11,10 +11,10 @@ use arrow::json::reader::Decoder;
 
 use super::JsonSource;
 use super::objects::{LostKey, Shape, lost_key};
-use crate::error::{Error, ErrorKind, Result, human_bytes};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
-use crate::formats::lines::{line_of, shown};
+use crate::formats::lines::{LONGEST, LongLine, line_of, shown};
 use crate::formats::narrow::{Conditions, projected};
 use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
 use crate::formats::window::{Feed, Window};
@@ -25,8 +25,11 @@ const STEP: usize = 256 << 10;
 /// Text of the rows of a batch, about.
 const BATCH_BYTES: f64 = 1048576.0;
 
-/// The longest line that is read, in bytes.
-pub(super) const LINE_BYTES: u64 = 64 << 20;
+/// Text of the rows of a batch at most, where not a single line is longer.
+const MOST_BATCH_BYTES: u64 = 2 << 20;
+
+/// So many times that are decoded with a decoder that is not used again.
+const LARGE_BATCHES: u64 = 2;
 
 /// Lines of JSON as one plan reads them.
 pub(super) struct JsonScan {
@@ -131,23 +134,42 @@ impl JsonScan {
         let mut decoder = self.decoder(rows)?;
         let mut done = window.offset() >= end;
         let mut batch_start = window.offset();
+        let mut line_start = batch_start;
+        let mut long = LongLine::new("line", context.budget);
         while !done {
             context.check()?;
             let text = window.text();
             // The last line of the block ends with the first newline at or behind its last byte.
             let last = usize::try_from((end - 1).saturating_sub(window.offset())).unwrap_or(usize::MAX);
             let newline = text.get(last..).and_then(|rest| memchr::memchr(b'\n', rest));
-            let cut = newline.map_or(text.len(), |at| last + at + 1);
+            let cut = match newline {
+                Some(at) => last + at + 1,
+                // Whole lines first, of which a batch can be made before it becomes too large.
+                None => memchr::memrchr(b'\n', text).map_or(text.len(), |at| at + 1),
+            };
             let used = decoder.decode(&text[..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
-            if used == cut && newline.is_none() && !window.at_end() {
-                if window.offset() + used as u64 - batch_start > LINE_BYTES && decoder.is_empty() {
-                    return Err(too_long(file, batch_start)?);
-                }
+            if let Some(at) = memchr::memrchr(b'\n', &text[..used]) {
+                line_start = window.offset() + at as u64 + 1;
+            }
+            let decoded = window.offset() + used as u64 - batch_start;
+            let is_last = newline.is_some() || window.at_end() && cut == text.len();
+            let is_enough = decoded >= MOST_BATCH_BYTES && !decoder.has_partial_record();
+            if used == cut && !is_last && !is_enough {
+                // In the decoder, and once more in columns, and on their way.
+                long.hold(
+                    3 * decoded.saturating_sub(MOST_BATCH_BYTES),
+                    file,
+                    line_start,
+                    window.offset() + used as u64 - line_start,
+                )?;
+                let is_all = used == text.len();
                 window.consume(used);
-                fill(&mut window)?;
+                if is_all && !window.at_end() {
+                    fill(&mut window)?;
+                }
                 continue;
             }
-            done = used == cut;
+            done = used == cut && is_last;
             window.consume(used);
             let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
             batch_start = window.offset();
@@ -157,6 +179,11 @@ impl JsonScan {
             {
                 return Ok(());
             }
+            if decoded > LARGE_BATCHES * MOST_BATCH_BYTES {
+                // What the decoder grew to is given back with it.
+                decoder = self.decoder(rows)?;
+            }
+            long.hold(0, file, batch_start, 0)?;
         }
         Ok(())
     }
@@ -177,8 +204,9 @@ impl JsonScan {
         let (mut place, mut line) = (from, Vec::new());
         loop {
             line.clear();
-            let read = text.read_until(b'\n', &mut line).map_err(failed)? as u64;
-            if read == 0 {
+            let read = text.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(failed)? as u64;
+            // A line that long is not held a second time.
+            if read == 0 || read == LONGEST {
                 return Ok(None);
             }
             let Err(error) = one(&self.shape, &line) else {
@@ -256,10 +284,4 @@ fn one(shape: &Shape, line: &[u8]) -> Result<(), ArrowError> {
 pub(super) fn plain(error: &ArrowError) -> String {
     let text = error.to_string();
     text.strip_prefix("Json error: ").unwrap_or(&text).to_string()
-}
-
-/// The error of a line without an end.
-pub(super) fn too_long(file: &SourceFile, start: u64) -> Result<Error> {
-    let (path, line, most) = (file.path.display(), line_of(file, start)?, human_bytes(LINE_BYTES));
-    Ok(Error::new(ErrorKind::Data, format!("{path}, line {line}: a line of more than {most}")))
 }

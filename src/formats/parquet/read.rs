@@ -51,6 +51,8 @@ struct Task<'a> {
     input: &'a Input,
     meta: Arc<ParquetMetaData>,
     group: usize,
+    /// Rows of it that are read at most.
+    rows: u64,
     /// The fields of the file, text as dictionaries where it is to come so.
     hints: Fields,
     context: &'a ReadContext<'a>,
@@ -71,7 +73,8 @@ impl ParquetScan {
         for (group, start, end) in &work.parts {
             let hints = self.hints(work.file, &meta, *group);
             let meta = meta.clone();
-            let task = Task { scan: self, path, file: work.file, input: &input, meta, group: *group, hints, context };
+            let (file, group, rows) = (work.file, *group, end - start);
+            let task = Task { scan: self, path, file, input: &input, meta, group, rows, hints, context };
             let flow = task.read(work.filter, *start..*end, emit);
             context.count(input.take_count());
             if flow?.is_break() {
@@ -87,8 +90,7 @@ impl ParquetScan {
         let fields = &self.source.schemas[schema].fields;
         let places = self.request.dictionaries.iter().filter_map(|column| self.places[schema][*column]);
         let coded = |place: &usize| {
-            let text = matches!(fields[*place].data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-            let leaf = self.leaf(file, *place).filter(|_| text && self.source.options.dictionaries);
+            let leaf = self.leaf(file, *place).filter(|_| self.may_be_coded(schema, *place));
             leaf.is_some_and(|leaf| dictionary_only(meta.row_group(group).column(leaf)))
         };
         let coded: Vec<usize> = places.filter(coded).collect();
@@ -183,8 +185,7 @@ impl Task<'_> {
     }
 
     fn batch_rows(&self) -> usize {
-        let rows = self.scan.source.footers[self.file].groups[self.group].rows;
-        self.scan.source.options.batch_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)).max(1)
+        self.scan.source.options.batch_rows.min(usize::try_from(self.rows).unwrap_or(usize::MAX)).max(1)
     }
 
     /// A decoder of the columns of the file that are among these, in the order of the file; nothing where there are none.
