@@ -2,7 +2,8 @@
 //!
 //! [`scan`] is what every source of tables is to the engine. [`files`] finds and opens files, [`hive`] finds those of a data
 //! set; [`blocks`] cuts text into ranges, [`window`] moves over the text of a file, [`lines`] counts lines for messages,
-//! `per_file` gives columns that are the same in a whole file, [`integers`] tells their type, [`narrow`] keeps the rows that are wanted. [`csv`] reads and writes comma-separated values, [`json`] lines of JSON, `parquet`
+//! `per_file` gives columns that are the same in a whole file, [`integers`] tells the type of integers by their texts,
+//! [`narrow`] keeps the rows that are wanted. [`csv`] reads and writes comma-separated values, [`json`] lines of JSON, `parquet`
 //! (feature `parquet`) and [`ipc`] the formats of those names; [`memory`] and [`user`] are tables that lie in memory or come
 //! from a program's own source.
 

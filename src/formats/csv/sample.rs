@@ -27,6 +27,8 @@ pub(super) struct Sample {
     row_bytes: f64,
     /// Memory per row and column.
     widths: Vec<f64>,
+    /// Whether there are any rows.
+    any: bool,
 }
 
 impl Sample {
@@ -183,13 +185,13 @@ pub(super) fn take<'a>(
     options: &CsvOptions,
 ) -> Result<(Vec<(String, DataType)>, Sample)> {
     let first = files.next().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
-    let (mut columns, mut sample, any) = take_one(first, options)?;
-    if any {
+    let (mut columns, mut sample) = take_one(first, options)?;
+    if sample.any {
         return Ok((columns, sample));
     }
     for file in files {
-        let (found, of_found, any) = take_one(file, options)?;
-        if !any {
+        let (found, of_found) = take_one(file, options)?;
+        if !of_found.any {
             continue;
         }
         for ((name, data_type), width) in columns.iter_mut().zip(&mut sample.widths) {
@@ -203,8 +205,8 @@ pub(super) fn take<'a>(
     Ok((columns, sample))
 }
 
-/// Names and types of the columns of a file, sizes, and whether there are any rows.
-fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, DataType)>, Sample, bool)> {
+/// Names and types of the columns of a file, and sizes.
+fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, DataType)>, Sample)> {
     let start = Start::read(file, options, SAMPLE_BYTES)?;
     let layout = start.layout(file, options)?;
     let mut seen: Vec<Seen> = layout.names.iter().map(|_| Seen::default()).collect();
@@ -244,7 +246,7 @@ fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, Dat
         });
         columns.push((name, seen.data_type()));
     }
-    Ok((columns, Sample { row_bytes: text / rows, widths }, any))
+    Ok((columns, Sample { row_bytes: text / rows, widths, any }))
 }
 
 /// What the fields of a column look like.

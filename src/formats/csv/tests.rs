@@ -688,20 +688,3 @@ fn texts_of_few_kinds_may_come_as_codes() {
         }
     }
 }
-
-#[test]
-fn types_are_those_of_the_first_rows_that_there_are() {
-    let files = Files::new(&[
-        ("1.csv", b"a,b,c\n"),
-        ("2.csv", b"a,b,c\n"),
-        ("3.csv", b"b,a,z\n0.5,7,x\n"),
-        ("4.csv", b"a\nx\n"),
-    ]);
-    let batch = files.read("?.csv", CsvOptions::default());
-    // The last file has a text where the first rows have a number.
-    assert!(batch.unwrap_err().message().contains("4.csv, line 2, column `a`: `x` is not a Int64"));
-    std::fs::remove_file(files.path("4.csv")).unwrap();
-    let batch = files.read("*.csv", CsvOptions::default()).unwrap();
-    assert_eq!(types(&batch), [DataType::Int64, DataType::Float64, DataType::Utf8]);
-    assert_eq!((batch.num_rows(), batch.column(2).null_count()), (1, 1));
-}

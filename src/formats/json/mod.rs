@@ -19,7 +19,7 @@ use arrow::json::reader::infer_json_schema;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-pub use self::kinds::{columns_of, may_be};
+pub(super) use self::kinds::{columns_of, may_be};
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
 use super::hive::{content_key, data_files};
