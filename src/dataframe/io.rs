@@ -15,7 +15,8 @@ use crate::origin::Origin;
 /// What readers of files say of the columns beside those in the files.
 macro_rules! file_columns {
     () => {
-        /// Whether directories called `key=value` give columns; they do by default.
+        /// Whether directories called `key=value` give columns; they do by default. A key stands above a column of its name in the files; a
+        /// file that lies in no directory of the key has null there.
         ///
         /// The values of a key are integers or dates where each is written just as that integer or date is, and else text: what was text that
         /// looks like this, or of another type, comes back as it was where [`hive_type`](Self::hive_type) says so.

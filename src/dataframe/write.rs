@@ -157,9 +157,9 @@ impl Writer {
         self
     }
 
-    /// Puts the files beside those that are there, numbered on; a single file cannot be appended to. They appear all together. Their columns have to be among those of
-    /// the files that are there, with the same types; of JSON the keys and kinds of values
-    /// in the first rows are looked at.
+    /// Puts the files beside those that are there, numbered on; a single file cannot be appended to. They appear all together. Their columns
+    /// have to be among those of the files that are there, with the same types; of JSON the keys and kinds of values in the first rows are
+    /// looked at. Directories of keys have to be those that are there.
     pub fn append(self) -> Writer {
         self.if_exists(IfExists::Append)
     }

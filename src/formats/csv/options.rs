@@ -11,8 +11,8 @@ use crate::formats::per_file::FileColumns;
 /// How the files are written, and what is known of them beforehand.
 ///
 /// Text is UTF-8; a byte-order mark at the start is passed over. Lines end in `\n` or `\r\n`; blank lines are passed over, but where
-/// there is one column, of which they are empty fields. Numbers may have spaces around them and leading zeros; declare text for columns in which zeros count. Integers are
-/// `Int64`, or `UInt64` where one is above that and none below zero, or else text. `NaN` is a number, an empty
+/// there is one column, of which they are empty fields. Numbers may have spaces around them and leading zeros; declare text for columns in
+/// which zeros count. Integers are `Int64`, or `UInt64` where one is above that and none below zero, or else text. `NaN` is a number, an empty
 /// field is null, `""` is an empty text and null in other columns. Fields in quotes are as others: `"12"` is a number where the column is of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvOptions {

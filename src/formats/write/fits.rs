@@ -13,15 +13,16 @@ use crate::formats::{csv, json};
 
 impl Encoder {
     /// Whether files of this encoder may stand beside those of a directory: their columns are among those that are there, with the same
-    /// types. One file is looked at, the first that tells its columns; where `keys` are those of
-    /// the directories one in such a directory, for others have the keys too, and all files there have to have these keys. Lines of JSON tell keys and kinds of values, in their first rows.
+    /// types. One file is looked at, the first that tells its columns. Where directories are called by `keys`, it is one in such a directory,
+    /// for others have the keys too, and all that lie in directories have these keys. Lines of JSON tell keys and kinds of values, in their
+    /// first rows.
     ///
     /// # Errors
     /// Of kind `Plan`, naming column and file; of kind `Io` or `Data`, where the file cannot be read.
     pub fn fits(&self, directory: &Path, extension: &str, keys: &[String]) -> Result<()> {
         let files = files(directory, extension, !keys.is_empty())?;
-        for path in files.iter().filter(|_| !keys.is_empty()) {
-            same_keys(directory, path, keys)?;
+        if !keys.is_empty() {
+            files.iter().try_for_each(|path| same_keys(directory, path, keys))?;
         }
         for path in files {
             let shown = path.strip_prefix(directory).unwrap_or(&path).display();
