@@ -15,8 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
 use crate::formats::lines::{LONGEST, LongLine, line_of, shown};
-use crate::formats::narrow::{Conditions, projected};
-use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
+use crate::formats::narrow::projected;
+use crate::formats::pick::Pick;
+use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest, TableSource};
 use crate::formats::window::{Feed, Window};
 
 /// Text that is read at a time.
@@ -34,29 +35,30 @@ const LARGE_BATCHES: u64 = 2;
 /// Lines of JSON as one plan reads them.
 pub(super) struct JsonScan {
     source: Arc<JsonSource>,
-    /// The columns that come out.
-    columns: Vec<usize>,
-    /// Those and the ones that conditions need.
-    read: Vec<usize>,
+    pick: Pick,
+    /// What objects are made into.
     shape: Shape,
-    conditions: Option<Conditions>,
+    /// One for each morsel.
+    blocks: Vec<Block>,
     morsels: Vec<Morsel>,
+    /// What is left out of the source.
+    detail: String,
 }
 
 impl JsonScan {
     pub fn new(source: Arc<JsonSource>, request: &ScanRequest) -> Result<JsonScan> {
-        let conditions = Conditions::new(&request.predicates, &source.schema)?;
-        let needed = conditions.as_ref().map_or(&[][..], Conditions::columns);
-        let mut read: Vec<usize> = request.columns.iter().chain(needed).copied().collect();
-        read.sort_unstable();
-        read.dedup();
-        if read.is_empty() {
+        let judged = source.per_file.judge(&request.predicates, source.files.len())?;
+        let pick = Pick::of(&request.columns, &judged.rest, source.schema())?;
+        let in_rows = |column: &usize| source.per_file.in_rows(*column);
+        let mut of_files: Vec<usize> = pick.read().iter().copied().filter(in_rows).collect();
+        if of_files.is_empty() {
             // Rows are counted by any column.
-            read.push(0);
+            of_files.push(0);
         }
-        let wanted = projected(&source.schema, &read);
-        let shape = Shape { wanted, all: source.schema.clone(), ignore_unknown: source.options.ignore_unknown };
-        let morsels = source.blocks.blocks.iter().map(|block| {
+        let wanted = projected(&source.of_files, &of_files);
+        let shape = Shape { wanted, all: source.of_files.clone(), ignore_unknown: source.options.ignore_unknown };
+        let blocks = source.blocks.of_files(&judged.kept);
+        let morsels = blocks.iter().map(|block| {
             let text =
                 block.end.map_or_else(|| source.files[block.file as usize].text_bytes(), |end| end - block.start);
             Morsel {
@@ -68,7 +70,7 @@ impl JsonScan {
             }
         });
         let morsels = morsels.collect();
-        Ok(JsonScan { columns: request.columns.clone(), read, shape, conditions, morsels, source })
+        Ok(JsonScan { pick, shape, blocks, morsels, detail: judged.detail(), source })
     }
 
     fn decoder(&self, rows: usize) -> Result<Decoder> {
@@ -76,17 +78,19 @@ impl JsonScan {
         made.map_err(|error| Error::with_source(ErrorKind::Plan, "reading JSON", error))
     }
 
-    /// The columns and rows that come out of what was read; nothing if no row does.
-    fn narrow(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        if let Some(conditions) = &self.conditions {
-            return conditions.narrow(&batch, &self.read, &self.columns);
-        }
-        if self.read == self.columns {
-            return Ok(Some(batch));
-        }
+    /// The columns and rows that come out of what was read of a file; nothing if no row does.
+    fn narrow(&self, file: usize, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let per_file = &self.source.per_file;
+        // Those in rows stand in the order of the schema.
+        let mut of_rows = batch.columns().iter().cloned();
+        let column = |column: &usize| match per_file.in_rows(*column) {
+            true => of_rows.next().ok_or_else(|| Error::internal("a column that was not read")),
+            false => Ok(per_file.column(*column, file, batch.num_rows(), false)),
+        };
+        let columns = self.pick.read().iter().map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let none = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
-        none.map(Some).map_err(|error| Error::internal(format!("a batch without columns: {error}")))
+        let read = RecordBatch::try_new_with_options(self.pick.read_schema().clone(), columns, &options);
+        self.pick.pick(&read.map_err(|error| Error::internal(format!("a batch of JSON lines: {error}")))?)
     }
 
     fn read_block(&self, block: &Block, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
@@ -174,7 +178,7 @@ impl JsonScan {
             let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
             batch_start = window.offset();
             if let Some(batch) = batch
-                && let Some(batch) = self.narrow(batch)?
+                && let Some(batch) = self.narrow(block.file as usize, &batch)?
                 && emit(batch)? == ControlFlow::Break(())
             {
                 return Ok(());
@@ -268,8 +272,12 @@ impl Scan for JsonScan {
     }
 
     fn read(&self, morsel: usize, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
-        let block = self.source.blocks.blocks.get(morsel);
+        let block = self.blocks.get(morsel);
         self.read_block(block.ok_or_else(|| Error::internal("a morsel that is not there"))?, context, emit)
+    }
+
+    fn detail(&self) -> String {
+        self.detail.clone()
     }
 }
 

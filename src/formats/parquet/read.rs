@@ -4,11 +4,9 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt32Array,
-};
-use arrow::compute::{and, cast, concat, concat_batches, filter, filter_record_batch, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int32Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{and, cast, concat, concat_batches, filter, filter_record_batch};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::ParquetMetaData;
@@ -172,9 +170,9 @@ impl Task<'_> {
                     (Given::File(place), if coded { hinted.clone() } else { field.data_type().clone() })
                 }
                 None => {
-                    let coded = self.scan.request.dictionaries.contains(column) && *field.data_type() == DataType::Utf8;
-                    let one = self.scan.source.constant(*column, self.file);
-                    let array = repeat(one, self.batch_rows(), coded && self.scan.source.options.dictionaries);
+                    let source = &self.scan.source;
+                    let coded = self.scan.request.dictionaries.contains(column) && source.options.dictionaries;
+                    let array = source.per_file.column(*column, self.file, self.batch_rows(), coded);
                     let of = array.data_type().clone();
                     (Given::Constant(array), of)
                 }
@@ -478,19 +476,6 @@ fn interleave(output: &[Column], asked: &[usize], held: Vec<ArrayRef>, others: V
 
 fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()))
-}
-
-/// One value in many rows, as a dictionary or not.
-fn repeat(one: ArrayRef, rows: usize, coded: bool) -> ArrayRef {
-    if coded {
-        let key = one.is_valid(0).then_some(0);
-        let keys: Int32Array = std::iter::repeat_n(key, rows).collect();
-        if let Ok(array) = DictionaryArray::<Int32Type>::try_new(keys, one.clone()) {
-            return Arc::new(array);
-        }
-    }
-    let firsts = UInt32Array::from(vec![0; rows]);
-    take(&one, &firsts, None).unwrap_or_else(|_| arrow::array::new_null_array(one.data_type(), rows))
 }
 
 /// Gives batches on; small ones are put together.

@@ -101,6 +101,8 @@ impl ParquetScan {
     fn judge(&mut self) -> Result<Vec<Verdict>> {
         let source = self.source.clone();
         let schema = source.schema().clone();
+        let judged = source.per_file.judge(&self.request.predicates, source.files.len())?;
+        self.request.predicates = judged.rest;
         // The columns of each predicate, by their places.
         let mut reads: Vec<Vec<usize>> = Vec::with_capacity(self.request.predicates.len());
         for predicate in &self.request.predicates {
@@ -113,7 +115,8 @@ impl ParquetScan {
         let mut known: HashMap<(usize, Vec<bool>), usize> = HashMap::new();
         let mut filters: Vec<Option<usize>> = Vec::with_capacity(source.files.len());
         for (file, footer) in source.footers.iter().enumerate() {
-            let Some(left) = self.left(file, &reads)? else {
+            let left = if judged.kept[file] { self.left(file, &reads)? } else { None };
+            let Some(left) = left else {
                 filters.push(None);
                 continue;
             };
@@ -150,8 +153,8 @@ impl ParquetScan {
         in_parallel(source.files.len(), judge).into_iter().collect()
     }
 
-    /// Which predicates are still to be asked for the rows of a file; nothing where one is not true for the values that are the same in all
-    /// its rows.
+    /// Which predicates are still to be asked for the rows of a file; nothing where one is not true in any of its rows as the file lacks the
+    /// columns that it reads.
     fn left(&self, file: usize, reads: &[Vec<usize>]) -> Result<Option<Vec<bool>>> {
         let places = &self.places[self.source.footers[file].schema];
         let mut left = vec![true; reads.len()];
@@ -161,7 +164,8 @@ impl ParquetScan {
             }
             let field = |column: &usize| self.source.schema().field(*column).clone();
             let mut fields: Vec<Field> = columns.iter().map(field).collect();
-            let mut arrays: Vec<_> = columns.iter().map(|column| self.source.constant(*column, file)).collect();
+            let mut arrays: Vec<_> =
+                columns.iter().map(|column| self.source.per_file.constant(*column, file)).collect();
             if fields.is_empty() {
                 fields.push(Field::new("", DataType::Null, true));
                 arrays.push(arrow::array::new_null_array(&DataType::Null, 1));

@@ -169,8 +169,8 @@ fn directories_make_columns_that_leave_out_files() {
     {
         write(&dir.path().join(directory).join("part-0.parquet"), &numbers(range), WriterProperties::builder());
     }
-    let options = ParquetOptions { include_path: Some("file".to_string()), ..ParquetOptions::default() };
-    let source = open(dir.path(), options).unwrap();
+    let file_columns = crate::formats::FileColumns { include_path: Some("file".into()), ..Default::default() };
+    let source = open(dir.path(), ParquetOptions { file_columns, ..ParquetOptions::default() }).unwrap();
     let names: Vec<String> =
         source.schema().fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
     assert_eq!(names, ["n Int64", "year Int64", "k Utf8", "file Utf8"]);
