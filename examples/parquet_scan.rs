@@ -63,7 +63,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let planned = started.elapsed();
         let (mut rows, mut batches) = (0, 0);
         let bytes = AtomicU64::new(0);
-        let context = ReadContext { check: &|| Ok(()), count: &|more| _ = bytes.fetch_add(more, Ordering::Relaxed) };
+        let context =
+            ReadContext { count: &|more| _ = bytes.fetch_add(more, Ordering::Relaxed), ..ReadContext::default() };
         for morsel in 0..scan.morsels().len() {
             scan.read(morsel, &context, &mut |batch| {
                 rows += batch.num_rows();

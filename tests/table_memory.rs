@@ -112,10 +112,71 @@ fn work(what: &str, from: &Path, to: &Path, runtime: &Runtime) -> u64 {
     }
 }
 
+/// A table in memory of so many columns of numbers and rows.
+fn wide(columns: u64, rows: u64) -> DataFrame {
+    let column = |at: u64| {
+        let values: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..rows).map(|row| (noise(at << 20 | row) >> 40) as i64)));
+        (format!("c{at}"), values)
+    };
+    dataframe::from_batches(vec![RecordBatch::try_from_iter((0..columns).map(column)).unwrap()], 1)
+}
+
+/// What the child does with a wide table; gives the rows that come of it.
+fn work_wide(what: &str, df: &DataFrame, to: &Path, runtime: &Runtime) -> chunkwise::Result<u64> {
+    let all = || df.schema().unwrap().fields().iter().map(|field| field.name().clone()).collect::<Vec<String>>();
+    let rows = |table: chunkwise::dataframe::Table| table.num_rows() as u64;
+    match what {
+        "to_parquet" => Ok(df.to_parquet(to).compute_on(runtime)?.rows),
+        "to_csv" => Ok(df.to_csv(to).compute_on(runtime)?.rows),
+        "to_json" => Ok(df.to_json(to).compute_on(runtime)?.rows),
+        "to_ipc" => Ok(df.to_ipc(to).compute_on(runtime)?.rows),
+        "drop_duplicates" => df.drop_duplicates(all(), dataframe::Keep::First).count_rows().compute_on(runtime),
+        "unique" => df.unique(all()).count_rows().compute_on(runtime),
+        "group_by" => df.group_by(["c0"]).sum().compute_on(runtime).map(rows),
+        "sum" => df.sum().compute_on(runtime).map(rows),
+        "max" => df.max().compute_on(runtime).map(rows),
+        "nlargest" => df.nlargest(5, ["c1"]).compute_on(runtime).map(rows),
+        "describe" => df.describe().compute_on(runtime).map(rows),
+        "head" => df.head(5).compute_on(runtime).map(rows),
+        // Whatever becomes of a long text.
+        "lengths" => {
+            let lengths = df.agg([col("t").str().len_bytes().max().alias("most"), size().alias("rows")]);
+            let lengths = lengths.compute_on(runtime)?;
+            Ok(lengths.column::<Int64Type>("most")?.value(0) as u64)
+        }
+        "concat" => dataframe::concat([df, &df.filter(col("c0").gt(0))]).head(5).compute_on(runtime).map(rows),
+        _ => unreachable!("{what}"),
+    }
+}
+
 #[test]
 fn child() {
     let Ok(case) = std::env::var(CASE) else { return };
     let words: Vec<&str> = case.split(' ').collect();
+    if words[0] == "wide" {
+        let (threads, limit) = (words[2].parse().unwrap(), words[3].parse::<u64>().unwrap());
+        let runtime = Runtime::builder().memory_limit(limit).threads(threads).build().unwrap();
+        let (from, to) = (words[4], Path::new(words[5]));
+        let df = match from.rsplit('.').next() {
+            Some("parquet") => dataframe::read_parquet(from).open().unwrap(),
+            Some("csv" | "gz") if from.contains("csv") => dataframe::read_csv(from).open().unwrap(),
+            Some("jsonl" | "gz") => dataframe::read_json(from).open().unwrap(),
+            Some("arrow") => dataframe::read_ipc(from).open().unwrap(),
+            _ => {
+                let (columns, rows) = from.split_once('x').unwrap();
+                wide(columns.parse().unwrap(), rows.parse().unwrap())
+            }
+        };
+        let begun = Instant::now();
+        let (made, growth) = growth(|| work_wide(words[1], &df, to, &runtime));
+        let made = match made {
+            Ok(rows) => rows.to_string(),
+            Err(error) => format!("{:?}_{}", error.kind(), error.to_string().replace([' ', '\n'], "_")),
+        };
+        println!("result {growth} {made} {:.1?}", begun.elapsed());
+        return;
+    }
     let (what, threads, limit) = (words[0], words[1].parse().unwrap(), words[2].parse::<u64>().unwrap());
     let builder = Runtime::builder().memory_limit(limit);
     let runtime = match threads {
@@ -200,4 +261,99 @@ fn many_small_files() {
 #[test]
 fn many_keys() {
     check("keys", by_size(2_796_202, 20_000), by_size(8, 4), by_size(256, 64) * MIB);
+}
+
+/// What became of a run over a table or a file under a limit, in a process of its own: the promise is kept whatever it was.
+fn outcome(what: &str, limit: u64, from: &str) -> String {
+    let threads = 2;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let case = format!("wide {what} {threads} {limit} {from} {}", dir.path().join("to").display());
+    let fields = in_a_child(CASE, &case);
+    let (growth, allowed) = (fields[0].parse::<u64>().unwrap(), limit + 64 * MIB + 4 * MIB * threads);
+    let (grown, most) = (growth / MIB, allowed / MIB);
+    println!("{what} of {from}: grew by {grown} MiB of {most} in {}: {}", fields[2], fields[1]);
+    assert!(growth <= allowed, "{what} of {from}: grew by {grown} MiB, {most} are allowed: {}", fields[1]);
+    fields[1].clone()
+}
+
+#[test]
+fn tables_of_thousands_of_columns() {
+    if std::env::var_os(CASE).is_some() {
+        return;
+    }
+    for what in ["to_parquet", "to_csv", "to_json", "to_ipc", "unique", "group_by", "nlargest", "head"] {
+        let rows = match what {
+            "nlargest" | "head" => 5,
+            _ => 60,
+        };
+        let from = "3000x60";
+        let small = outcome(what, 4 * MIB, from);
+        let is_refused = small.starts_with("LimitTooSmall_") || small.starts_with("OutOfMemory_");
+        assert!(is_refused || small == rows.to_string(), "{what}: {small}");
+        assert!(!is_refused || small.contains("raise_memory_limit"), "{what}: {small}");
+        assert_eq!(outcome(what, 256 * MIB, from), rows.to_string(), "{what}");
+    }
+    // It is known before anything runs.
+    let writing = outcome("to_parquet", 4 * MIB, "3000x60");
+    assert!(writing.starts_with("LimitTooSmall_`to_parquet`_needs_"), "{writing}");
+}
+
+#[test]
+fn files_of_thousands_of_columns() {
+    if std::env::var_os(CASE).is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let df = wide(3000, 60);
+    let runtime = Runtime::builder().threads(2).memory_limit(256 * MIB).build().unwrap();
+    for ending in ["parquet", "csv", "jsonl", "arrow"] {
+        let path = dir.path().join(format!("a.{ending}"));
+        let writer = match ending {
+            "parquet" => df.to_parquet(&path),
+            "csv" => df.to_csv(&path),
+            "jsonl" => df.to_json(&path),
+            _ => df.to_ipc(&path),
+        };
+        writer.single_file().compute_on(&runtime).unwrap();
+        let small = outcome("max", 4 * MIB, path.to_str().unwrap());
+        let is_refused = small.starts_with("LimitTooSmall_") || small.starts_with("OutOfMemory_");
+        assert!(is_refused || small == "1", "{ending}: {small}");
+        assert_eq!(outcome("max", 256 * MIB, path.to_str().unwrap()), "1", "{ending}");
+    }
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn a_long_text_in_one_line() {
+    use std::io::Write;
+    if std::env::var_os(CASE).is_some() {
+        return;
+    }
+    const LONG: usize = 12 << 20;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let text = |before: &str, row: &dyn Fn(&str) -> String| {
+        let mut text = before.to_string();
+        for at in 0..2000 {
+            text += &row(&if at == 1000 { "x".repeat(LONG) } else { format!("short {at}") });
+        }
+        text
+    };
+    let csv = text("n,t\n", &|long| format!("1,\"{long}\"\n"));
+    let json = text("", &|long| format!("{{\"n\":1,\"t\":\"{long}\"}}\n"));
+    for (name, text, line) in [("a.csv", &csv, 1002), ("a.jsonl", &json, 1001)] {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(text.as_bytes()).unwrap();
+        for (name, bytes) in
+            [(name.to_string(), text.clone().into_bytes()), (format!("{name}.gz"), zipped.finish().unwrap())]
+        {
+            let path = dir.path().join(&name);
+            std::fs::write(&path, bytes).unwrap();
+            let path = path.to_str().unwrap();
+            let refused = outcome("lengths", 16 * MIB, path);
+            let place = format!("{path},_line_{line}:_a_");
+            assert!(refused.starts_with("OutOfMemory_") && refused.contains(&place), "{name}: {refused}");
+            assert!(refused.contains("_to_be_read:") && refused.contains("raise_memory_limit"), "{name}: {refused}");
+            assert_eq!(outcome("lengths", 96 * MIB, path), LONG.to_string(), "{name}");
+        }
+    }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "parquet")]
 use arrow::datatypes::DataType;
 
 use super::DataFrame;
-use super::io::opened;
+use super::io::{file_columns, opened};
 use crate::error::Result;
 use crate::formats::ipc::{IpcOptions, IpcSource};
 #[cfg(feature = "parquet")]
@@ -43,6 +42,8 @@ pub fn read_parquet(path: impl Into<String>) -> ReadParquet {
 
 #[cfg(feature = "parquet")]
 impl ReadParquet {
+    file_columns!();
+
     /// One more file, pattern or directory.
     pub fn and(mut self, path: impl Into<String>) -> ReadParquet {
         self.paths.push(path.into());
@@ -55,27 +56,9 @@ impl ReadParquet {
         self
     }
 
-    /// Whether directories called `key=value` give columns; they do by default.
-    pub fn hive(mut self, hive: bool) -> ReadParquet {
-        self.options.hive = hive;
-        self
-    }
-
-    /// The type of a column of the directories, in place of what their values look like.
-    pub fn hive_type(mut self, column: impl Into<String>, data_type: DataType) -> ReadParquet {
-        self.options.hive_types.push((column.into(), data_type));
-        self
-    }
-
     /// A column that has different types in different files gets the smallest type that holds all, instead of an error.
     pub fn widen(mut self) -> ReadParquet {
         self.options.widen = true;
-        self
-    }
-
-    /// One more column, with the path of the file that a row is from.
-    pub fn include_path(mut self, name: impl Into<String>) -> ReadParquet {
-        self.options.include_path = Some(name.into());
         self
     }
 
@@ -107,8 +90,8 @@ pub struct ReadIpc {
     origin: Origin,
 }
 
-/// An Arrow IPC file (also called Feather), a pattern, or a directory, found as [`read_parquet`] finds its own. Each record batch
-/// is read as a whole, but for columns that are not used.
+/// An Arrow IPC file (also called Feather), a pattern, or a directory, found as [`read_parquet`] finds its own, with columns for
+/// directories called `key=value`. Each record batch is read as a whole, but for columns that are not used.
 #[track_caller]
 pub fn read_ipc(path: impl Into<String>) -> ReadIpc {
     let (paths, origin) = (vec![path.into()], Origin::caller());
@@ -116,6 +99,8 @@ pub fn read_ipc(path: impl Into<String>) -> ReadIpc {
 }
 
 impl ReadIpc {
+    file_columns!();
+
     /// Only these columns, in this order.
     pub fn columns<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> ReadIpc {
         self.columns = Some(columns.into_iter().map(Into::into).collect());

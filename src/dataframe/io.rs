@@ -12,11 +12,39 @@ use crate::formats::json::{JsonOptions, JsonSource};
 use crate::formats::scan::TableSource;
 use crate::origin::Origin;
 
+/// What readers of files say of the columns beside those in the files.
+macro_rules! file_columns {
+    () => {
+        /// Whether directories called `key=value` give columns; they do by default. A key stands above a column of its name in the files; a
+        /// file that lies in no directory of the key has null there.
+        ///
+        /// The values of a key are integers or dates where each is written just as that integer or date is, and else text: what was text that
+        /// looks like this, or of another type, comes back as it was where [`hive_type`](Self::hive_type) says so.
+        pub fn hive(mut self, hive: bool) -> Self {
+            self.options.file_columns.hive = hive;
+            self
+        }
+
+        /// The type of a column of the directories, in place of what their values look like.
+        pub fn hive_type(mut self, column: impl Into<String>, data_type: DataType) -> Self {
+            self.options.file_columns.hive_types.push((column.into(), data_type));
+            self
+        }
+
+        /// One more column, with the path of the file that a row is from.
+        pub fn include_path(mut self, name: impl Into<String>) -> Self {
+            self.options.file_columns.include_path = Some(name.into());
+            self
+        }
+    };
+}
+pub(super) use file_columns;
+
 /// What is to be read, and how; [`ReadCsv::open`] makes a table of it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before `open`"]
 pub struct ReadCsv {
-    pattern: String,
+    path: String,
     delimiter: char,
     quote: Option<char>,
     comment: Option<char>,
@@ -25,21 +53,24 @@ pub struct ReadCsv {
     origin: Origin,
 }
 
-/// Files of comma-separated values, in natural order of their names (`part-9` before `part-10`). `*` and `?` stand for letters
-/// of names; names that end in `.gz` and `.zst` are decompressed (features `gzip` and `zstd`).
+/// A file of comma-separated values, a pattern (`*` and `?` stand for letters of names), or a directory with all files in it and below
+/// that end in `.csv` or `.tsv`; files are in natural order of their names (`part-9` before `part-10`). Names that end in `.gz` and `.zst`
+/// are decompressed (features `gzip` and `zstd`). Directories called `key=value` give a column for their key; files that a condition on
+/// keys leaves out are not opened.
 ///
 /// Columns are matched by name: a file may have them in another order, or have more of them; one that it lacks is null. Types
-/// come from the first rows of the first file, where [`ReadCsv::dtype`] does not say otherwise: `Int64`, `Float64`,
-/// `Boolean`, `Date32`, `Timestamp` in microseconds, or text. A blank is null and turns nothing into floats. A value
+/// come from the first rows of the first file that has any, where [`ReadCsv::dtype`] does not say otherwise: `Int64`, `UInt64`, `Float64`,
+/// `Boolean`, `Date32`, `Timestamp` in microseconds, or text. Integers are `UInt64` where one is too large for `Int64` and none is below
+/// zero; where one fits neither they stay text, with all their digits. A blank is null and turns nothing into floats. A value
 /// that does not fit its column's type is an error with file, line and column. Only columns that are used are parsed. Blank lines are
 /// passed over; in a file of one column they are rows whose field is empty.
 ///
 /// # Memory
 /// A block of the file and its rows for each task; a compressed file is read as a stream by one task.
 #[track_caller]
-pub fn read_csv(pattern: impl Into<String>) -> ReadCsv {
+pub fn read_csv(path: impl Into<String>) -> ReadCsv {
     ReadCsv {
-        pattern: pattern.into(),
+        path: path.into(),
         delimiter: ',',
         quote: Some('"'),
         comment: None,
@@ -50,6 +81,8 @@ pub fn read_csv(pattern: impl Into<String>) -> ReadCsv {
 }
 
 impl ReadCsv {
+    file_columns!();
+
     /// The fields that are null, in place of the empty one.
     pub fn null_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> ReadCsv {
         self.options.null_values = values.into_iter().map(Into::into).collect();
@@ -66,7 +99,7 @@ impl ReadCsv {
         self
     }
 
-    /// The type of a column, in place of what the sample says.
+    /// The type of a column, in place of what the sample says, or, of a key, its directories.
     pub fn dtype(mut self, column: impl Into<String>, data_type: DataType) -> ReadCsv {
         self.options.dtypes.push((column.into(), data_type));
         self
@@ -127,12 +160,6 @@ impl ReadCsv {
         self
     }
 
-    /// One more column, with the path of the file that a row is from.
-    pub fn include_path(mut self, name: impl Into<String>) -> ReadCsv {
-        self.options.include_path = Some(name.into());
-        self
-    }
-
     /// Fields that are missing at the end of a row are null, instead of an error.
     pub fn pad_short_rows(mut self) -> ReadCsv {
         self.options.short_rows = ShortRows::Null;
@@ -186,7 +213,7 @@ impl ReadCsv {
             let text = format!("{:?} cannot stand between fields: it stands around them", self.delimiter);
             return Err(Error::new(ErrorKind::Plan, text));
         }
-        Ok(Arc::new(CsvSource::open(&self.pattern, options)?))
+        Ok(Arc::new(CsvSource::open(&self.path, options)?))
     }
 }
 
@@ -194,23 +221,28 @@ impl ReadCsv {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before `open`"]
 pub struct ReadJson {
-    pattern: String,
+    path: String,
     columns: Option<Vec<String>>,
     options: JsonOptions,
     origin: Origin,
 }
 
-/// Files with one JSON object per line, found as [`read_csv`] finds its own. Types come from the first rows of the first file that has
-/// any, where [`ReadJson::dtype`] does not say otherwise, and so do the columns; nested values are structs and lists. A key that an object
+/// Files with one JSON object per line, found as [`read_csv`] finds its own; in a directory those that end in `.jsonl`, `.ndjson` or
+/// `.json`. Types come from the first rows of the first file that has
+/// any, where [`ReadJson::dtype`] does not say otherwise, and so do the columns; nested values are structs and lists. Integers
+/// are `UInt64` where one is too large for `Int64` and none is below zero; where one fits neither it is an error, with file, line and key,
+/// until a type is declared. A key that an object
 /// lacks is null; one that is no column is an error with file and line, unless [`ReadJson::ignore_unknown`] says otherwise.
 #[track_caller]
-pub fn read_json(pattern: impl Into<String>) -> ReadJson {
-    let (pattern, origin) = (pattern.into(), Origin::caller());
-    ReadJson { pattern, columns: None, options: JsonOptions::default(), origin }
+pub fn read_json(path: impl Into<String>) -> ReadJson {
+    let (path, origin) = (path.into(), Origin::caller());
+    ReadJson { path, columns: None, options: JsonOptions::default(), origin }
 }
 
 impl ReadJson {
-    /// The type of a column, in place of what the sample says.
+    file_columns!();
+
+    /// The type of a column, in place of what the sample says, or, of a key, its directories.
     pub fn dtype(mut self, column: impl Into<String>, data_type: DataType) -> ReadJson {
         self.options.dtypes.push((column.into(), data_type));
         self
@@ -251,7 +283,7 @@ impl ReadJson {
     /// # Errors
     /// As [`ReadCsv::open`].
     pub fn open(&self) -> Result<DataFrame> {
-        let source = JsonSource::open(&self.pattern, self.options.clone());
+        let source = JsonSource::open(&self.path, self.options.clone());
         let source = source.map(|source| Arc::new(source) as Arc<dyn TableSource>);
         opened(source, self.columns.as_deref(), "read_json", self.origin)
     }

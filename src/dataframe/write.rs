@@ -140,6 +140,9 @@ impl Writer {
 
     /// A directory `key=value` for each value of some columns, which do not stand in the files then. Null has a
     /// directory called `__HIVE_DEFAULT_PARTITION__`. There may be any number of values.
+    ///
+    /// Names of directories have no types: integers and dates come back as what they were, other columns as text, and so do texts, but where
+    /// all of a column are written as integers or dates are. The readers' `hive_type` declares what a key is.
     pub fn partition_by<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Writer {
         if self.op.layout == Layout::Single {
             self.wrong.get_or_insert(ONE_LAYOUT.to_string());
@@ -154,8 +157,9 @@ impl Writer {
         self
     }
 
-    /// Puts the files beside those that are there, numbered on; a single file cannot be appended to. They appear all together. Their columns have to be among those of
-    /// the files that are there, with the same types; of JSON that is not looked at.
+    /// Puts the files beside those that are there, numbered on; a single file cannot be appended to. They appear all together. Their columns
+    /// have to be among those of the files that are there, with the same types; of JSON the keys and kinds of values in the first rows are
+    /// looked at. Directories of keys have to be those that are there.
     pub fn append(self) -> Writer {
         self.if_exists(IfExists::Append)
     }

@@ -153,7 +153,7 @@ impl Shared {
         };
         for state in states {
             state.fail(error.clone());
-            state.settle(crate::schedule::Outcome::Stopped, self.budget.limit(), self.seats.len());
+            state.settle(crate::schedule::Outcome::Stopped, self.budget.limit());
             state.end.announce();
             // It may stand in tables that nobody looks at any more.
             state.end.let_go();

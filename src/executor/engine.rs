@@ -300,7 +300,7 @@ impl Shared {
         drop(hold);
         if let Some(error) = refused {
             state.fail(error);
-            state.settle(Outcome::Stopped, self.budget.limit(), self.seats.len());
+            state.settle(Outcome::Stopped, self.budget.limit());
             state.end.announce();
             return;
         }
@@ -394,7 +394,7 @@ impl Shared {
     }
 
     fn end_run(&self, state: Arc<Hold>, outcome: Outcome) {
-        state.settle(outcome, self.budget.root_limit(), self.seats.len());
+        state.settle(outcome, self.budget.root_limit());
         // Nothing of the run is under way. A panic in the drop of what a state holds goes no further.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.scope.clear()));
         let stats = self.stats(&state);

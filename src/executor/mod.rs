@@ -23,5 +23,5 @@ mod values;
 mod worker;
 
 pub use engine::{Engine, EngineOptions, RunOptions, Threads, Watch};
-pub use run::{LayerStats, Receiver, RunCanceller, RunHandle, RunStats, result_too_large};
+pub use run::{LayerStats, Receiver, RunCanceller, RunHandle, RunStats, limit_too_small, result_too_large};
 pub use worker::TaskTimes;

@@ -167,6 +167,16 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The error of a task that needs more than the limit.
+pub fn limit_too_small(task: &dyn std::fmt::Display, needed: u64, limit: u64) -> Error {
+    let exact = human_bytes(needed) == human_bytes(limit);
+    let tell = |bytes: u64| if exact { format!("{bytes} bytes") } else { human_bytes(bytes) };
+    let (needed, limit) = (tell(needed), tell(limit));
+    // One task alone: fewer threads would not help.
+    let text = format!("`{task}` needs {needed} to start and the memory limit is {limit}: raise memory_limit");
+    Error::new(ErrorKind::LimitTooSmall, text)
+}
+
 /// The error of results that are larger than the limit: in all, or those made so far.
 pub fn result_too_large(bytes: u64, so_far: bool, limit: u64) -> Error {
     let exact = human_bytes(bytes) == human_bytes(limit);
@@ -273,7 +283,7 @@ impl RunState {
 
     /// Notes how the run ended; those that wait are told by [`RunEnd::announce`]. Called when nothing of it is under
     /// way any more.
-    pub fn settle(&self, outcome: Outcome, limit: u64, threads: usize) {
+    pub fn settle(&self, outcome: Outcome, limit: u64) {
         let result = match outcome {
             Outcome::Finished => match lock(&self.error).take() {
                 // An output could not be delivered.
@@ -286,12 +296,7 @@ impl RunState {
             Outcome::TooLarge { task, needed } => {
                 let (name, index, verb, origin) = self.graph.describe_reader(task);
                 let name = TaskName { layer: name, index };
-                let (needed, limit) = (human_bytes(needed), human_bytes(limit));
-                let text = format!(
-                    "`{name}` needs {needed} to start and the memory limit is {limit}: raise memory_limit or lower \
-                     threads ({threads})"
-                );
-                Err(Error::new(ErrorKind::LimitTooSmall, text).frame(Role::In, verb, origin))
+                Err(limit_too_small(&name, needed, limit).frame(Role::In, verb, origin))
             }
             Outcome::ResultTooLarge { delivered } => Err(result_too_large(delivered, true, limit)),
         };

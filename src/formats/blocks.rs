@@ -64,6 +64,11 @@ impl Blocks {
         }
         Ok(Blocks { blocks, bytes, partitions: u32::try_from(partitions).map_err(|_| many())? })
     }
+
+    /// The blocks of the files that are kept.
+    pub fn of_files(&self, kept: &[bool]) -> Vec<Block> {
+        self.blocks.iter().filter(|block| kept.get(block.file as usize) == Some(&true)).copied().collect()
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arrow::array::{Array, ArrayRef, Date32Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, Date32Array, Int64Array, StringArray, UInt64Array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Date32Type};
 
 use super::files::{SourceFile, find, natural};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,15 +70,18 @@ pub(super) fn content_key<'a>(
     options: &impl Debug,
 ) -> String {
     let files: Vec<_> = files.collect();
-    // Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
+    format!("{kind} {:032x}", digest(&(files, format!("{options:?}"))))
+}
+
+/// Two hashes of 64 bits, begun differently, so that no two data sets are taken for one.
+pub(super) fn digest(value: &impl Hash) -> u128 {
     let hash = |begin: u64| {
         let mut hasher = DefaultHasher::new();
         begin.hash(&mut hasher);
-        files.hash(&mut hasher);
-        format!("{options:?}").hash(&mut hasher);
-        hasher.finish()
+        value.hash(&mut hasher);
+        u128::from(hasher.finish())
     };
-    format!("{kind} {:016x}{:016x}", hash(0), hash(1))
+    hash(0) << 64 | hash(1)
 }
 
 /// The files below a directory, in natural order.
@@ -104,8 +107,7 @@ fn below(root: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>> {
             };
             if meta.is_dir() {
                 open.push((path, depth + 1));
-            } else if path.extension().is_some_and(|found| extensions.iter().any(|one| found.eq_ignore_ascii_case(one)))
-            {
+            } else if extensions.iter().any(|one| ends_in(&path, one)) {
                 files.push(SourceFile { path, bytes: meta.len(), modified: meta.modified().ok() });
             }
         }
@@ -119,8 +121,14 @@ fn below(root: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>> {
     Ok(files)
 }
 
+/// Whether the name of a file ends in a point and an extension, which may have points in it.
+fn ends_in(path: &Path, extension: &str) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    name.strip_suffix(extension).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// The key that a directory names, if it names one.
-fn key_of(directory: &str) -> Option<(String, Option<String>)> {
+pub(super) fn key_of(directory: &str) -> Option<(String, Option<String>)> {
     let (key, value) = directory.split_once('=')?;
     let value = if value == NULL_KEY { None } else { Some(decode(value)) };
     (!key.is_empty()).then(|| (decode(key), value))
@@ -160,7 +168,8 @@ pub struct KeyColumn {
 }
 
 /// The columns that the directories of all files name, in the order in which they are met. A file without a key has null there. Values are
-/// integers or dates where all of them are, else text; `types` declares others.
+/// integers (`Int64`, or `UInt64` where one is too large for it) or dates where each of them is written as its integer or date is, else text:
+/// `1` and `01` are two texts. `types` declares others, the last one of a column.
 ///
 /// # Errors
 /// Of kind `Data`, where a value is not of the declared type, naming the file.
@@ -176,7 +185,7 @@ pub fn key_columns(files: &[DataFile], types: &[(String, DataType)]) -> Result<V
     let column = |name: &str| -> Result<KeyColumn> {
         let value = |file: &DataFile| file.keys.iter().rev().find(|(key, _)| key == name).and_then(|(_, v)| v.clone());
         let texts: Vec<Option<String>> = files.iter().map(value).collect();
-        let declared = types.iter().find(|(of, _)| of == name);
+        let declared = types.iter().rev().find(|(of, _)| of == name);
         let values = match declared {
             None => typed(&texts),
             Some((_, to)) => {
@@ -196,25 +205,35 @@ pub fn key_columns(files: &[DataFile], types: &[(String, DataType)]) -> Result<V
     names.into_iter().map(column).collect()
 }
 
-/// Texts as integers or dates, where all of them are.
+/// Texts as integers or dates, where each is just what its integer or date is written as: two texts never become one value.
 fn typed(texts: &[Option<String>]) -> ArrayRef {
-    let known = || texts.iter().flatten();
-    let is_integer = |text: &String| text.parse::<i64>().is_ok() && !text.starts_with('+');
-    if known().next().is_some() && known().all(is_integer) {
-        return Arc::new(texts.iter().map(|text| text.as_ref()?.parse().ok()).collect::<Int64Array>());
+    fn all<'a, T: ToString>(
+        texts: &'a [Option<String>],
+        value: impl Fn(&'a str) -> Option<T>,
+    ) -> Option<Vec<Option<T>>> {
+        let canonical = |text: &'a String| value(text).filter(|value| value.to_string() == *text);
+        let values: Vec<Option<T>> = texts.iter().map(|text| canonical(text.as_ref()?)).collect();
+        let known = values.iter().zip(texts).all(|(value, text)| value.is_some() == text.is_some());
+        (known && values.iter().any(Option::is_some)).then_some(values)
     }
-    let day = |text: &String| {
-        let date = (text.len() == 10).then(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok())??;
-        i32::try_from(date.signed_duration_since(chrono::NaiveDate::default()).num_days()).ok()
-    };
-    if known().next().is_some() && known().all(|text| day(text).is_some()) {
-        return Arc::new(texts.iter().map(|text| day(text.as_ref()?)).collect::<Date32Array>());
+    if let Some(values) = all(texts, |text| text.parse::<i64>().ok()) {
+        return Arc::new(Int64Array::from(values));
     }
-    Arc::new(StringArray::from(texts.to_vec()))
+    if let Some(values) = all(texts, |text| text.parse::<u64>().ok()) {
+        return Arc::new(UInt64Array::from(values));
+    }
+    match all(texts, |text| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()) {
+        Some(values) => {
+            Arc::new(values.into_iter().map(|day| day.map(Date32Type::from_naive_date)).collect::<Date32Array>())
+        }
+        None => Arc::new(StringArray::from(texts.to_vec())),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::AsArray;
+
     use super::*;
 
     fn keyed(keys: &[(&str, Option<&str>)]) -> DataFile {
@@ -274,5 +293,33 @@ mod tests {
         let declared = |to| key_columns(&files, &[("t".to_string(), to)]);
         assert_eq!(declared(DataType::LargeUtf8).unwrap()[2].values.data_type(), &DataType::LargeUtf8);
         assert_eq!(declared(DataType::Int8).unwrap_err().message(), "f: key `t`: `a` is not a Int8");
+    }
+
+    #[test]
+    fn texts_that_differ_stay_different() {
+        let of = |texts: &[&str]| {
+            let files: Vec<DataFile> = texts.iter().map(|text| keyed(&[("k", Some(*text))])).collect();
+            key_columns(&files, &[]).unwrap()[0].values.clone()
+        };
+        for texts in [
+            &["1", "01"][..],
+            &["+1"],
+            &["-0"],
+            &["1_000"],
+            &[" 1"],
+            &["1", ""],
+            &["18446744073709551616"],
+            &["18446744073709551615", "-1"],
+            &["2024-1-1"],
+            &["2024-01-01", "02024-01-01"],
+            &["2024-02-30"],
+            &["2024-01-01", "1"],
+        ] {
+            let values = of(texts);
+            let back: Vec<&str> = values.as_string::<i32>().iter().map(|text| text.unwrap()).collect();
+            assert_eq!(back, texts);
+        }
+        assert_eq!(of(&["18446744073709551615", "0"]).data_type(), &DataType::UInt64);
+        assert_eq!(of(&["-9223372036854775808", "0"]).data_type(), &DataType::Int64);
     }
 }

@@ -6,6 +6,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use super::narrow::{Conditions, projected};
 use super::scan::ScanRequest;
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 
 /// The columns and rows of a request.
 #[derive(Clone, Debug)]
@@ -21,8 +22,13 @@ pub(super) struct Pick {
 impl Pick {
     /// What a request means for tables of a schema.
     pub(super) fn new(request: &ScanRequest, schema: &Schema) -> Result<Pick> {
-        let conditions = Conditions::new(&request.predicates, schema)?;
-        let columns = request.columns.clone();
+        Pick::of(&request.columns, &request.predicates, schema)
+    }
+
+    /// What columns and predicates mean for tables of a schema.
+    pub(super) fn of(columns: &[usize], predicates: &[Expr], schema: &Schema) -> Result<Pick> {
+        let conditions = Conditions::new(predicates, schema)?;
+        let columns = columns.to_vec();
         let mut read = columns.clone();
         read.extend(conditions.iter().flat_map(|conditions| conditions.columns()));
         read.sort_unstable();

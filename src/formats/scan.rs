@@ -14,6 +14,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::Result;
 use crate::expr::Expr;
+use crate::store::Budget;
 
 pub use crate::store::BATCH_ROWS;
 
@@ -129,6 +130,8 @@ pub struct ReadContext<'a> {
     pub check: &'a dyn Fn() -> Result<()>,
     /// To be told of bytes read from files.
     pub count: &'a dyn Fn(u64),
+    /// For what is larger than anybody could know before. Without one, what is read at a time has bounds of its own.
+    pub budget: Option<&'a Budget>,
 }
 
 impl ReadContext<'_> {
@@ -144,8 +147,8 @@ impl ReadContext<'_> {
 }
 
 impl Default for ReadContext<'_> {
-    /// Of nobody: never ends, counts nothing.
+    /// Of nobody: never ends, counts nothing, has no budget.
     fn default() -> Self {
-        ReadContext { check: &|| Ok(()), count: &|_| {} }
+        ReadContext { check: &|| Ok(()), count: &|_| {}, budget: None }
     }
 }

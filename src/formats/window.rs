@@ -60,6 +60,11 @@ impl Window {
         self.start = self.end.min(self.start + bytes);
     }
 
+    /// Memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The buffer, to be used again.
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes

@@ -9,8 +9,8 @@ use super::config::Optimize;
 use super::router::Router;
 use super::run::Run;
 use super::watching::{Plan, Watching, layers};
-use crate::error::{Error, ErrorKind, Result, Role, human_bytes};
-use crate::executor::{Receiver, RunHandle, RunOptions, Watch, result_too_large};
+use crate::error::{Error, Result, Role};
+use crate::executor::{Receiver, RunHandle, RunOptions, Watch, limit_too_small, result_too_large};
 use crate::graph::Graph;
 use crate::graph::passes::{Switches, optimize};
 use crate::origin::Origin;
@@ -44,9 +44,9 @@ pub trait Computable {
 /// ([`Runtime::run`]), or compute in the task itself.
 ///
 /// # Errors
-/// The first error of the plan or of a task; of kind [`ErrorKind::ResultTooLarge`], where what is to come back is larger
+/// The first error of the plan or of a task; of kind [`ErrorKind::ResultTooLarge`](crate::ErrorKind::ResultTooLarge), where what is to come back is larger
 /// than the memory limit (and than 1 MiB, which is always let through), before anything runs if that is known; of kind
-/// [`ErrorKind::LimitTooSmall`], where a single task needs more than the limit; of kind [`ErrorKind::Config`], where a setting in force is wrong. The next `compute` works.
+/// [`ErrorKind::LimitTooSmall`](crate::ErrorKind::LimitTooSmall), where a single task needs more than the limit; of kind [`ErrorKind::Config`](crate::ErrorKind::Config), where a setting in force is wrong. The next `compute` works.
 ///
 /// ```
 /// use chunkwise::prelude::*;
@@ -181,7 +181,7 @@ pub(super) fn prepare(request: Request, runtime: &Runtime) -> Result<Prepared> {
     let (layers_before, tasks_before) = (graph.layers().len() as u64, u64::from(graph.task_count()));
     let graph = optimize(graph, switches(settings.optimize))?.graph;
     let receiver = Arc::new(Router::new(&lowered, graph.results()));
-    check_needs(&graph, limit, runtime.threads())?;
+    check_needs(&graph, limit)?;
     Ok(Prepared { graph: Arc::new(graph), receiver, layers_before, tasks_before, timeout: settings.timeout })
 }
 
@@ -190,7 +190,7 @@ pub(super) fn switches(optimize: Optimize) -> Switches {
 }
 
 /// What is known to be too large before anything runs.
-fn check_needs(graph: &Graph, limit: u64, threads: usize) -> Result<()> {
+fn check_needs(graph: &Graph, limit: u64) -> Result<()> {
     use crate::graph::Body;
     for layer in graph.layers() {
         let Body::Regular { op, .. } = &layer.body else { continue };
@@ -198,17 +198,8 @@ fn check_needs(graph: &Graph, limit: u64, threads: usize) -> Result<()> {
         for index in [0, layer.len().saturating_sub(1)] {
             let need = if layer.is_empty() { 0 } else { op.need(index) };
             if need > limit {
-                let (need, limit) = (human_bytes(need), human_bytes(limit));
-                let name = &layer.meta.name;
-                let text = format!(
-                    "`{name}` needs {need} to start and the memory limit is {limit}: raise memory_limit or lower \
-                     threads ({threads})"
-                );
-                return Err(Error::new(ErrorKind::LimitTooSmall, text).frame(
-                    Role::In,
-                    layer.meta.verb,
-                    layer.meta.origin,
-                ));
+                let error = limit_too_small(&layer.meta.name, need, limit);
+                return Err(error.frame(Role::In, layer.meta.verb, layer.meta.origin));
             }
         }
     }

@@ -15,6 +15,7 @@ mod flights;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod gate;
+mod hive;
 mod large;
 mod layers;
 mod odd_files;

@@ -193,3 +193,20 @@ fn nulls_in_one_column_of_csv() {
         }
     }
 }
+
+#[test]
+fn types_of_csv_are_those_of_the_first_rows_that_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [("1.csv", "a,b,c\n"), ("2.csv", "a,b,c\n"), ("3.csv", "b,a,z\n0.5,7,x\n"), ("4.csv", "a\nx\n")];
+    for (name, content) in files {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    let set = || dataframe::read_csv(text(dir.path())).open().unwrap();
+    let types: Vec<DataType> = set().schema().unwrap().fields().iter().map(|field| field.data_type().clone()).collect();
+    assert_eq!(types, [DataType::Int64, DataType::Float64, DataType::Utf8]);
+    told(set().compute(), ErrorKind::Data, &["4.csv, line 2, column `a`: `x` is not a Int64"]);
+    std::fs::remove_file(dir.path().join("4.csv")).unwrap();
+    let table = set().compute().unwrap();
+    assert_eq!(table.column::<Int64Type>("a").unwrap().values(), &[7]);
+    assert_eq!(table.texts("c").unwrap().null_count(), 1);
+}

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[cfg(feature = "parquet")]
-use arrow::array::Array;
 use arrow::array::*;
 use arrow::datatypes::{Int64Type, Schema};
 use chunkwise::dataframe::{IfExists, IntoArray, Writer};
@@ -58,18 +56,12 @@ fn formats() -> Vec<Format> {
         (
             "csv",
             |df, path| df.to_csv(path),
-            |path| {
-                let path = if Path::new(path).is_dir() { format!("{path}/*.csv") } else { path.to_string() };
-                dataframe::read_csv(path).dtype("n", DataType::Int64).dtype("k", DataType::Utf8).open()
-            },
+            |path| dataframe::read_csv(path).dtype("n", DataType::Int64).dtype("k", DataType::Utf8).open(),
         ),
         (
             "jsonl",
             |df, path| df.to_json(path),
-            |path| {
-                let path = if Path::new(path).is_dir() { format!("{path}/*.jsonl") } else { path.to_string() };
-                dataframe::read_json(path).dtype("n", DataType::Int64).dtype("k", DataType::Utf8).open()
-            },
+            |path| dataframe::read_json(path).dtype("n", DataType::Int64).dtype("k", DataType::Utf8).open(),
         ),
     ]
 }
@@ -160,12 +152,10 @@ fn tables_without_rows_have_no_keys_but_columns() {
         write(&rows(7, 1), &path).partition_by(["k"]).append().write().unwrap();
         let written = write(&none, &path).partition_by(["k"]).append().write().unwrap();
         assert_eq!((written.files.len(), names(&path).len()), (0, 8), "{ending}");
-        if ending == "parquet" {
-            let back = open().nsmallest(10, ["n"]).compute().unwrap();
-            let keys = back.texts("k").unwrap();
-            let keys: Vec<Option<&str>> = keys.iter().collect();
-            assert_eq!(keys, ["k0", "k1", "k2", "k3", "k4", "k5", "k6"].map(Some), "{ending}");
-        }
+        let back = open().nsmallest(10, ["n"]).compute().unwrap();
+        let keys = back.texts("k").unwrap();
+        let keys: Vec<Option<&str>> = keys.iter().collect();
+        assert_eq!(keys, ["k0", "k1", "k2", "k3", "k4", "k5", "k6"].map(Some), "{ending}");
         write(&none, &path).partition_by(["k"]).write().unwrap();
         assert_eq!(names(&path).len(), 1, "{ending}");
     }
@@ -457,69 +447,6 @@ fn places_that_cannot_be_written_to() {
     }
 }
 
-#[test]
-fn keys_of_all_kinds_are_names_of_directories() {
-    let keys = [
-        Some(""),
-        Some("plain"),
-        Some("a/b"),
-        Some("a=b"),
-        Some("a b"),
-        Some("日本 😀"),
-        Some("%2F"),
-        Some("."),
-        Some(".."),
-        Some("_x"),
-        Some(".hidden"),
-        Some("1"),
-        Some("null"),
-        Some("*?"),
-        Some("a\nb"),
-        Some("#x:y"),
-        None,
-        Some("A"),
-        Some("a"),
-        Some(" lead"),
-        Some("trail "),
-        Some("trail."),
-    ];
-    let n: Vec<i64> = (0..keys.len() as i64).collect();
-    let df = dataframe::from_columns([("n", n.into_array()), ("key/1", keys.to_vec().into_array())]);
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("set");
-    #[cfg(feature = "parquet")]
-    {
-        let written = df.to_parquet(&path).partition_by(["key/1"]).write().unwrap();
-        assert_eq!(written.files.len(), keys.len());
-        let read = dataframe::read_parquet(path.to_str().unwrap()).hive_type("key/1", DataType::Utf8).open().unwrap();
-        let table = read.nsmallest(1000, ["n"]).compute().unwrap();
-        let texts = table.texts("key/1").unwrap();
-        let found: Vec<Option<&str>> = texts.iter().collect();
-        assert_eq!(found, keys.to_vec());
-    }
-    let _ = (df, path);
-}
-
-#[test]
-#[cfg(feature = "parquet")]
-fn keys_of_many_types_are_read_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), Some(19_000), None, Some(-1)]));
-    let flags: ArrayRef = Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)]));
-    let ints: ArrayRef = Arc::new(Int64Array::from(vec![Some(-5), Some(7), None, Some(7)]));
-    let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None, Some(-1e300)]));
-    for (of, array) in [("days", days), ("flags", flags), ("ints", ints), ("floats", floats)] {
-        let path = dir.path().join(of);
-        let data_type = array.data_type().clone();
-        let n = vec![0_i64, 1, 2, 3].into_array();
-        let df = dataframe::from_columns([("n", n), ("k", array.clone())]);
-        df.to_parquet(&path).partition_by(["k"]).write().unwrap();
-        let read = dataframe::read_parquet(path.to_str().unwrap()).hive_type("k", data_type).open().unwrap();
-        let back = read.nsmallest(10, ["n"]).compute().unwrap().array("k").unwrap();
-        assert_eq!(format!("{back:?}"), format!("{array:?}"), "{of}");
-    }
-}
-
 /// So many different keys, each with several rows that do not stand together.
 fn many_keys(keys: i64, limit: u64) {
     let len = 4 * keys;
@@ -613,11 +540,13 @@ fn what_is_appended_has_the_columns_that_are_there() {
     let other = dataframe::from_columns([("k", vec!["x"].into_array()), ("t", vec!["a"].into_array())]);
     let more = dataframe::from_columns([("k", vec![1i64]), ("z", vec![2])]);
     type Write = fn(&DataFrame, &std::path::Path) -> dataframe::Writer;
-    let formats: [(&str, Write); 4] = [
+    let formats: [(&str, Write); 6] = [
         ("parquet", |df, path| df.to_parquet(path)),
         ("ipc", |df, path| df.to_ipc(path)),
         ("csv", |df, path| df.to_csv(path)),
+        ("jsonl", |df, path| df.to_json(path)),
         ("hive", |df, path| df.to_parquet(path).partition_by(["t"])),
+        ("hive of JSON", |df, path| df.to_json(path).partition_by(["t"])),
     ];
     for (name, write) in formats {
         let path = dir.path().join(name);
@@ -633,12 +562,45 @@ fn what_is_appended_has_the_columns_that_are_there() {
         }
         if name == "csv" {
             says(&more, "the header is another one");
-        } else if name != "hive" {
+        } else if !name.starts_with("hive") {
             says(&more, "there is no column `z`");
+        }
+        if name.starts_with("hive") {
+            let both = old.with_columns([col("t").alias("u")]);
+            let other = write(&both, &path).partition_by(["u"]).append().write().unwrap_err();
+            assert!(
+                other.kind() == ErrorKind::Plan && other.to_string().contains("partitioned by `u`"),
+                "{name}: {other}"
+            );
+            assert_eq!(names(&path), before, "{name}");
         }
         write(&old, &path).append().write().unwrap();
         assert_eq!(names(&path).len(), 2 * before.len(), "{name}");
     }
+}
+
+#[test]
+fn lines_of_json_are_looked_at_before_more_are_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set");
+    // A file without rows tells nothing, and null is of any kind.
+    dataframe::from_columns([("k", vec![0_i64; 0])]).to_json(&path).write().unwrap();
+    let nulls =
+        dataframe::from_columns([("k", vec![None::<i64>].into_array()), ("d", vec!["2024-01-01"].into_array())]);
+    nulls.to_json(&path).append().write().unwrap();
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+    let fitting = dataframe::from_columns([("d", days.clone()), ("k", vec!["x"].into_array())]);
+    fitting.to_json(&path).append().write().unwrap();
+    assert_eq!(names(&path).len(), 3);
+    std::fs::remove_file(path.join("part.1.jsonl")).unwrap();
+    let wrong = dataframe::from_columns([("d", days), ("k", vec![1.5].into_array())]);
+    let error = wrong.to_json(&path).append().write().unwrap_err();
+    let says =
+        "column `k` is a Float64, and was a Utf8 before: what is appended has to have the columns of `part.2.jsonl`";
+    assert!(error.kind() == ErrorKind::Plan && error.to_string().contains(says), "{error}");
+    std::fs::write(path.join("part.0.jsonl"), "{\"k\":").unwrap();
+    let error = fitting.to_json(&path).append().write().unwrap_err();
+    assert!(error.kind() == ErrorKind::Data && error.to_string().contains("part.0.jsonl"), "{error}");
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl GroupExchange {
         let outputs = Program::new(&outputs, &inner)?;
         let (bytes, need) = pipeline.most();
         // The columns of a batch or two are as large as a part of the morsel.
-        let need = need + bytes.min(8 << 20) + GROUPS_NEED;
+        let need = need + bytes.min(8 << 20) + aggregation.key_need(bytes) + aggregation.state_need() + GROUPS_NEED;
         let (key_count, value_count) = (grouping.keys.len(), values.exprs.len());
         let all: Vec<Expr> = grouping.keys.iter().cloned().chain(values.exprs).chain(filters.exprs).collect();
         let program = Program::new(&all, input)?;

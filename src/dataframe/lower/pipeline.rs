@@ -233,7 +233,7 @@ impl Pipeline {
             Source::Scan(scan) => {
                 let check = || context.check_cancelled();
                 let count = |bytes: u64| context.count_read(bytes);
-                let read = ReadContext { check: &check, count: &count };
+                let read = ReadContext { check: &check, count: &count, budget: Some(context.budget()) };
                 // What a later step finds is not the source's.
                 let mut later: Option<Error> = None;
                 let result = scan.read(index as usize, &read, &mut |batch| {

@@ -175,7 +175,8 @@ impl WriteExchange {
             let staging = Staging::begin(&self.op.target, !single, extension, self.op.if_exists)?;
             let path = staging.path().to_path_buf();
             if self.op.if_exists == IfExists::Append && !single {
-                self.encoder.fits(&path, extension, matches!(self.op.layout, Layout::Keys(_)))?;
+                let keys: &[String] = if let Layout::Keys(keys) = &self.op.layout { keys } else { &[] };
+                self.encoder.fits(&path, extension, keys)?;
             }
             let durable = self.op.durable;
             let first = if single { 0 } else { next_part(&path, &self.op.names)? };

@@ -340,7 +340,7 @@ impl Interner {
 }
 
 /// A type with the values' types in place of dictionaries, also inside of it: layouts are no part of what a value is.
-fn plain_type(data_type: &DataType) -> DataType {
+pub(super) fn plain_type(data_type: &DataType) -> DataType {
     let plain = |field: &FieldRef| Arc::new(Field::clone(field).with_data_type(plain_type(field.data_type())));
     match data_type {
         DataType::Dictionary(_, values) => plain_type(values),

@@ -16,6 +16,7 @@ mod intern;
 mod keys;
 mod lists;
 mod moments;
+mod packed;
 #[cfg(feature = "sketches")]
 mod sketches;
 mod state;
@@ -26,7 +27,7 @@ mod tests;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Fields};
 
 pub(crate) use keys::KeyTable;
 pub use state::AggregateCall;
@@ -43,6 +44,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Aggregation {
     keys: Vec<DataType>,
+    /// Of the keys, where they are so many that they are numbered together.
+    packed: Option<Fields>,
     keep_nulls: bool,
     unordered: bool,
     states: Vec<StateSpec>,
@@ -68,6 +71,8 @@ impl Aggregation {
     /// Of kind `Plan`, where keys cannot be compared or an aggregate does not take its values.
     pub fn new(keys: Vec<DataType>, keep_nulls: bool, calls: &[AggregateCall]) -> Result<Aggregation> {
         keys::KeyTable::new(&keys, keep_nulls)?;
+        let packed = packed::fields(&keys);
+        let keys = packed.clone().map_or(keys, |fields| vec![DataType::Struct(fields)]);
         // Aggregates know types, not layouts.
         let plain = |(place, of): &(usize, DataType)| (*place, logical(of).clone());
         let plain =
@@ -75,7 +80,19 @@ impl Aggregation {
         let calls: Vec<AggregateCall> = calls.iter().map(plain).collect();
         let (states, outputs) = state::plan(&calls)?;
         states.iter().try_for_each(|spec| State::new(spec).map(drop))?;
-        Ok(Aggregation { keys, keep_nulls, unordered: false, states, outputs })
+        Ok(Aggregation { keys, packed, keep_nulls, unordered: false, states, outputs })
+    }
+
+    /// About how much memory a task takes for its states before there is a group in them, one list of them for what depends on the order of rows and
+    /// one for the others.
+    pub(crate) fn state_need(&self) -> u64 {
+        2 * (self.states.len() * size_of::<Option<State>>()) as u64
+    }
+
+    /// About how much memory it takes to number the keys of batches of so many bytes, beside the table.
+    pub(crate) fn key_need(&self, bytes: u64) -> u64 {
+        // Put side by side row by row, in a column and then with what stands before it.
+        self.packed.as_ref().map_or(0, |fields| 3 * bytes + 512 * fields.len() as u64)
     }
 
     /// Whether groups may come in another order than that of their keys.

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use super::finish::Finished;
 use super::intern::failed;
 use super::keys::KeyTable;
+use super::packed::{pack, unpack};
 use super::state::State;
 use super::{Aggregation, Columns, NONE, Rows};
 use crate::error::{Error, ErrorKind, Result};
@@ -128,6 +129,9 @@ impl GroupTables {
         grow(&mut held, tables + 2 * (keys.value_bytes() + outputs) as u64)?;
         let mut arrays = keys.keys(&groups)?;
         drop((keys, groups));
+        if self.aggregation.packed.is_some() {
+            arrays = arrays.iter().flat_map(unpack).collect();
+        }
         let key_count = arrays.len();
         let mut finished = Finished { states: &mut states, count };
         for output in &self.aggregation.outputs {
@@ -259,7 +263,13 @@ impl Worker<'_> {
         let Table { keys, free, groups, .. } = &mut self.table;
         let by_key = !columns.keys.is_empty();
         if by_key {
-            keys.groups(columns.keys, groups)?;
+            match &self.tables.aggregation.packed {
+                Some(fields) => {
+                    let packed = pack(fields, columns.keys, self.tables.aggregation.keep_nulls)?;
+                    keys.groups(&[packed], groups)?;
+                }
+                None => keys.groups(columns.keys, groups)?,
+            }
             self.rows += groups.iter().map(|group| u64::from(*group != NONE)).sum::<u64>();
         } else {
             self.rows += columns.rows as u64;
@@ -358,7 +368,7 @@ fn bytes(keys: &KeyTable, states: &[Option<State>]) -> usize {
 }
 
 fn states_bytes(states: &[Option<State>]) -> usize {
-    states.iter().flatten().map(State::bytes).sum()
+    size_of_val(states) + states.iter().flatten().map(State::bytes).sum::<usize>()
 }
 
 /// So much a table may always hold: its task is let in with as much.

@@ -180,7 +180,8 @@ fn aggregate(kinds: &[usize], keep_nulls: bool, rows: &[Row], schedule: &[u8]) -
         let (now, rest) = own.split_at(own.len().min(3));
         let firsts: Vec<Option<u8>> = now.iter().map(|row| row.0).collect();
         let seconds: Vec<Option<u8>> = now.iter().map(|row| row.1).collect();
-        let keys: Vec<ArrayRef> = kinds.iter().zip([&firsts, &seconds]).map(|(kind, of)| key(*kind, of)).collect();
+        let keys: Vec<ArrayRef> =
+            kinds.iter().zip([&firsts, &seconds].into_iter().cycle()).map(|(kind, of)| key(*kind, of)).collect();
         let value: ArrayRef = Arc::new(now.iter().map(|row| row.2).collect::<Int8Array>());
         let filter: BooleanArray = now.iter().map(|row| Some(row.3)).collect();
         worker.add(&Columns { keys: &keys, values: &[value], filters: &[filter], rows: now.len() }).unwrap();
@@ -209,7 +210,7 @@ fn check(kinds: &[usize], keep_nulls: bool, rows: &[Row], schedule: &[u8]) {
     }
     let firsts: Vec<Option<u8>> = rows.iter().map(|row| row.0).collect();
     let seconds: Vec<Option<u8>> = rows.iter().map(|row| row.1).collect();
-    let texts = kinds.iter().zip([&firsts, &seconds]).map(|(kind, of)| cells(&key(*kind, of)));
+    let texts = kinds.iter().zip([&firsts, &seconds].into_iter().cycle()).map(|(kind, of)| cells(&key(*kind, of)));
     let texts: Vec<Vec<String>> = texts.collect();
     let mut groups: HashMap<Vec<String>, Vec<&Row>> = HashMap::new();
     if kinds.is_empty() {
@@ -250,6 +251,20 @@ proptest! {
         schedule in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
         check(&kinds, keep_nulls, &rows, &schedule);
+    }
+}
+
+#[test]
+fn many_keys_are_as_few() {
+    let kinds: Vec<usize> = (0..KINDS).cycle().take(40).collect();
+    let row = |n: u8| {
+        let (first, second) = ((!n.is_multiple_of(9)).then_some(n % 5), (!n.is_multiple_of(7)).then_some(n / 70));
+        (first, second, Some(n as i8), n.is_multiple_of(2))
+    };
+    let rows: Vec<Row> = (0..200).map(row).collect();
+    for keep_nulls in [false, true] {
+        check(&kinds, keep_nulls, &rows, &[3, 1, 7, 2]);
+        check(&kinds, keep_nulls, &[], &[1]);
     }
 }
 

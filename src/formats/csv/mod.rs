@@ -20,10 +20,12 @@ mod words;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
+use super::hive::{content_key, data_files};
+use super::per_file::PerFile;
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
@@ -31,57 +33,55 @@ use crate::expr::unknown_column;
 pub use encode::{CsvWriteOptions, Quoting, encode, encode_header};
 pub use options::{BadRows, CsvOptions, ShortRows};
 
+/// What files in a directory are called.
+const EXTENSIONS: [&str; 6] = ["csv", "tsv", "csv.gz", "tsv.gz", "csv.zst", "tsv.zst"];
+
 /// Files of one schema.
 #[derive(Debug)]
 pub struct CsvSource {
     files: Vec<SourceFile>,
     options: CsvOptions,
-    schema: SchemaRef,
+    per_file: PerFile,
     sample: sample::Sample,
     blocks: Blocks,
     skipped: AtomicU64,
 }
 
 impl CsvSource {
-    /// Finds the files of a pattern and takes the schema from the first of them.
+    /// Finds the files of a pattern or a directory and takes the columns from the first of them, and their types from the first that has
+    /// rows.
     ///
     /// # Errors
     /// Of kind `Io`, where no file matches or the first cannot be read; of kind `Data`, where it is no CSV; of kind
     /// `Plan`, where an option is wrong, or names a column that is not there.
-    pub fn open(pattern: &str, options: CsvOptions) -> Result<CsvSource> {
-        CsvSource::of_files(files::find(pattern)?, options)
-    }
-
-    /// Takes the schema from the first of some files.
-    ///
-    /// # Errors
-    /// As [`CsvSource::open`].
-    pub fn of_files(files: Vec<SourceFile>, options: CsvOptions) -> Result<CsvSource> {
+    pub fn open(path: &str, options: CsvOptions) -> Result<CsvSource> {
         options.check()?;
-        let first = files.first().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
-        let (found, sample) = sample::take(first, &options)?;
-        let mut fields = Vec::with_capacity(found.len() + 1);
+        let files = data_files(path, &EXTENSIONS)?;
+        let (found, sample) = sample::take(files.iter().map(|file| &file.file), &options)?;
+        let mut fields = Vec::with_capacity(found.len());
         for (name, seen) in found {
             let data_type = options.declared(&name).unwrap_or(seen);
             fields::Parser::check(&name, &data_type)?;
-            fields.push(Field::new(name, data_type, true));
+            fields.push(Arc::new(Field::new(name, data_type, true)));
         }
-        if let Some(name) = &options.include_path {
-            if fields.iter().any(|field| field.name() == name) {
-                let text =
-                    format!("the column of paths cannot be called `{name}`: the files have a column of that name");
+        let told = options.told();
+        let per_file = PerFile::new(fields, &files, &options.file_columns, &told)?;
+        for (name, in_rows) in
+            told.iter().map(|(name, _)| (name, false)).chain(options.columns_of_files().map(|name| (name, true)))
+        {
+            let Ok(place) = per_file.schema().index_of(name) else {
+                return Err(unknown_column(name, per_file.schema()));
+            };
+            if in_rows && !per_file.in_rows(place) {
+                let text = format!(
+                    "column `{name}` does not come from the rows of files: it has no format and no texts that are null"
+                );
                 return Err(Error::new(ErrorKind::Plan, text));
             }
-            fields.push(Field::new(name, DataType::Utf8, false));
         }
-        let schema = Schema::new(fields);
-        for name in options.named_columns() {
-            if schema.index_of(name).is_err() {
-                return Err(unknown_column(name, &schema));
-            }
-        }
+        let files: Vec<SourceFile> = files.into_iter().map(|file| file.file).collect();
         let blocks = Blocks::cut(&files, options.block_bytes, options.partition_bytes)?;
-        Ok(CsvSource { files, options, schema: Arc::new(schema), sample, blocks, skipped: AtomicU64::new(0) })
+        Ok(CsvSource { files, options, per_file, sample, blocks, skipped: AtomicU64::new(0) })
     }
 
     /// The files, in natural order.
@@ -106,11 +106,13 @@ impl TableSource for CsvSource {
     }
 
     fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.per_file.schema()
     }
 
     fn key(&self) -> Option<String> {
-        Some(format!("csv {:?} {:?} {:?}", self.files, self.options, self.schema))
+        let files = self.files.iter().map(|file| (file.path.as_path(), file.bytes, file.modified));
+        // The types are those of the first rows, which are read once.
+        Some(content_key("csv", files, &(&self.options, self.schema(), self.per_file.digest())))
     }
 
     fn partitions(&self) -> u32 {
@@ -123,7 +125,7 @@ impl TableSource for CsvSource {
 
     fn column_bytes(&self) -> Vec<u64> {
         let text = self.files.iter().map(SourceFile::text_bytes).sum();
-        (0..self.schema.fields().len()).map(|column| self.decoded_bytes(text, &[column])).collect()
+        (0..self.schema().fields().len()).map(|column| self.decoded_bytes(text, &[column])).collect()
     }
 
     fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {

@@ -6,11 +6,13 @@ use super::fields::{Markers, Parser};
 use super::mask::Dialect;
 use super::rows::Irregular;
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::per_file::FileColumns;
 
 /// How the files are written, and what is known of them beforehand.
 ///
 /// Text is UTF-8; a byte-order mark at the start is passed over. Lines end in `\n` or `\r\n`; blank lines are passed over, but where
-/// there is one column, of which they are empty fields. Numbers may have spaces around them and leading zeros; declare text for columns in which zeros count. `NaN` is a number, an empty
+/// there is one column, of which they are empty fields. Numbers may have spaces around them and leading zeros; declare text for columns in
+/// which zeros count. Integers are `Int64`, or `UInt64` where one is above that and none below zero, or else text. `NaN` is a number, an empty
 /// field is null, `""` is an empty text and null in other columns. Fields in quotes are as others: `"12"` is a number where the column is of numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvOptions {
@@ -37,10 +39,10 @@ pub struct CsvOptions {
     pub comment: Option<u8>,
     /// Lines at the start of each file that are passed over.
     pub skip_rows: usize,
-    /// Rows of the first file that the types are taken from.
+    /// Rows of the first file with any that the types are taken from.
     pub sample_rows: usize,
-    /// The name of a column with the path of the file.
-    pub include_path: Option<String>,
+    /// The columns beside those in the files.
+    pub file_columns: FileColumns,
     /// What is done with rows with fewer fields than the header.
     pub short_rows: ShortRows,
     /// What is done with rows with a wrong number of fields.
@@ -88,7 +90,7 @@ impl Default for CsvOptions {
             comment: None,
             skip_rows: 0,
             sample_rows: 1000,
-            include_path: None,
+            file_columns: FileColumns::default(),
             short_rows: ShortRows::Bad,
             bad_rows: BadRows::Error,
             lossy: false,
@@ -148,11 +150,16 @@ impl CsvOptions {
         self.date_formats.iter().rev().find(|(known, _)| known == name).map(|(_, format)| format.as_str())
     }
 
-    /// Columns that have to be there.
-    pub(super) fn named_columns(&self) -> impl Iterator<Item = &String> {
-        let types = self.dtypes.iter().map(|(name, _)| name).chain(&self.parse_dates);
+    /// The types that are told of columns.
+    pub(super) fn told(&self) -> Vec<(String, DataType)> {
+        let names = self.dtypes.iter().map(|(name, _)| name).chain(&self.parse_dates);
+        names.filter_map(|name| Some((name.clone(), self.declared(name)?))).collect()
+    }
+
+    /// Columns that have to be in the files.
+    pub(super) fn columns_of_files(&self) -> impl Iterator<Item = &String> {
         let nulls = self.column_null_values.iter().map(|(name, _)| name);
-        types.chain(self.date_formats.iter().map(|(name, _)| name)).chain(nulls)
+        self.date_formats.iter().map(|(name, _)| name).chain(nulls)
     }
 
     /// The texts that are null in a column.

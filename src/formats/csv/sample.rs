@@ -11,13 +11,11 @@ use super::options::CsvOptions;
 use super::record::{Next, Record, next};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::files::SourceFile;
-use crate::formats::lines::line_of;
+use crate::formats::integers::Integers;
+use crate::formats::lines::{LONGEST, line_of, too_long};
 
 /// Text that the sample is taken from, if not a single row is longer.
 const SAMPLE_BYTES: usize = 1 << 20;
-
-/// The longest record that is read, in bytes.
-pub(super) const RECORD_BYTES: usize = 64 << 20;
 
 /// What the sample showed of the sizes.
 #[derive(Clone, Debug)]
@@ -26,6 +24,8 @@ pub(super) struct Sample {
     row_bytes: f64,
     /// Memory per row and column.
     widths: Vec<f64>,
+    /// Whether there are any rows.
+    any: bool,
 }
 
 impl Sample {
@@ -79,10 +79,10 @@ impl Start {
                 start.from = start.text.len();
                 return Ok(start);
             }
-            if start.text.len() > RECORD_BYTES {
-                return Err(too_long(file, start.from as u64, None)?);
+            if start.text.len() as u64 > LONGEST {
+                return Err(too_long("row", file, start.from as u64, LONGEST)?);
             }
-            wanted = start.text.len() * 4;
+            wanted = (start.text.len() * 4).min(LONGEST as usize + 1);
         }
     }
 
@@ -164,20 +164,34 @@ pub(super) fn never_closed(file: &SourceFile, opened: u64) -> Result<Error> {
     Ok(Error::new(ErrorKind::Data, text))
 }
 
-/// The error of a record that starts at a place and has no end; it may be for a quote that was opened at another.
-pub(super) fn too_long(file: &SourceFile, start: u64, opened: Option<u64>) -> Result<Error> {
-    let line = line_of(file, start)?;
-    let most = crate::error::human_bytes(RECORD_BYTES as u64);
-    let mut text = format!("{}, line {line}: a row of more than {most}", file.path.display());
-    if let Some(opened) = opened {
-        let line = line_of(file, opened)?;
-        text.push_str(&format!("; a quote that is opened in line {line} may never be closed"));
+/// The names of the columns of the first file, and their types and sizes by the first that has rows.
+pub(super) fn take<'a>(
+    mut files: impl Iterator<Item = &'a SourceFile>,
+    options: &CsvOptions,
+) -> Result<(Vec<(String, DataType)>, Sample)> {
+    let first = files.next().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
+    let (mut columns, mut sample) = take_one(first, options)?;
+    if sample.any {
+        return Ok((columns, sample));
     }
-    Ok(Error::new(ErrorKind::Data, text))
+    for file in files {
+        let (found, of_found) = take_one(file, options)?;
+        if !of_found.any {
+            continue;
+        }
+        for ((name, data_type), width) in columns.iter_mut().zip(&mut sample.widths) {
+            if let Some(place) = found.iter().position(|(known, _)| known == name) {
+                (*data_type, *width) = (found[place].1.clone(), of_found.widths[place]);
+            }
+        }
+        sample.row_bytes = of_found.row_bytes;
+        break;
+    }
+    Ok((columns, sample))
 }
 
 /// Names and types of the columns of a file, and sizes.
-pub(super) fn take(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, DataType)>, Sample)> {
+fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, DataType)>, Sample)> {
     let start = Start::read(file, options, SAMPLE_BYTES)?;
     let layout = start.layout(file, options)?;
     let mut seen: Vec<Seen> = layout.names.iter().map(|_| Seen::default()).collect();
@@ -205,6 +219,7 @@ pub(super) fn take(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(Stri
         // Blank lines are rows.
         rows = memchr::memchr_iter(b'\n', start.text.get(layout.first as usize..at).unwrap_or_default()).count();
     }
+    let any = rows > 0;
     let rows = rows.max(1) as f64;
     let mut widths = Vec::with_capacity(seen.len());
     let mut columns = Vec::with_capacity(seen.len());
@@ -216,14 +231,14 @@ pub(super) fn take(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(Stri
         });
         columns.push((name, seen.data_type()));
     }
-    Ok((columns, Sample { row_bytes: text / rows, widths }))
+    Ok((columns, Sample { row_bytes: text / rows, widths, any }))
 }
 
 /// What the fields of a column look like.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     bytes: usize,
-    integers: bool,
+    integers: Integers,
     floats: bool,
     booleans: bool,
     dates: bool,
@@ -235,12 +250,10 @@ struct Seen {
 impl Seen {
     fn add(&mut self, field: &[u8]) {
         let field = field.trim_ascii();
-        if let Some(value) = number::any_integer(field) {
-            // What does not fit keeps its digits.
-            *(if i64::try_from(value).is_ok() { &mut self.integers } else { &mut self.texts }) = true;
-        } else if field.iter().all(u8::is_ascii_digit) {
-            self.texts = true;
-        } else if number::any_float(field).is_some() {
+        if self.integers.add(field) {
+            return;
+        }
+        if number::any_float(field).is_some() {
             self.floats = true;
         } else if super::fields::boolean(field).is_some() {
             self.booleans = true;
@@ -258,11 +271,12 @@ impl Seen {
     }
 
     fn data_type(&self) -> DataType {
-        let numbers = self.integers || self.floats;
+        let numbers = self.integers.any || self.floats;
         let days = self.dates || self.instants;
         match (numbers, self.booleans, days, self.zoned, self.texts) {
             (true, false, false, false, false) if self.floats => DataType::Float64,
-            (true, false, false, false, false) => DataType::Int64,
+            // What does not fit keeps its digits.
+            (true, false, false, false, false) => self.integers.data_type().unwrap_or(DataType::Utf8),
             (false, true, false, false, false) => DataType::Boolean,
             (false, false, true, false, false) if self.instants => DataType::Timestamp(TimeUnit::Microsecond, None),
             (false, false, true, false, false) => DataType::Date32,
@@ -284,7 +298,11 @@ mod tests {
             (&["1", "2.5"], DataType::Float64),
             (&["1", "NaN"], DataType::Float64),
             (&["1e5"], DataType::Float64),
-            (&["9223372036854775808"], DataType::Utf8),
+            (&["9223372036854775808", "1"], DataType::UInt64),
+            (&["9223372036854775808", "-1"], DataType::Utf8),
+            (&["9223372036854775808", "2.5"], DataType::Float64),
+            (&["18446744073709551616"], DataType::Utf8),
+            (&["-99999999999999999999999999999999999999999999"], DataType::Utf8),
             (&["99999999999999999999999999999999999999999999"], DataType::Utf8),
             (&["1", "x"], DataType::Utf8),
             (&["true", "False"], DataType::Boolean),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -14,14 +14,14 @@ use super::fields::{Fields, Parser, Problem};
 use super::mask::{Bits, Dialect, State, WORD, with_comments};
 use super::record::{Next, next};
 use super::rows::{Rows, Wanted};
-use super::sample::{Layout, RECORD_BYTES, layout, never_closed, too_long};
+use super::sample::{Layout, layout, never_closed};
 use super::words::Words;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
-use crate::formats::lines::{line_of, shown};
+use crate::formats::lines::{LongLine, line_of, shown};
 use crate::formats::narrow::{Conditions, Kept, projected};
-use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
+use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest, TableSource};
 use crate::formats::window::{Feed, Window};
 
 /// Text that becomes a batch, so that the text, the places of its fields and the columns made of it stay near the core.
@@ -42,7 +42,11 @@ pub(super) struct CsvScan {
     coded: Vec<bool>,
     conditions: Option<Conditions>,
     schema: SchemaRef,
+    /// One for each morsel.
+    blocks: Vec<Block>,
     morsels: Vec<Morsel>,
+    /// What is left out of the source.
+    detail: String,
     files: Vec<FileState>,
     /// Memory to be used again.
     idle: Mutex<Vec<Memory>>,
@@ -68,8 +72,8 @@ enum Place {
     Field(usize),
     /// The file does not have it.
     Missing,
-    /// The path of the file.
-    Path,
+    /// All rows of the file have the same.
+    Constant,
 }
 
 /// What a task needs beside its batches.
@@ -84,15 +88,15 @@ struct Memory {
 
 impl CsvScan {
     pub fn new(source: Arc<CsvSource>, request: &ScanRequest) -> Result<CsvScan> {
-        let conditions = Conditions::new(&request.predicates, &source.schema)?;
-        let fields = source.schema.fields();
-        let paths = source.options.include_path.is_some();
+        let judged = source.per_file.judge(&request.predicates, source.files.len())?;
+        let conditions = Conditions::new(&judged.rest, source.schema())?;
+        let fields = source.schema().fields();
         let read = |column: usize| {
             request.columns.contains(&column) || conditions.as_ref().is_some_and(|c| c.columns().contains(&column))
         };
         let parser = |(column, field): (usize, &Arc<Field>)| {
-            let is_path = paths && column + 1 == fields.len();
-            (read(column) && !is_path).then(|| source.options.parser(field.name(), field.data_type().clone()))
+            (read(column) && source.per_file.in_rows(column))
+                .then(|| source.options.parser(field.name(), field.data_type().clone()))
         };
         let parsers = fields.iter().enumerate().map(parser).collect();
         let coded = fields.iter().enumerate().map(|(column, field)| {
@@ -100,8 +104,9 @@ impl CsvScan {
             request.dictionaries.contains(&column) && *field.data_type() == DataType::Utf8 && !compared
         });
         let coded = coded.collect();
-        let schema = projected(&source.schema, &request.columns);
-        let morsels = source.blocks.blocks.iter().map(|block| {
+        let schema = projected(source.schema(), &request.columns);
+        let blocks = source.blocks.of_files(&judged.kept);
+        let morsels = blocks.iter().map(|block| {
             let file = &source.files[block.file as usize];
             let text = block.end.map_or_else(|| file.text_bytes(), |end| end - block.start);
             let held = block.end.map_or(STEP as u64, |end| end - block.start) + BEHIND as u64;
@@ -124,7 +129,9 @@ impl CsvScan {
             coded,
             conditions,
             schema,
+            blocks,
             morsels,
+            detail: judged.detail(),
             files,
             idle: Mutex::default(),
         })
@@ -135,10 +142,9 @@ impl CsvScan {
             return Ok(placed.clone());
         }
         let layout = layout(&self.source.files[file], &self.source.options)?;
-        let paths = self.source.options.include_path.as_ref();
-        let places = self.source.schema.fields().iter().map(|field| {
+        let places = self.source.schema().fields().iter().enumerate().map(|(column, field)| {
             match layout.names.iter().position(|name| name == field.name()) {
-                _ if Some(field.name()) == paths => Place::Path,
+                _ if !self.source.per_file.in_rows(column) => Place::Constant,
                 Some(place) => Place::Field(place),
                 None => Place::Missing,
             }
@@ -162,12 +168,14 @@ impl CsvScan {
         memory.words = self.coded.iter().map(|coded| coded.then(Words::new)).collect();
         let mut reading = Reading {
             scan: self,
+            index,
             file,
             placed: &placed,
             context,
             end: u64::MAX,
             feed: None,
             window: Window::new(buffer, 0),
+            long: LongLine::new("row", context.budget),
         };
         let wanted = match block.end {
             None => {
@@ -183,7 +191,12 @@ impl CsvScan {
             Some(_) => false,
         };
         let done = if wanted { reading.run(memory, emit) } else { Ok(()) };
+        let declared = block.end.map_or(STEP, |end| (end - block.start) as usize) + STEP;
+        // What a long row took is given back.
         memory.text = reading.window.into_buffer();
+        if memory.text.len() > declared {
+            memory.text = Vec::new();
+        }
         done
     }
 
@@ -200,12 +213,8 @@ impl CsvScan {
             let count = some.map_or(rows.len(), <[u32]>::len);
             let place = match (reading.placed.places[column], &self.parsers[column]) {
                 (Place::Field(place), Some(parser)) => (place, parser),
-                (Place::Path, _) => {
-                    let path = reading.file.path.to_string_lossy();
-                    return Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(path, count))));
-                }
-                (Place::Missing | Place::Field(_), _) => {
-                    return Ok(new_null_array(self.source.schema.field(column).data_type(), count));
+                (Place::Constant | Place::Missing | Place::Field(_), _) => {
+                    return Ok(self.source.per_file.column(column, reading.index, count, self.coded[column]));
                 }
             };
             rows.spans(place.0, some, spans);
@@ -264,7 +273,7 @@ impl CsvScan {
         problem: Problem,
     ) -> Result<Error> {
         let line = line_of(reading.file, reading.window.offset() + start as u64)?;
-        let wanted = self.source.schema.field(column);
+        let wanted = self.source.schema().field(column);
         let (name, path) = (wanted.name(), reading.file.path.display());
         let mut text = format!("{path}, line {line}, column `{name}`: ");
         match problem {
@@ -309,18 +318,24 @@ impl Scan for CsvScan {
     }
 
     fn read(&self, morsel: usize, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
-        let block = self.source.blocks.blocks.get(morsel);
+        let block = self.blocks.get(morsel);
         let block = block.ok_or_else(|| Error::internal("a morsel that is not there"))?;
         let mut memory = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let done = self.read_block(block, &mut memory, context, emit);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         done
     }
+
+    fn detail(&self) -> String {
+        self.detail.clone()
+    }
 }
 
 /// One block while it is read.
 struct Reading<'a> {
     scan: &'a CsvScan,
+    /// Which file it is of.
+    index: usize,
     file: &'a SourceFile,
     placed: &'a Placed,
     context: &'a ReadContext<'a>,
@@ -328,6 +343,8 @@ struct Reading<'a> {
     end: u64,
     feed: Option<Feed>,
     window: Window,
+    /// Memory for a row that is longer than what was declared.
+    long: LongLine<'a>,
 }
 
 impl Reading<'_> {
@@ -403,6 +420,7 @@ impl Reading<'_> {
         let options = &self.scan.source.options;
         let streamed = matches!(self.feed, Some(Feed::Stream(_)));
         let mut step = STEP;
+        let declared = self.window.memory().max(STEP + BEHIND);
         loop {
             self.context.check()?;
             if streamed && self.window.text().len() < step {
@@ -432,12 +450,13 @@ impl Reading<'_> {
             if rows.used == 0 {
                 if taken < length {
                     step *= 2;
+                    self.make_room(length, step, declared)?;
                 } else if at_end {
-                    return Err(self.open_quote(true)?);
-                } else if length > RECORD_BYTES {
-                    return Err(self.open_quote(false)?);
+                    return Err(self.open_quote()?);
                 } else {
-                    self.fill(length.max(BEHIND))?;
+                    let more = (length / 2).max(BEHIND);
+                    self.make_room(length + more, step, declared)?;
+                    self.fill(more)?;
                 }
                 continue;
             }
@@ -450,8 +469,25 @@ impl Reading<'_> {
                 }
             }
             self.window.consume(memory.rows.used);
-            step = STEP;
+            if step > STEP {
+                step = STEP;
+                self.make_room(self.window.text().len(), step, declared)?;
+            }
         }
+    }
+
+    /// Holds memory for a window of so much text, and for rows of a batch that are found in a step and what is made of them, as far as it was not
+    /// declared.
+    fn make_room(&mut self, text: usize, step: usize, declared: usize) -> Result<()> {
+        let window = text.max(self.window.memory()).saturating_sub(declared);
+        // As text in a column, and once more where that is on its way.
+        let bytes = window + 2 * (step - STEP);
+        let (start, seen) = (self.window.offset(), self.window.text().len().min(step));
+        let Err(error) = self.long.hold(bytes as u64, self.file, start, seen as u64) else { return Ok(()) };
+        let Next::Open(at) = next(self.window.text(), 0, &self.scan.dialect, true) else { return Err(error) };
+        let line = line_of(self.file, start + at as u64)?;
+        let text = format!("{}; a quote that is opened in line {line} may never be closed", error.message());
+        Err(Error::new(error.kind(), text))
     }
 
     fn wrong_fields(&self, start: usize, fields: usize) -> Result<Error> {
@@ -464,13 +500,10 @@ impl Reading<'_> {
     }
 
     /// The error of a record that has no end.
-    fn open_quote(&self, at_end: bool) -> Result<Error> {
-        let start = self.window.offset();
-        match (next(self.window.text(), 0, &self.scan.dialect, true), at_end) {
-            (Next::Open(at), true) => never_closed(self.file, start + at as u64),
-            (Next::Open(at), false) => too_long(self.file, start, Some(start + at as u64)),
-            (_, false) => too_long(self.file, start, None),
-            (_, true) => Ok(Error::internal("a text without records that is not used up")),
+    fn open_quote(&self) -> Result<Error> {
+        match next(self.window.text(), 0, &self.scan.dialect, true) {
+            Next::Open(at) => never_closed(self.file, self.window.offset() + at as u64),
+            _ => Ok(Error::internal("a text without records that is not used up")),
         }
     }
 }

@@ -6,14 +6,19 @@ use std::path::PathBuf;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::TimeUnit;
+use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
 use super::*;
 use crate::expr::{Expr, col, lit};
 use crate::formats::narrow::projected;
+use crate::formats::per_file::FileColumns;
 use crate::formats::scan::ReadContext;
+
+fn paths(name: &str) -> FileColumns {
+    FileColumns { include_path: Some(name.into()), ..FileColumns::default() }
+}
 
 /// Files in a directory of their own.
 struct Files(tempfile::TempDir);
@@ -38,7 +43,7 @@ impl Files {
     /// All columns of all files.
     fn read(&self, pattern: &str, options: CsvOptions) -> Result<RecordBatch> {
         let source = self.open(pattern, options)?;
-        let columns = (0..source.schema.fields().len()).collect();
+        let columns = (0..source.schema().fields().len()).collect();
         read(&source, ScanRequest { columns, ..ScanRequest::default() })
     }
 
@@ -51,7 +56,7 @@ impl Files {
 
 fn read(source: &Arc<CsvSource>, request: ScanRequest) -> Result<RecordBatch> {
     let scan = source.clone().scan(&request)?;
-    let schema = projected(&source.schema, &request.columns);
+    let schema = projected(source.schema(), &request.columns);
     let mut parts: Vec<Vec<RecordBatch>> = vec![Vec::new(); scan.morsels().len()];
     // Not in order: what a block begins with must not depend on who was first.
     for morsel in (0..parts.len()).rev().step_by(2).chain((0..parts.len()).rev().skip(1).step_by(2)) {
@@ -345,7 +350,7 @@ fn headers_names_comments_and_paths() {
         quote: Some(b'\''),
         comment: Some(b'#'),
         skip_rows: 1,
-        include_path: Some("path".into()),
+        file_columns: paths("path"),
         ..CsvOptions::default()
     };
     for block in [1, 2, 3, 10, 1000] {
@@ -360,8 +365,8 @@ fn headers_names_comments_and_paths() {
         assert_eq!(of(2), ["4", "#d", "n10.csv"]);
         assert_eq!(of(3), ["null", "z", "n12.csv"]);
     }
-    let taken = CsvOptions { include_path: Some("x".into()), ..options };
-    assert!(files.fails("n9.csv", taken).starts_with("the column of paths cannot be called `x`"));
+    let taken = CsvOptions { file_columns: paths("x"), ..options };
+    assert!(files.fails("n9.csv", taken).starts_with("there is a column `x` already"));
     let files = Files::new(&[("f.csv", b"1,2\n3,4\n".as_slice())]);
     let bare = CsvOptions { has_header: false, ..CsvOptions::default() };
     let batch = files.read("f.csv", bare.clone()).unwrap();

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::ipc::reader::{FileDecoder, StreamReader};
 
 use super::file::{
@@ -16,6 +16,7 @@ use super::file::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::guard::guarded;
 use crate::formats::hive::{DataFile, content_key, data_files, label};
+use crate::formats::per_file::{FileColumns, PerFile};
 use crate::formats::pick::Pick;
 use crate::formats::scan::{
     BATCH_ROWS, Emit, Morsel, PARTITION_BYTES, ReadContext, Reread, Scan, ScanRequest, TableSource,
@@ -33,13 +34,15 @@ const EXPANSION: u64 = 3;
 pub struct IpcOptions {
     /// Whether a column that has different types in different files has the smallest type that holds all.
     pub widen: bool,
+    /// The columns beside those in the files.
+    pub file_columns: FileColumns,
     /// Bytes of a partition.
     pub partition_bytes: u64,
 }
 
 impl Default for IpcOptions {
     fn default() -> Self {
-        IpcOptions { widen: false, partition_bytes: PARTITION_BYTES }
+        IpcOptions { widen: false, file_columns: FileColumns::default(), partition_bytes: PARTITION_BYTES }
     }
 }
 
@@ -50,7 +53,7 @@ impl Default for IpcOptions {
 pub struct IpcSource {
     paths: Vec<DataFile>,
     files: Vec<IpcFile>,
-    schema: SchemaRef,
+    per_file: PerFile,
     /// For each file, where each column is.
     places: Vec<Vec<Option<usize>>>,
     pieces: Vec<Piece>,
@@ -82,7 +85,7 @@ impl IpcFile {
 
 impl std::fmt::Debug for IpcSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IpcSource").field("label", &self.label()).field("schema", &self.schema).finish()
+        f.debug_struct("IpcSource").field("label", &self.label()).field("schema", self.schema()).finish()
     }
 }
 
@@ -90,7 +93,8 @@ impl IpcSource {
     /// Opens files, patterns and directories, and reads what stands at the end of all files and at the head of all batches.
     ///
     /// # Errors
-    /// Of kind `Io` or `Data`, where there is no file, or one cannot be read or does not fit the others.
+    /// Of kind `Io` or `Data`, where there is no file, or one cannot be read or does not fit the others; of kind `Plan`, where an option is
+    /// wrong.
     pub fn open(paths: &[impl AsRef<str>], options: IpcOptions) -> Result<IpcSource> {
         let mut found = Vec::new();
         for path in paths {
@@ -99,11 +103,21 @@ impl IpcSource {
         if found.is_empty() {
             return Err(Error::new(ErrorKind::Plan, "no path is given: name a file, a pattern or a directory"));
         }
+        if options.partition_bytes == 0 {
+            return Err(Error::new(ErrorKind::Plan, "partitions need room: `partition_bytes` is at least 1"));
+        }
         let files = found.iter().map(|file| read_footer(&file.file.path)).collect::<Result<Vec<_>>>()?;
         let of_files = files.iter().zip(&found).map(|(file, at)| (file.schema.fields(), at.file.path.as_path()));
-        let schema: SchemaRef = Arc::new(Schema::new(unify(of_files, options.widen)?));
+        let per_file = PerFile::new(unify(of_files, options.widen)?, &found, &options.file_columns, &[])?;
+        for file in &mut found {
+            file.keys = Vec::new();
+        }
         let place = |file: &IpcFile| {
-            schema.fields().iter().map(|field| Some(file.schema.fields().find(field.name())?.0)).collect()
+            let place = |(column, field): (usize, &FieldRef)| {
+                let own = per_file.in_rows(column).then(|| field.name());
+                Some(file.schema.fields().find(own?)?.0)
+            };
+            per_file.schema().fields().iter().enumerate().map(place).collect()
         };
         let places = files.iter().map(place).collect();
         let (mut partition, mut filled, mut pieces) = (0, 0, Vec::new());
@@ -125,7 +139,7 @@ impl IpcSource {
                 pieces.push(Piece { partition, file: index, batch });
             }
         }
-        Ok(IpcSource { paths: found, files, schema, places, pieces, partitions: partition + 1, options })
+        Ok(IpcSource { paths: found, files, per_file, places, pieces, partitions: partition + 1, options })
     }
 
     fn path(&self, file: usize) -> &Path {
@@ -156,13 +170,13 @@ impl TableSource for IpcSource {
     }
 
     fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.per_file.schema()
     }
 
     fn key(&self) -> Option<String> {
         let files = self.paths.iter().zip(&self.files);
         let files = files.map(|(at, file)| (at.file.path.as_path(), file.bytes, file.modified));
-        Some(content_key("ipc", files, &self.options))
+        Some(content_key("ipc", files, &(&self.options, self.per_file.digest())))
     }
 
     fn partitions(&self) -> u32 {
@@ -186,7 +200,7 @@ impl TableSource for IpcSource {
     }
 
     fn column_bytes(&self) -> Vec<u64> {
-        let mut all = vec![0; self.schema.fields().len()];
+        let mut all = vec![0; self.schema().fields().len()];
         for (index, file) in self.files.iter().enumerate() {
             for (column, bytes) in all.iter_mut().enumerate() {
                 let places = self.in_file(index, &[column]);
@@ -207,7 +221,9 @@ impl TableSource for IpcSource {
     }
 
     fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {
-        let pick = Pick::new(request, &self.schema)?;
+        let judged = self.per_file.judge(&request.predicates, self.files.len())?;
+        let pick = Pick::of(&request.columns, &judged.rest, self.schema())?;
+        let pieces: Vec<Piece> = self.pieces.iter().filter(|piece| judged.kept[piece.file]).copied().collect();
         let morsel = |piece: &Piece| {
             let places = self.in_file(piece.file, pick.read());
             let file = &self.files[piece.file];
@@ -220,7 +236,7 @@ impl TableSource for IpcSource {
                     // What is read, and what it is decompressed to; batches that come out are parts of it, if they are not made anew.
                     let bytes = file.decoded_bytes(&batches[at], &places);
                     let read = if batches[at].compressed { stored + bytes } else { stored };
-                    let column = |column: &usize| (self.places[piece.file][*column], self.schema.field(*column));
+                    let column = |column: &usize| (self.places[piece.file][*column], self.schema().field(*column));
                     let cast = pick.read().iter().map(column).any(|(place, field)| {
                         place.is_some_and(|place| file.schema.field(place).data_type() != field.data_type())
                     });
@@ -232,9 +248,9 @@ impl TableSource for IpcSource {
             };
             Morsel { partition: piece.partition, rows, bytes, need }
         };
-        let morsels = self.pieces.iter().map(morsel).collect();
+        let morsels = pieces.iter().map(morsel).collect();
         let decoders = self.files.iter().map(|_| OnceLock::new()).collect();
-        Ok(Arc::new(IpcScan { source: self, pick, morsels, decoders }))
+        Ok(Arc::new(IpcScan { source: self, pick, pieces, morsels, detail: judged.detail(), decoders }))
     }
 }
 
@@ -242,7 +258,11 @@ impl TableSource for IpcSource {
 struct IpcScan {
     source: Arc<IpcSource>,
     pick: Pick,
+    /// One for each morsel.
+    pieces: Vec<Piece>,
     morsels: Vec<Morsel>,
+    /// What is left out of the source.
+    detail: String,
     /// Of each file, once it is read.
     decoders: Vec<OnceLock<Arc<FileDecoder>>>,
 }
@@ -278,7 +298,7 @@ impl IpcScan {
             let rows = BATCH_ROWS.min(decoded.num_rows() - start);
             let array = |(column, field): (&usize, &Arc<arrow::datatypes::Field>)| -> Result<ArrayRef> {
                 let Some(place) = self.source.places[file][*column] else {
-                    return Ok(new_null_array(field.data_type(), rows));
+                    return Ok(self.source.per_file.column(*column, file, rows, false));
                 };
                 let Ok(index) = places.binary_search(&place) else {
                     return Err(Error::internal("a column that was not read"));
@@ -309,7 +329,7 @@ impl Scan for IpcScan {
     }
 
     fn read(&self, morsel: usize, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
-        let Some(piece) = self.source.pieces.get(morsel) else {
+        let Some(piece) = self.pieces.get(morsel) else {
             return Err(Error::new(ErrorKind::Plan, format!("there is no morsel {morsel} of {}", self.morsels.len())));
         };
         context.check()?;
@@ -338,6 +358,10 @@ impl Scan for IpcScan {
         let Some(decoded) = decoded else { return Err(damaged(path, "what should be a batch is none")) };
         drop(buffer);
         self.put(piece.file, &places, &decoded, context, emit).map(drop)
+    }
+
+    fn detail(&self) -> String {
+        self.detail.clone()
     }
 }
 

@@ -22,7 +22,7 @@ fn open(path: &Path) -> Result<Arc<IpcSource>> {
 fn table(source: &Arc<IpcSource>, request: &ScanRequest) -> Result<(RecordBatch, u64)> {
     let bytes = AtomicU64::new(0);
     let count = |more| _ = bytes.fetch_add(more, Ordering::Relaxed);
-    let context = ReadContext { check: &|| Ok(()), count: &count };
+    let context = ReadContext { count: &count, ..ReadContext::default() };
     let scan = source.clone().scan(request)?;
     let mut found = Vec::new();
     for morsel in 0..scan.morsels().len() {

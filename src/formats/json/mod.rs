@@ -3,6 +3,8 @@
 //! A newline in a text is written as `\n` in JSON, so a newline byte always ends a record, and what is before a block does not
 //! matter. Arrow's decoder makes columns of the text.
 
+mod kinds;
+mod numbers;
 mod objects;
 mod scan;
 
@@ -17,9 +19,12 @@ use arrow::json::reader::infer_json_schema;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+pub(super) use self::kinds::{columns_of, may_be};
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
-use super::lines::line_of;
+use super::hive::{content_key, data_files};
+use super::lines::{LONGEST, line_of, too_long};
+use super::per_file::{FileColumns, PerFile};
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
@@ -27,7 +32,9 @@ use crate::expr::unknown_column;
 /// What is known of lines of JSON beforehand.
 ///
 /// Objects may have keys in any order; one that is missing is null, as is `null`; a key that is not in the schema, or is there twice,
-/// is an error. Blank lines are passed over.
+/// is an error. Blank lines are passed over. A column whose numbers are all integers is `Int64`, or `UInt64` where one is above that and
+/// none below zero; integers that fit neither are an error, so that none is rounded unseen. With a fraction or an exponent among them they
+/// are floats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonOptions {
     /// Types that are not taken from the sample, also of columns that are not in it. Texts are read as dates and times where these are
@@ -37,6 +44,8 @@ pub struct JsonOptions {
     pub ignore_unknown: bool,
     /// Rows of the first file with any that names and types are taken from.
     pub sample_rows: usize,
+    /// The columns beside those in the files.
+    pub file_columns: FileColumns,
     /// Bytes of text that one task reads; by default a share of all files.
     pub block_bytes: Option<u64>,
     /// Bytes of text of a partition, 128 MiB by default. A file has one at least.
@@ -49,18 +58,25 @@ impl Default for JsonOptions {
             dtypes: Vec::new(),
             ignore_unknown: false,
             sample_rows: 1000,
+            file_columns: FileColumns::default(),
             block_bytes: None,
             partition_bytes: None,
         }
     }
 }
 
+/// What files in a directory are called.
+const EXTENSIONS: [&str; 9] =
+    ["jsonl", "ndjson", "json", "jsonl.gz", "ndjson.gz", "json.gz", "jsonl.zst", "ndjson.zst", "json.zst"];
+
 /// Files of lines of JSON, of one schema.
 #[derive(Debug)]
 pub struct JsonSource {
     files: Vec<SourceFile>,
     options: JsonOptions,
-    schema: SchemaRef,
+    /// The columns in the files; those of them that come from the rows stand first in the schema.
+    of_files: SchemaRef,
+    per_file: PerFile,
     blocks: Blocks,
     /// Text per row.
     row_bytes: f64,
@@ -72,45 +88,43 @@ pub struct JsonSource {
 const SAMPLE_BYTES: u64 = 1 << 20;
 
 impl JsonSource {
-    /// Finds the files of a pattern and takes the schema from the first of them that has any objects.
+    /// Finds the files of a pattern or a directory and takes the schema from the first of them that has any objects.
     ///
     /// # Errors
     /// Of kind `Io`, where no file matches or one cannot be read; of kind `Data`, where none has objects and no column is declared; of kind
     /// `Plan`, where an option is wrong.
-    pub fn open(pattern: &str, options: JsonOptions) -> Result<JsonSource> {
-        JsonSource::of_files(files::find(pattern)?, options)
-    }
-
-    /// Takes the schema from the first of some files that has any objects.
-    ///
-    /// # Errors
-    /// As [`JsonSource::open`].
-    pub fn of_files(files: Vec<SourceFile>, options: JsonOptions) -> Result<JsonSource> {
+    pub fn open(path: &str, options: JsonOptions) -> Result<JsonSource> {
         if options.block_bytes == Some(0) || options.partition_bytes == Some(0) {
             return Err(Error::new(ErrorKind::Plan, "a block and a partition have one byte at least"));
         }
+        let found = data_files(path, &EXTENSIONS)?;
+        let files: Vec<SourceFile> = found.iter().map(|file| file.file.clone()).collect();
         let first = files.first().ok_or_else(|| Error::new(ErrorKind::Io, "no files to read"))?;
         let (mut text, mut fields) = (Vec::new(), Vec::<FieldRef>::new());
         for file in &files {
             text = sample(file)?;
-            fields = infer(file, &text, options.sample_rows)?.fields().iter().map(known).collect();
+            fields = infer(file, &text, &options)?.fields().iter().map(known).collect();
             if !fields.is_empty() {
                 break;
             }
         }
-        if fields.is_empty() && options.dtypes.is_empty() {
-            let (path, more) = (first.path.display(), if files.len() > 1 { ", nor has any other file" } else { "" });
-            let text = format!("{path} has no objects with keys{more}: declare the columns with dtype(name, …)");
-            return Err(Error::new(ErrorKind::Data, text));
-        }
-        for (name, data_type) in &options.dtypes {
+        let is_key = |name: &str| options.file_columns.is_key(name, &found);
+        for (name, data_type) in options.dtypes.iter().filter(|(name, _)| !is_key(name)) {
             let declared = Arc::new(Field::new(name, data_type.clone(), true));
             match fields.iter_mut().find(|field| field.name() == name) {
                 Some(field) => *field = declared,
                 None => fields.push(declared),
             }
         }
-        let schema = Arc::new(Schema::new(fields));
+        if fields.is_empty() {
+            let (path, more) = (first.path.display(), if files.len() > 1 { ", nor has any other file" } else { "" });
+            let text = format!("{path} has no objects with keys{more}: declare the columns with dtype(name, …)");
+            return Err(Error::new(ErrorKind::Data, text));
+        }
+        let of_files = Arc::new(Schema::new(fields.clone()));
+        let keys: Vec<_> = options.dtypes.iter().filter(|(name, _)| is_key(name)).cloned().collect();
+        let per_file = PerFile::new(fields, &found, &options.file_columns, &keys)?;
+        let schema = per_file.schema();
         let rows = memchr::memchr_iter(b'\n', &text).count().max(1) as f64;
         let row_bytes = text.len().max(1) as f64 / rows;
         let columns = schema.fields().len().max(1) as f64;
@@ -119,7 +133,7 @@ impl JsonSource {
         let width = |field: &FieldRef| field.data_type().primitive_width().map_or(share, |width| width as f64 + 0.125);
         let widths = schema.fields().iter().map(width).collect();
         let blocks = Blocks::cut(&files, options.block_bytes, options.partition_bytes)?;
-        Ok(JsonSource { files, options, schema, blocks, row_bytes, widths })
+        Ok(JsonSource { files, options, of_files, per_file, blocks, row_bytes, widths })
     }
 
     /// The files, in natural order.
@@ -132,7 +146,7 @@ impl JsonSource {
     /// # Errors
     /// Of kind `Plan`, naming a column that is not there.
     pub fn places(&self, names: &[&str]) -> Result<Vec<usize>> {
-        let place = |name: &&str| self.schema.index_of(name).map_err(|_| unknown_column(name, &self.schema));
+        let place = |name: &&str| self.schema().index_of(name).map_err(|_| unknown_column(name, self.schema()));
         names.iter().map(place).collect()
     }
 
@@ -149,11 +163,13 @@ impl TableSource for JsonSource {
     }
 
     fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.per_file.schema()
     }
 
     fn key(&self) -> Option<String> {
-        Some(format!("json {:?} {:?} {:?}", self.files, self.options, self.schema))
+        let files = self.files.iter().map(|file| (file.path.as_path(), file.bytes, file.modified));
+        // The types are those of the first rows, which are read once.
+        Some(content_key("json", files, &(&self.options, self.schema(), self.per_file.digest())))
     }
 
     fn partitions(&self) -> u32 {
@@ -166,7 +182,7 @@ impl TableSource for JsonSource {
 
     fn column_bytes(&self) -> Vec<u64> {
         let text = self.files.iter().map(SourceFile::text_bytes).sum();
-        (0..self.schema.fields().len()).map(|column| self.decoded_bytes(text, &[column])).collect()
+        (0..self.schema().fields().len()).map(|column| self.decoded_bytes(text, &[column])).collect()
     }
 
     fn scan(self: Arc<Self>, request: &ScanRequest) -> Result<Arc<dyn Scan>> {
@@ -187,7 +203,7 @@ fn sample(file: &SourceFile) -> Result<Vec<u8>> {
         if !at_end {
             match memchr::memrchr(b'\n', &text) {
                 Some(last) => text.truncate(last + 1),
-                None if wanted > scan::LINE_BYTES => return Err(scan::too_long(file, 0)?),
+                None if wanted > LONGEST => return Err(too_long("line", file, 0, LONGEST)?),
                 None => {
                     wanted *= 4;
                     continue;
@@ -198,25 +214,47 @@ fn sample(file: &SourceFile) -> Result<Vec<u8>> {
     }
 }
 
-fn infer(file: &SourceFile, text: &[u8], rows: usize) -> Result<Schema> {
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let error = match infer_json_schema(Cursor::new(text), Some(rows.max(1))) {
-        Ok((schema, _)) => return Ok(schema),
+/// Text without the byte-order mark that it may begin with.
+fn as_read(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
+}
+
+fn infer(file: &SourceFile, text: &[u8], options: &JsonOptions) -> Result<Schema> {
+    let rows = options.sample_rows.max(1);
+    let text = as_read(text);
+    let lines = || {
+        let mut place = 0;
+        let placed = text.split_inclusive(|byte| *byte == b'\n').map(move |line| {
+            place += line.len() as u64;
+            (place - line.len() as u64, line)
+        });
+        placed.filter(|(_, line)| !line.trim_ascii().is_empty())
+    };
+    let path = file.path.display();
+    let error = match infer_json_schema(Cursor::new(text), Some(rows)) {
+        Ok((schema, _)) => {
+            let declared = |column: &str| options.dtypes.iter().any(|(name, _)| name == column);
+            return numbers::settle(schema, text, rows, declared).or_else(|misfit| {
+                let line = line_of(file, lines().nth(misfit.row).map_or(0, |(place, _)| place))?;
+                let column = misfit.key.split('.').next().unwrap_or_default();
+                let text = format!(
+                    "{path}, line {line}, key `{}`: {}: declare a type with dtype(\"{column}\", …), such as Float64, which rounds, \
+                     or Decimal128, which does not",
+                    misfit.key, misfit.text
+                );
+                Err(Error::new(ErrorKind::Data, text))
+            });
+        }
         Err(error) => error,
     };
     // Which line it is.
-    let mut place = 0;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if !line.trim_ascii().is_empty()
-            && let Err(error) = infer_json_schema(Cursor::new(line), None)
-        {
-            let line = line_of(file, place)?;
-            let text = format!("{}, line {line}: {}", file.path.display(), scan::plain(&error));
+    for (place, line) in lines() {
+        if let Err(error) = infer_json_schema(Cursor::new(line), None) {
+            let text = format!("{path}, line {}: {}", line_of(file, place)?, scan::plain(&error));
             return Err(Error::new(ErrorKind::Data, text));
         }
-        place += line.len() as u64;
     }
-    Err(Error::new(ErrorKind::Data, format!("{}: {}", file.path.display(), scan::plain(&error))))
+    Err(Error::new(ErrorKind::Data, format!("{path}: {}", scan::plain(&error))))
 }
 
 /// A field of which nothing but nulls was seen, at any depth, is taken for text.

@@ -112,8 +112,10 @@ impl DecoderFactory for Factory {
         let all = if root { self.all.fields() } else { fields };
         let decoders = fields.iter().map(|field| context.make_decoder(field, field.is_nullable() || nullable));
         let mut keys = Keys::default();
+        let slots: HashMap<&str, usize, FixedState> =
+            fields.iter().enumerate().map(|(slot, field)| (field.name().as_str(), slot)).collect();
         for field in all {
-            let slot = fields.find(field.name()).map_or(Keys::UNWANTED, |(slot, _)| slot);
+            let slot = slots.get(field.name().as_str()).copied().unwrap_or(Keys::UNWANTED);
             keys.places.entry(field.name().clone()).or_insert(keys.names.len());
             keys.names.push((field.name().clone(), slot));
         }

@@ -11,12 +11,13 @@ use arrow::json::reader::Decoder;
 
 use super::JsonSource;
 use super::objects::{LostKey, Shape, lost_key};
-use crate::error::{Error, ErrorKind, Result, human_bytes};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
-use crate::formats::lines::{line_of, shown};
-use crate::formats::narrow::{Conditions, projected};
-use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest};
+use crate::formats::lines::{LONGEST, LongLine, line_of, shown};
+use crate::formats::narrow::projected;
+use crate::formats::pick::Pick;
+use crate::formats::scan::{BATCH_ROWS, Emit, Morsel, ReadContext, Scan, ScanRequest, TableSource};
 use crate::formats::window::{Feed, Window};
 
 /// Text that is read at a time.
@@ -25,35 +26,39 @@ const STEP: usize = 256 << 10;
 /// Text of the rows of a batch, about.
 const BATCH_BYTES: f64 = 1048576.0;
 
-/// The longest line that is read, in bytes.
-pub(super) const LINE_BYTES: u64 = 64 << 20;
+/// Text of the rows of a batch at most, where not a single line is longer.
+const MOST_BATCH_BYTES: u64 = 2 << 20;
+
+/// So many times that are decoded with a decoder that is not used again.
+const LARGE_BATCHES: u64 = 2;
 
 /// Lines of JSON as one plan reads them.
 pub(super) struct JsonScan {
     source: Arc<JsonSource>,
-    /// The columns that come out.
-    columns: Vec<usize>,
-    /// Those and the ones that conditions need.
-    read: Vec<usize>,
+    pick: Pick,
+    /// What objects are made into.
     shape: Shape,
-    conditions: Option<Conditions>,
+    /// One for each morsel.
+    blocks: Vec<Block>,
     morsels: Vec<Morsel>,
+    /// What is left out of the source.
+    detail: String,
 }
 
 impl JsonScan {
     pub fn new(source: Arc<JsonSource>, request: &ScanRequest) -> Result<JsonScan> {
-        let conditions = Conditions::new(&request.predicates, &source.schema)?;
-        let needed = conditions.as_ref().map_or(&[][..], Conditions::columns);
-        let mut read: Vec<usize> = request.columns.iter().chain(needed).copied().collect();
-        read.sort_unstable();
-        read.dedup();
-        if read.is_empty() {
+        let judged = source.per_file.judge(&request.predicates, source.files.len())?;
+        let pick = Pick::of(&request.columns, &judged.rest, source.schema())?;
+        let in_rows = |column: &usize| source.per_file.in_rows(*column);
+        let mut of_files: Vec<usize> = pick.read().iter().copied().filter(in_rows).collect();
+        if of_files.is_empty() {
             // Rows are counted by any column.
-            read.push(0);
+            of_files.push(0);
         }
-        let wanted = projected(&source.schema, &read);
-        let shape = Shape { wanted, all: source.schema.clone(), ignore_unknown: source.options.ignore_unknown };
-        let morsels = source.blocks.blocks.iter().map(|block| {
+        let wanted = projected(&source.of_files, &of_files);
+        let shape = Shape { wanted, all: source.of_files.clone(), ignore_unknown: source.options.ignore_unknown };
+        let blocks = source.blocks.of_files(&judged.kept);
+        let morsels = blocks.iter().map(|block| {
             let text =
                 block.end.map_or_else(|| source.files[block.file as usize].text_bytes(), |end| end - block.start);
             Morsel {
@@ -65,7 +70,7 @@ impl JsonScan {
             }
         });
         let morsels = morsels.collect();
-        Ok(JsonScan { columns: request.columns.clone(), read, shape, conditions, morsels, source })
+        Ok(JsonScan { pick, shape, blocks, morsels, detail: judged.detail(), source })
     }
 
     fn decoder(&self, rows: usize) -> Result<Decoder> {
@@ -73,17 +78,19 @@ impl JsonScan {
         made.map_err(|error| Error::with_source(ErrorKind::Plan, "reading JSON", error))
     }
 
-    /// The columns and rows that come out of what was read; nothing if no row does.
-    fn narrow(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        if let Some(conditions) = &self.conditions {
-            return conditions.narrow(&batch, &self.read, &self.columns);
-        }
-        if self.read == self.columns {
-            return Ok(Some(batch));
-        }
+    /// The columns and rows that come out of what was read of a file; nothing if no row does.
+    fn narrow(&self, file: usize, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let per_file = &self.source.per_file;
+        // Those in rows stand in the order of the schema.
+        let mut of_rows = batch.columns().iter().cloned();
+        let column = |column: &usize| match per_file.in_rows(*column) {
+            true => of_rows.next().ok_or_else(|| Error::internal("a column that was not read")),
+            false => Ok(per_file.column(*column, file, batch.num_rows(), false)),
+        };
+        let columns = self.pick.read().iter().map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let none = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
-        none.map(Some).map_err(|error| Error::internal(format!("a batch without columns: {error}")))
+        let read = RecordBatch::try_new_with_options(self.pick.read_schema().clone(), columns, &options);
+        self.pick.pick(&read.map_err(|error| Error::internal(format!("a batch of JSON lines: {error}")))?)
     }
 
     fn read_block(&self, block: &Block, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
@@ -131,32 +138,56 @@ impl JsonScan {
         let mut decoder = self.decoder(rows)?;
         let mut done = window.offset() >= end;
         let mut batch_start = window.offset();
+        let mut line_start = batch_start;
+        let mut long = LongLine::new("line", context.budget);
         while !done {
             context.check()?;
             let text = window.text();
             // The last line of the block ends with the first newline at or behind its last byte.
             let last = usize::try_from((end - 1).saturating_sub(window.offset())).unwrap_or(usize::MAX);
             let newline = text.get(last..).and_then(|rest| memchr::memchr(b'\n', rest));
-            let cut = newline.map_or(text.len(), |at| last + at + 1);
+            let cut = match newline {
+                Some(at) => last + at + 1,
+                // Whole lines first, of which a batch can be made before it becomes too large.
+                None => memchr::memrchr(b'\n', text).map_or(text.len(), |at| at + 1),
+            };
             let used = decoder.decode(&text[..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
-            if used == cut && newline.is_none() && !window.at_end() {
-                if window.offset() + used as u64 - batch_start > LINE_BYTES && decoder.is_empty() {
-                    return Err(too_long(file, batch_start)?);
-                }
+            if let Some(at) = memchr::memrchr(b'\n', &text[..used]) {
+                line_start = window.offset() + at as u64 + 1;
+            }
+            let decoded = window.offset() + used as u64 - batch_start;
+            let is_last = newline.is_some() || window.at_end() && cut == text.len();
+            let is_enough = decoded >= MOST_BATCH_BYTES && !decoder.has_partial_record();
+            if used == cut && !is_last && !is_enough {
+                // In the decoder, and once more in columns, and on their way.
+                long.hold(
+                    3 * decoded.saturating_sub(MOST_BATCH_BYTES),
+                    file,
+                    line_start,
+                    window.offset() + used as u64 - line_start,
+                )?;
+                let is_all = used == text.len();
                 window.consume(used);
-                fill(&mut window)?;
+                if is_all && !window.at_end() {
+                    fill(&mut window)?;
+                }
                 continue;
             }
-            done = used == cut;
+            done = used == cut && is_last;
             window.consume(used);
             let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
             batch_start = window.offset();
             if let Some(batch) = batch
-                && let Some(batch) = self.narrow(batch)?
+                && let Some(batch) = self.narrow(block.file as usize, &batch)?
                 && emit(batch)? == ControlFlow::Break(())
             {
                 return Ok(());
             }
+            if decoded > LARGE_BATCHES * MOST_BATCH_BYTES {
+                // What the decoder grew to is given back with it.
+                decoder = self.decoder(rows)?;
+            }
+            long.hold(0, file, batch_start, 0)?;
         }
         Ok(())
     }
@@ -177,8 +208,9 @@ impl JsonScan {
         let (mut place, mut line) = (from, Vec::new());
         loop {
             line.clear();
-            let read = text.read_until(b'\n', &mut line).map_err(failed)? as u64;
-            if read == 0 {
+            let read = text.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(failed)? as u64;
+            // A line that long is not held a second time.
+            if read == 0 || read == LONGEST {
                 return Ok(None);
             }
             let Err(error) = one(&self.shape, &line) else {
@@ -240,8 +272,12 @@ impl Scan for JsonScan {
     }
 
     fn read(&self, morsel: usize, context: &ReadContext<'_>, emit: &mut Emit<'_>) -> Result<()> {
-        let block = self.source.blocks.blocks.get(morsel);
+        let block = self.blocks.get(morsel);
         self.read_block(block.ok_or_else(|| Error::internal("a morsel that is not there"))?, context, emit)
+    }
+
+    fn detail(&self) -> String {
+        self.detail.clone()
     }
 }
 
@@ -256,10 +292,4 @@ fn one(shape: &Shape, line: &[u8]) -> Result<(), ArrowError> {
 pub(super) fn plain(error: &ArrowError) -> String {
     let text = error.to_string();
     text.strip_prefix("Json error: ").unwrap_or(&text).to_string()
-}
-
-/// The error of a line without an end.
-pub(super) fn too_long(file: &SourceFile, start: u64) -> Result<Error> {
-    let (path, line, most) = (file.path.display(), line_of(file, start)?, human_bytes(LINE_BYTES));
-    Ok(Error::new(ErrorKind::Data, format!("{path}, line {line}: a line of more than {most}")))
 }

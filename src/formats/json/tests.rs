@@ -33,7 +33,7 @@ impl Files {
 
     fn read(&self, pattern: &str, options: JsonOptions) -> Result<RecordBatch> {
         let source = self.open(pattern, options)?;
-        let columns = (0..source.schema.fields().len()).collect();
+        let columns = (0..source.schema().fields().len()).collect();
         read(&source, ScanRequest { columns, ..ScanRequest::default() })
     }
 
@@ -52,7 +52,7 @@ fn read(source: &Arc<JsonSource>, request: ScanRequest) -> Result<RecordBatch> {
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    Ok(concat_batches(&projected(&source.schema, &request.columns), &batches).unwrap())
+    Ok(concat_batches(&projected(source.schema(), &request.columns), &batches).unwrap())
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn types_and_what_is_missing() {
     let options = JsonOptions { sample_rows: 1, ignore_unknown: true, ..JsonOptions::default() };
     let source = files.open("f.jsonl", options.clone()).unwrap();
     let fields: Vec<String> =
-        source.schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+        source.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
     assert!(fields.contains(&"i Int64".to_string()) && fields.contains(&"z Utf8".to_string()), "{fields:?}");
     let batch = files.read("f.jsonl", options.clone()).unwrap();
     assert_eq!(batch.num_rows(), 3);
@@ -281,7 +281,7 @@ fn files_without_rows() {
     let dtypes = vec![("b".into(), DataType::Boolean), ("a".into(), DataType::Int8)];
     for name in ["a.jsonl", "b.jsonl"] {
         let source = files.open(name, JsonOptions { dtypes: dtypes.clone(), ..JsonOptions::default() }).unwrap();
-        let names: Vec<_> = source.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let names: Vec<_> = source.schema().fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["b", "a"]);
         let batch = read(&source, ScanRequest { columns: vec![0, 1], ..ScanRequest::default() }).unwrap();
         assert_eq!((batch.num_columns(), batch.num_rows()), (2, 0));
@@ -307,4 +307,39 @@ fn compressed_files() {
     assert_eq!(files.read("f.json.gz", JsonOptions::default()).unwrap(), plain);
     let error = files.read("cut.json.gz", JsonOptions::default()).unwrap_err();
     assert!(error.message().contains("cut.json.gz"), "{error}");
+}
+
+#[test]
+fn large_integers_are_not_rounded() {
+    let types = |text: &str, options: JsonOptions| -> Result<Vec<DataType>, String> {
+        let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+        match files.open("f.jsonl", options.clone()) {
+            Ok(source) => Ok(source.schema().fields().iter().map(|field| field.data_type().clone()).collect()),
+            Err(_) => Err(files.fails("f.jsonl", options)),
+        }
+    };
+    let one = |text: &str| types(text, JsonOptions::default()).map(|types| types[0].clone());
+    assert_eq!(one("{\"a\":18446744073709551615}\n{\"a\":null}\n{\"a\":0}"), Ok(DataType::UInt64));
+    assert_eq!(one("{\"a\":9223372036854775807}\n{\"a\":-1}"), Ok(DataType::Int64));
+    assert_eq!(one("{\"a\":9223372036854775808}\n{\"a\":0.5}"), Ok(DataType::Float64));
+    assert_eq!(one("{\"a\":1e30}\n{\"a\":99999999999999999999}"), Ok(DataType::Float64));
+    assert_eq!(one("{\"a\":1}\n{\"a\":-0}"), Ok(DataType::Int64));
+    let mixed = one("\n{\"a\":9223372036854775808}\n\n{\"a\":-1}\n{\"a\":2}").unwrap_err();
+    assert!(mixed.starts_with("f.jsonl, line 4, key `a`: -1 stands among negative integers"), "{mixed}");
+    let beyond = "{\"a\":{\"b\":[1]}}\n{\"a\":{\"b\":[]}}\n{\"a\":{\"b\":[2,18446744073709551616]}}\n";
+    let error = one(beyond).unwrap_err();
+    let expected = "f.jsonl, line 3, key `a.b`: 18446744073709551616 fits neither Int64 nor UInt64: declare a type with dtype(\"a\", …)";
+    assert!(error.starts_with(expected), "{error}");
+    // Nested values of fitting size, and all digits.
+    let files = Files::new(&[("f.jsonl", b"{\"a\":{\"b\":[1,18446744073709551615]}}")]);
+    let batch = files.read("f.jsonl", JsonOptions::default()).unwrap();
+    let lists = batch.column(0).as_struct().column(0).as_list::<i32>();
+    assert_eq!(lists.values().as_primitive::<arrow::datatypes::UInt64Type>().values(), &[1, u64::MAX]);
+    // Declared types are not questioned, and rows behind the sample are not looked at.
+    for declared in [DataType::Float64, DataType::Decimal128(38, 0)] {
+        let options = JsonOptions { dtypes: vec![("a".into(), declared.clone())], ..JsonOptions::default() };
+        assert_eq!(types("{\"a\":18446744073709551616}", options), Ok(vec![declared]));
+    }
+    let first = JsonOptions { sample_rows: 1, ..JsonOptions::default() };
+    assert_eq!(types("{\"a\":18446744073709551615}\n{\"a\":-1}", first), Ok(vec![DataType::UInt64]));
 }

@@ -12,15 +12,27 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression as Codec, GzipLevel, Type as Physical, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, TypePtr};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::unknown_column;
 use crate::formats::written::{Counted, Written};
+
+/// Columns of a row group that have dictionaries at most: each has a hash table from its start on.
+const MOST_DICTIONARIES: usize = 128;
+
+/// Memory of a dictionary without a value.
+const DICTIONARY_BYTES: u64 = 76 << 10;
+
+/// Memory that the writer of a column takes beside what it was given.
+const WRITER_BYTES: u64 = 3 << 10;
+
+/// Memory of what is kept of a column of a row group until the footer is written, and of what the footer becomes.
+const CHUNK_BYTES: u64 = 2 << 10;
 
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +77,7 @@ pub struct ParquetEncoding {
     pub statistics: StatisticsLevel,
     /// The columns that get a bloom filter.
     pub bloom_filters: Vec<String>,
-    /// Whether values that come often are written once, in a dictionary.
+    /// Whether values that come often are written once, in a dictionary: of up to 128 columns, texts before others.
     pub dictionary: bool,
 }
 
@@ -111,8 +123,10 @@ pub struct ParquetEncoder {
     factory: Arc<ArrowRowGroupWriterFactory>,
     rows: usize,
     bytes: usize,
-    /// Whether columns may have dictionaries.
-    dictionary: bool,
+    /// Columns, those in others as well.
+    leaves: usize,
+    /// Columns that may have dictionaries.
+    dictionaries: usize,
 }
 
 /// Whether there is a union in a type: the library of Parquet panics at the sight of one.
@@ -147,10 +161,11 @@ impl ParquetEncoder {
             let text = format!("column `{}` is a {}, which Parquet cannot hold", field.name(), field.data_type());
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
-        let mut properties = properties(&schema, encoding)?;
         let unsupported =
             |error: ParquetError| Error::with_source(ErrorKind::Unsupported, "cannot be written as Parquet", error);
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(unsupported)?;
+        let (builder, dictionaries) = chosen(&parquet, properties(&schema, encoding)?, encoding.dictionary);
+        let mut properties = builder.build();
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
         let properties = Arc::new(properties);
         let root = parquet.root_schema_ptr();
@@ -158,8 +173,8 @@ impl ParquetEncoder {
         let file = SerializedFileWriter::new(std::io::sink(), root.clone(), properties.clone()).map_err(unsupported)?;
         let factory = Arc::new(ArrowRowGroupWriterFactory::new(&file, schema.clone()));
         let (rows, bytes) = (encoding.row_group_rows, encoding.row_group_bytes);
-        let dictionary = encoding.dictionary;
-        let encoder = ParquetEncoder { schema, root, properties, factory, rows, bytes, dictionary };
+        let leaves = parquet.num_columns();
+        let encoder = ParquetEncoder { schema, root, properties, factory, rows, bytes, leaves, dictionaries };
         encoder.begin()?;
         Ok(encoder)
     }
@@ -167,6 +182,16 @@ impl ParquetEncoder {
     /// The schema of what is written.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Columns, those in others as well: each takes memory of its own, however few rows there are.
+    pub(crate) fn leaves(&self) -> usize {
+        self.leaves
+    }
+
+    /// About how much memory a row group takes beside its rows, while it is encoded and afterwards.
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        self.leaves as u64 * (WRITER_BYTES + CHUNK_BYTES) + self.dictionaries as u64 * DICTIONARY_BYTES
     }
 
     /// Begins a row group.
@@ -186,7 +211,7 @@ impl ParquetEncoder {
     /// # Errors
     /// Of kind `Unsupported`, where a type cannot be written.
     pub fn begin_with(&self, first: &RecordBatch) -> Result<RowGroupEncoder> {
-        let plain: Vec<usize> = if self.dictionary { unlike(first) } else { Vec::new() };
+        let plain: Vec<usize> = if self.dictionaries > 0 { unlike(first) } else { Vec::new() };
         if plain.is_empty() {
             return self.begin();
         }
@@ -241,7 +266,7 @@ fn unlike(batch: &RecordBatch) -> Vec<usize> {
 }
 
 /// The settings of the `parquet` crate.
-fn properties(schema: &SchemaRef, encoding: &ParquetEncoding) -> Result<WriterProperties> {
+fn properties(schema: &SchemaRef, encoding: &ParquetEncoding) -> Result<WriterPropertiesBuilder> {
     let wrong = |error: ParquetError| Error::with_source(ErrorKind::Plan, "compression", error);
     let codec = match encoding.compression {
         Compression::None => Codec::UNCOMPRESSED,
@@ -277,7 +302,27 @@ fn properties(schema: &SchemaRef, encoding: &ParquetEncoding) -> Result<WriterPr
         }
         builder = builder.set_column_bloom_filter_enabled(ColumnPath::from(vec![name.clone()]), true);
     }
-    Ok(builder.build())
+    Ok(builder)
+}
+
+/// Properties by which no more columns have dictionaries than may, and how many those are. Of wide tables these are texts before others.
+fn chosen(
+    schema: &SchemaDescriptor,
+    builder: WriterPropertiesBuilder,
+    wanted: bool,
+) -> (WriterPropertiesBuilder, usize) {
+    let of = |is_text: bool| {
+        let leaves = schema.columns().iter().filter(|leaf| leaf.physical_type() != Physical::BOOLEAN);
+        leaves.filter(move |leaf| (leaf.physical_type() == Physical::BYTE_ARRAY) == is_text)
+    };
+    let count = if wanted { of(true).count() + of(false).count() } else { 0 };
+    if count <= MOST_DICTIONARIES {
+        return (builder, count);
+    }
+    let builder = builder.set_dictionary_enabled(false);
+    let some = of(true).chain(of(false)).take(MOST_DICTIONARIES);
+    let builder = some.fold(builder, |builder, leaf| builder.set_column_dictionary_enabled(leaf.path().clone(), true));
+    (builder, MOST_DICTIONARIES)
 }
 
 /// A row group that is being encoded.
@@ -349,7 +394,8 @@ impl RowGroupEncoder {
 
     /// About how much memory it takes now.
     pub fn memory(&self) -> usize {
-        self.writers.iter().map(ArrowColumnWriter::memory_size).sum()
+        let fixed = self.writers.len() * WRITER_BYTES as usize;
+        fixed + self.writers.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
     }
 
     /// Ends it.
@@ -365,7 +411,7 @@ impl RowGroupEncoder {
     }
 }
 
-/// A row group as it will lie in a file. It takes about its bytes in memory.
+/// A row group as it will lie in a file.
 #[derive(Debug)]
 pub struct EncodedRowGroup {
     chunks: Vec<ArrowColumnChunk>,
@@ -383,6 +429,11 @@ impl EncodedRowGroup {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    /// About how much memory it takes.
+    pub fn memory(&self) -> u64 {
+        self.bytes + self.chunks.len() as u64 * CHUNK_BYTES
+    }
 }
 
 /// Writes row groups one after another, and the footer.
@@ -390,6 +441,8 @@ pub struct ParquetFileWriter<W: Write + Send> {
     writer: SerializedFileWriter<Counted<W>>,
     name: PathBuf,
     rows: u64,
+    /// Columns of the row groups together.
+    chunks: u64,
 }
 
 impl ParquetFileWriter<File> {
@@ -412,7 +465,7 @@ impl<W: Write + Send> ParquetFileWriter<W> {
         let name = name.into();
         let writer = SerializedFileWriter::new(Counted::new(to), encoder.root.clone(), encoder.properties.clone());
         let writer = writer.map_err(|error| failed(&name, error))?;
-        Ok(ParquetFileWriter { writer, name, rows: 0 })
+        Ok(ParquetFileWriter { writer, name, rows: 0, chunks: 0 })
     }
 
     /// Writes a row group; one without rows is left out.
@@ -423,6 +476,7 @@ impl<W: Write + Send> ParquetFileWriter<W> {
         if group.rows == 0 {
             return Ok(());
         }
+        self.chunks += group.chunks.len() as u64;
         let write = |writer: &mut SerializedFileWriter<Counted<W>>| {
             let mut to = writer.next_row_group()?;
             for chunk in group.chunks {
@@ -433,6 +487,11 @@ impl<W: Write + Send> ParquetFileWriter<W> {
         write(&mut self.writer).map_err(|error| failed(&self.name, error))?;
         self.rows += group.rows;
         Ok(())
+    }
+
+    /// About how much memory it takes to keep what the footer will say of the row groups.
+    pub fn footer_memory(&self) -> u64 {
+        self.chunks * CHUNK_BYTES
     }
 
     /// Bytes that were written until now.

@@ -17,6 +17,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescPtr;
 
+use super::group::dictionary_only;
 use super::input::Input;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::guard::guarded;
@@ -27,6 +28,12 @@ const READERS: usize = 8;
 
 /// Bytes that are read of the end of a file to find its footer there.
 const TAIL_BYTES: u64 = 16 << 10;
+
+/// Bytes of a dictionary, at which writers end it by default.
+const DICTIONARY_BYTES: u64 = 1 << 20;
+
+/// A larger one is so many times smaller compressed at most, as far as nothing else is known.
+const MOST_COMPRESSED: u64 = 8;
 
 /// Length of what stands behind the footer: its length and the name of the format.
 const END_BYTES: usize = 8;
@@ -62,8 +69,17 @@ pub(super) struct Leaf {
     /// Its bytes in the file, and those of its pages decompressed.
     pub(super) stored: u64,
     pub(super) plain: u64,
-    /// Whether it has a dictionary.
-    pub(super) dictionary: bool,
+    /// About how many bytes its dictionary has at most, decompressed; none where it has no dictionary.
+    pub(super) dictionary: u64,
+    /// Whether all its pages are coded by that.
+    pub(super) coded: bool,
+}
+
+impl Leaf {
+    /// About how many bytes its values take, as codes and a dictionary where they are `wanted` so and are so.
+    pub(super) fn made(&self, rows: u64, wanted: bool) -> u64 {
+        if wanted && self.coded { self.decoded.min(4 * rows + self.dictionary) } else { self.decoded }
+    }
 }
 
 /// A schema that files have.
@@ -313,11 +329,17 @@ fn leaf(chunk: &ColumnChunkMetaData, rows: u64) -> Leaf {
         }
     };
     let levels = chunk.column_descr().max_rep_level() > 0;
+    let dictionary = chunk.dictionary_page_offset().map_or(0, |start| {
+        // How small it was made is not told, but that it was made of a part of all.
+        let stored = chunk.data_page_offset().saturating_sub(start).max(0) as u64;
+        plain.min((MOST_COMPRESSED * stored).max(DICTIONARY_BYTES))
+    });
     Leaf {
         decoded: bytes + if levels { 4 * rows } else { 0 },
         stored: chunk.compressed_size() as u64,
         plain,
-        dictionary: chunk.dictionary_page_offset().is_some(),
+        dictionary,
+        coded: dictionary_only(chunk),
     }
 }
 

@@ -4,11 +4,9 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt32Array,
-};
-use arrow::compute::{and, cast, concat, concat_batches, filter, filter_record_batch, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int32Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{and, cast, concat, concat_batches, filter, filter_record_batch};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::file::metadata::ParquetMetaData;
@@ -51,6 +49,8 @@ struct Task<'a> {
     input: &'a Input,
     meta: Arc<ParquetMetaData>,
     group: usize,
+    /// Rows of it that are read at most.
+    rows: u64,
     /// The fields of the file, text as dictionaries where it is to come so.
     hints: Fields,
     context: &'a ReadContext<'a>,
@@ -71,7 +71,8 @@ impl ParquetScan {
         for (group, start, end) in &work.parts {
             let hints = self.hints(work.file, &meta, *group);
             let meta = meta.clone();
-            let task = Task { scan: self, path, file: work.file, input: &input, meta, group: *group, hints, context };
+            let (file, group, rows) = (work.file, *group, end - start);
+            let task = Task { scan: self, path, file, input: &input, meta, group, rows, hints, context };
             let flow = task.read(work.filter, *start..*end, emit);
             context.count(input.take_count());
             if flow?.is_break() {
@@ -87,8 +88,7 @@ impl ParquetScan {
         let fields = &self.source.schemas[schema].fields;
         let places = self.request.dictionaries.iter().filter_map(|column| self.places[schema][*column]);
         let coded = |place: &usize| {
-            let text = matches!(fields[*place].data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-            let leaf = self.leaf(file, *place).filter(|_| text && self.source.options.dictionaries);
+            let leaf = self.leaf(file, *place).filter(|_| self.may_be_coded(schema, *place));
             leaf.is_some_and(|leaf| dictionary_only(meta.row_group(group).column(leaf)))
         };
         let coded: Vec<usize> = places.filter(coded).collect();
@@ -170,9 +170,9 @@ impl Task<'_> {
                     (Given::File(place), if coded { hinted.clone() } else { field.data_type().clone() })
                 }
                 None => {
-                    let coded = self.scan.request.dictionaries.contains(column) && *field.data_type() == DataType::Utf8;
-                    let one = self.scan.source.constant(*column, self.file);
-                    let array = repeat(one, self.batch_rows(), coded && self.scan.source.options.dictionaries);
+                    let source = &self.scan.source;
+                    let coded = self.scan.request.dictionaries.contains(column) && source.options.dictionaries;
+                    let array = source.per_file.column(*column, self.file, self.batch_rows(), coded);
                     let of = array.data_type().clone();
                     (Given::Constant(array), of)
                 }
@@ -183,8 +183,7 @@ impl Task<'_> {
     }
 
     fn batch_rows(&self) -> usize {
-        let rows = self.scan.source.footers[self.file].groups[self.group].rows;
-        self.scan.source.options.batch_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)).max(1)
+        self.scan.source.options.batch_rows.min(usize::try_from(self.rows).unwrap_or(usize::MAX)).max(1)
     }
 
     /// A decoder of the columns of the file that are among these, in the order of the file; nothing where there are none.
@@ -477,19 +476,6 @@ fn interleave(output: &[Column], asked: &[usize], held: Vec<ArrayRef>, others: V
 
 fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()))
-}
-
-/// One value in many rows, as a dictionary or not.
-fn repeat(one: ArrayRef, rows: usize, coded: bool) -> ArrayRef {
-    if coded {
-        let key = one.is_valid(0).then_some(0);
-        let keys: Int32Array = std::iter::repeat_n(key, rows).collect();
-        if let Ok(array) = DictionaryArray::<Int32Type>::try_new(keys, one.clone()) {
-            return Arc::new(array);
-        }
-    }
-    let firsts = UInt32Array::from(vec![0; rows]);
-    take(&one, &firsts, None).unwrap_or_else(|_| arrow::array::new_null_array(one.data_type(), rows))
 }
 
 /// Gives batches on; small ones are put together.

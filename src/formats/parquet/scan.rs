@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::index_reader::decode_offset_index;
 use parquet::file::reader::ChunkReader;
@@ -24,6 +24,9 @@ const LEAST_MORSEL_BYTES: u64 = 128 << 10;
 
 /// Bytes of a page, of which one is in memory at a time: what writers make by default.
 const PAGE_BYTES: u64 = 1 << 20;
+
+/// Memory of what reads a column beside its pages and values.
+const READER_BYTES: u64 = 2 << 10;
 
 /// Parsed footers that are kept of the files that are read, where the source does not keep them.
 const FOOTERS: usize = 8;
@@ -98,6 +101,8 @@ impl ParquetScan {
     fn judge(&mut self) -> Result<Vec<Verdict>> {
         let source = self.source.clone();
         let schema = source.schema().clone();
+        let judged = source.per_file.judge(&self.request.predicates, source.files.len())?;
+        self.request.predicates = judged.rest;
         // The columns of each predicate, by their places.
         let mut reads: Vec<Vec<usize>> = Vec::with_capacity(self.request.predicates.len());
         for predicate in &self.request.predicates {
@@ -110,7 +115,8 @@ impl ParquetScan {
         let mut known: HashMap<(usize, Vec<bool>), usize> = HashMap::new();
         let mut filters: Vec<Option<usize>> = Vec::with_capacity(source.files.len());
         for (file, footer) in source.footers.iter().enumerate() {
-            let Some(left) = self.left(file, &reads)? else {
+            let left = if judged.kept[file] { self.left(file, &reads)? } else { None };
+            let Some(left) = left else {
                 filters.push(None);
                 continue;
             };
@@ -147,8 +153,8 @@ impl ParquetScan {
         in_parallel(source.files.len(), judge).into_iter().collect()
     }
 
-    /// Which predicates are still to be asked for the rows of a file; nothing where one is not true for the values that are the same in all
-    /// its rows.
+    /// Which predicates are still to be asked for the rows of a file; nothing where one is not true in any of its rows as the file lacks the
+    /// columns that it reads.
     fn left(&self, file: usize, reads: &[Vec<usize>]) -> Result<Option<Vec<bool>>> {
         let places = &self.places[self.source.footers[file].schema];
         let mut left = vec![true; reads.len()];
@@ -158,10 +164,11 @@ impl ParquetScan {
             }
             let field = |column: &usize| self.source.schema().field(*column).clone();
             let mut fields: Vec<Field> = columns.iter().map(field).collect();
-            let mut arrays: Vec<_> = columns.iter().map(|column| self.source.constant(*column, file)).collect();
+            let mut arrays: Vec<_> =
+                columns.iter().map(|column| self.source.per_file.constant(*column, file)).collect();
             if fields.is_empty() {
-                fields.push(Field::new("", arrow::datatypes::DataType::Null, true));
-                arrays.push(arrow::array::new_null_array(&arrow::datatypes::DataType::Null, 1));
+                fields.push(Field::new("", DataType::Null, true));
+                arrays.push(arrow::array::new_null_array(&DataType::Null, 1));
             }
             let schema = Arc::new(Schema::new(fields));
             let program = Program::new(std::slice::from_ref(&self.request.predicates[index]), &schema)?;
@@ -271,7 +278,8 @@ impl ParquetScan {
             }
             let Some((_, leaves)) = &leaves else { continue };
             let of = &source.footers[file].groups[group];
-            let decoded: u64 = leaves.iter().map(|leaf| of.leaves[*leaf].decoded).sum();
+            let coded = self.coded(file);
+            let decoded: u64 = leaves.iter().map(|leaf| of.leaves[*leaf].made(of.rows, coded.contains(leaf))).sum();
             let share = u128::from(decoded) * u128::from(piece.end - piece.start) / u128::from(of.rows.max(1));
             wanted.push((*piece, *filter, leaves.clone(), share as u64));
         }
@@ -282,7 +290,7 @@ impl ParquetScan {
         for (piece, filter, leaves, bytes) in wanted {
             let (file, group) = (piece.file as usize, piece.group as usize);
             let of = &source.footers[file].groups[group];
-            let need = self.need(of, &leaves, file, filter);
+            let whole = self.need(of, &leaves, file, filter, piece.end - piece.start);
             if let (Some(work), Some(morsel)) = (self.works.last_mut(), self.morsels.last_mut())
                 && work.file == file
                 && morsel.partition == piece.partition
@@ -291,7 +299,7 @@ impl ParquetScan {
                 work.parts.push((group, piece.start, piece.end));
                 morsel.rows = morsel.rows.map(|rows| rows + piece.end - piece.start);
                 morsel.bytes += bytes;
-                morsel.need = morsel.need.max(need);
+                morsel.need = morsel.need.max(whole);
                 continue;
             }
             let rows = piece.end - piece.start;
@@ -311,6 +319,7 @@ impl ParquetScan {
                 let end = if part == parts { piece.end } else { bound(part).clamp(start, piece.end) };
                 if end > start {
                     let bytes = (u128::from(bytes) * u128::from(end - start) / u128::from(rows)) as u64;
+                    let need = self.need(of, &leaves, file, filter, end - start);
                     self.works.push(Work { file, filter, parts: vec![(group, start, end)] });
                     self.morsels.push(Morsel { partition: piece.partition, rows: Some(end - start), bytes, need });
                 }
@@ -349,16 +358,34 @@ impl ParquetScan {
         Ok(if starts.is_sorted() { starts } else { Vec::new() })
     }
 
-    /// About how much memory it takes to read rows of a row group, beside what comes out: of each column what is read ahead, a page as it lies in
+    /// The leaves of a file whose text may come as dictionaries, where all of a row group is coded so.
+    fn coded(&self, file: usize) -> Vec<usize> {
+        let schema = self.source.footers[file].schema;
+        let places = self.request.dictionaries.iter().filter_map(|column| self.places[schema][*column]);
+        let places = places.filter(|place| self.may_be_coded(schema, *place));
+        places.filter_map(|place| self.leaf(file, place)).collect()
+    }
+
+    /// Whether a column of files with a schema is text that may come as a dictionary.
+    pub(super) fn may_be_coded(&self, schema: usize, place: usize) -> bool {
+        let of = self.source.schemas[schema].fields[place].data_type();
+        self.source.options.dictionaries && matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    }
+
+    /// About how much memory it takes to read some rows of a row group, beside what comes out: of each column what is read ahead, a page as it lies in
     /// the file and decompressed, the dictionary and a batch; of predicates the rows of their columns that come out too.
-    fn need(&self, group: &Group, leaves: &[usize], file: usize, filter: usize) -> u64 {
-        let batch = (self.source.options.batch_rows as u64).min(group.rows.max(1));
-        let of_leaf = |leaf: &usize| {
-            let leaf = &group.leaves[*leaf];
+    fn need(&self, group: &Group, leaves: &[usize], file: usize, filter: usize, rows: u64) -> u64 {
+        let batch = (self.source.options.batch_rows as u64).min(rows.max(1));
+        let coded = self.coded(file);
+        let of_leaf = |at: &usize| {
+            let leaf = &group.leaves[*at];
             let page = leaf.plain.min(PAGE_BYTES);
-            let dictionary = if leaf.dictionary { 2 * page } else { 0 };
-            let decoded = u128::from(leaf.decoded) * u128::from(batch) / u128::from(group.rows.max(1));
-            leaf.stored.min(READ_AHEAD as u64 + page) + page + dictionary + decoded as u64
+            let decoded = match coded.contains(at) && leaf.coded {
+                // The values are those of the dictionary.
+                true => 4 * batch,
+                false => (u128::from(leaf.decoded) * u128::from(batch) / u128::from(group.rows.max(1))) as u64,
+            };
+            READER_BYTES + leaf.stored.min(READ_AHEAD as u64 + page) + page + 2 * leaf.dictionary + decoded
         };
         let columns = &self.filters[filter].columns;
         let schema = self.source.footers[file].schema;
@@ -386,5 +413,39 @@ impl Scan for ParquetScan {
     fn detail(&self) -> String {
         let (kept, all) = self.groups;
         if kept == all { format!("row groups {all}") } else { format!("row groups {kept} of {all}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, StringArray};
+
+    use super::super::{ParquetEncoder, ParquetEncoding, ParquetFileWriter, ParquetOptions};
+    use super::*;
+
+    #[test]
+    fn few_long_texts_need_what_their_dictionary_takes() {
+        const ROWS: u64 = 20_000;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        let texts: Vec<String> = (0..10).map(|n| n.to_string().repeat(1000)).collect();
+        let column = StringArray::from_iter_values((0..ROWS as usize).map(|row| texts[row % 10].as_str()));
+        let batch = RecordBatch::try_from_iter([("t", Arc::new(column) as ArrayRef)]).unwrap();
+        let encoder = ParquetEncoder::new(batch.schema(), &ParquetEncoding::default()).unwrap();
+        let mut writer = ParquetFileWriter::create(&path, &encoder).unwrap();
+        writer.append(encoder.encode(&[batch]).unwrap()).unwrap();
+        writer.finish().unwrap();
+        let source = Arc::new(ParquetSource::open(&[path.to_str().unwrap()], ParquetOptions::default()).unwrap());
+        let request = |dictionaries| ScanRequest { columns: vec![0], predicates: Vec::new(), dictionaries };
+        let most = |dictionaries: Vec<usize>| {
+            let scan = source.clone().scan(&request(dictionaries)).unwrap();
+            let of = |of: fn(&Morsel) -> u64| scan.morsels().iter().map(of).max().unwrap();
+            (of(|morsel| morsel.need), of(|morsel| morsel.bytes))
+        };
+        let (need, bytes) = most(vec![0]);
+        assert!(need < 256 << 10 && bytes < 256 << 10, "{need} {bytes}");
+        // As text each row has its own copy.
+        let (need, bytes) = most(Vec::new());
+        assert!(need > 8 << 20 && bytes > 8 << 20, "{need} {bytes}");
     }
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 
 use super::footer::{FileSchema, Footer, check_unchanged, read_all};
 use super::scan::ParquetScan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::unknown_column;
-use crate::formats::hive::{DataFile, KeyColumn, content_key, data_files, key_columns, label};
+use crate::formats::hive::{DataFile, content_key, data_files, label};
+use crate::formats::per_file::{FileColumns, PerFile};
 use crate::formats::scan::{BATCH_ROWS, PARTITION_BYTES, Reread, Scan, ScanRequest, TableSource};
 use crate::formats::unify::unify;
 
@@ -21,14 +20,10 @@ const EXTENSIONS: [&str; 4] = ["parquet", "parq", "pqt", "pq"];
 pub struct ParquetOptions {
     /// The columns, in the order in which they are wanted; all where there is nothing.
     pub columns: Option<Vec<String>>,
-    /// Whether directories such as `year=2024` make a column.
-    pub hive: bool,
-    /// Types of such columns, where they are not to be found out.
-    pub hive_types: Vec<(String, DataType)>,
+    /// The columns beside those in the files.
+    pub file_columns: FileColumns,
     /// Whether a column that has different types in different files has the smallest type that holds all.
     pub widen: bool,
-    /// The name of a column with the paths of the files.
-    pub include_path: Option<String>,
     /// Rows of a batch.
     pub batch_rows: usize,
     /// Whether text may come as dictionaries where it lies so.
@@ -41,10 +36,8 @@ impl Default for ParquetOptions {
     fn default() -> Self {
         ParquetOptions {
             columns: None,
-            hive: true,
-            hive_types: Vec::new(),
+            file_columns: FileColumns::default(),
             widen: false,
-            include_path: None,
             batch_rows: BATCH_ROWS,
             dictionaries: true,
             partition_bytes: PARTITION_BYTES,
@@ -79,26 +72,12 @@ pub struct ParquetSource {
     pub(super) files: Vec<DataFile>,
     pub(super) footers: Vec<Footer>,
     pub(super) schemas: Vec<Arc<FileSchema>>,
-    pub(super) keys: Vec<KeyColumn>,
     pub(super) options: ParquetOptions,
-    schema: SchemaRef,
-    /// Where each column comes from.
-    pub(super) from: Vec<From>,
+    pub(super) per_file: PerFile,
     /// The rows of each partition, one after another.
     pub(super) pieces: Vec<Piece>,
     partitions: u32,
     column_bytes: Vec<u64>,
-}
-
-/// Where a column of the source comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
-    /// A column of the files.
-    Files,
-    /// A key of the directories, by its number.
-    Key(usize),
-    /// The path of the file.
-    Path,
 }
 
 /// Rows of a row group, all of one partition.
@@ -113,7 +92,7 @@ pub(super) struct Piece {
 
 impl std::fmt::Debug for ParquetSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ParquetSource").field("label", &self.label()).field("schema", &self.schema).finish()
+        f.debug_struct("ParquetSource").field("label", &self.label()).field("schema", self.schema()).finish()
     }
 }
 
@@ -138,20 +117,20 @@ impl ParquetSource {
             ));
         }
         let (footers, schemas) = read_all(&files)?;
-        let keys = if options.hive { key_columns(&files, &options.hive_types)? } else { Vec::new() };
+        let of_files = schemas.iter().map(|schema| (&schema.fields, files[schema.first].file.path.as_path()));
+        let mut per_file = PerFile::new(unify(of_files, options.widen)?, &files, &options.file_columns, &[])?;
+        if let Some(names) = &options.columns {
+            per_file = per_file.select(names)?;
+        }
         for file in &mut files {
             file.keys = Vec::new();
         }
-        let of_files = schemas.iter().map(|schema| (&schema.fields, files[schema.first].file.path.as_path()));
-        let (schema, from) = columns(unify(of_files, options.widen)?, &keys, &options)?;
         let mut source = ParquetSource {
             files,
             footers,
             schemas,
-            keys,
             options,
-            schema,
-            from,
+            per_file,
             pieces: Vec::new(),
             partitions: 0,
             column_bytes: Vec::new(),
@@ -163,25 +142,14 @@ impl ParquetSource {
 
     /// The column of a file that is a column of the source, if it has it.
     pub(super) fn place(&self, column: usize, schema: usize) -> Option<usize> {
-        match self.from[column] {
-            From::Files => Some(self.schemas[schema].fields.find(self.schema.field(column).name())?.0),
-            From::Key(_) | From::Path => None,
-        }
+        let own = self.per_file.in_rows(column).then(|| self.schema().field(column).name());
+        Some(self.schemas[schema].fields.find(own?)?.0)
     }
 
     /// For each schema, the place of each column.
     pub(super) fn places(&self) -> Vec<Vec<Option<usize>>> {
-        let of = |schema| (0..self.from.len()).map(|column| self.place(column, schema)).collect();
+        let of = |schema| (0..self.schema().fields().len()).map(|column| self.place(column, schema)).collect();
         (0..self.schemas.len()).map(of).collect()
-    }
-
-    /// The value of a column that is the same in a whole file: a key, a path, or null.
-    pub(super) fn constant(&self, column: usize, file: usize) -> ArrayRef {
-        match self.from[column] {
-            From::Key(key) => self.keys[key].values.slice(file, 1),
-            From::Path => Arc::new(StringArray::from(vec![self.files[file].file.path.to_string_lossy().as_ref()])),
-            From::Files => arrow::array::new_null_array(self.schema.field(column).data_type(), 1),
-        }
     }
 
     /// Whether a file is as it was when its footer was read.
@@ -193,7 +161,7 @@ impl ParquetSource {
 
     fn count_bytes(&self) -> Vec<u64> {
         let places = self.places();
-        let mut bytes = vec![0_u64; self.from.len()];
+        let mut bytes = vec![0_u64; self.schema().fields().len()];
         for footer in &self.footers {
             let leaves = &self.schemas[footer.schema].leaves;
             for (column, place) in places[footer.schema].iter().enumerate() {
@@ -245,59 +213,19 @@ pub(super) fn even(rows: u64, part: u64, parts: u64) -> u64 {
     (u128::from(rows) * u128::from(part) / u128::from(parts)) as u64
 }
 
-/// The columns of the source: those of the files, then the keys and the path, and of these what is asked for.
-fn columns(files: Vec<FieldRef>, keys: &[KeyColumn], options: &ParquetOptions) -> Result<(SchemaRef, Vec<From>)> {
-    let mut fields: Vec<FieldRef> = files;
-    let mut from = vec![From::Files; fields.len()];
-    let key_fields = keys
-        .iter()
-        .enumerate()
-        .map(|(index, key)| (Field::new(&key.name, key.values.data_type().clone(), true), From::Key(index)));
-    let path = options.include_path.iter().map(|name| (Field::new(name, DataType::Utf8, true), From::Path));
-    for (field, origin) in key_fields.chain(path) {
-        // What the directory says stands above what the file says.
-        match fields.iter().position(|known| known.name() == field.name()) {
-            Some(place) if origin == From::Path => {
-                let text = format!(
-                    "there is a column `{}` already: give the column of paths another name",
-                    fields[place].name()
-                );
-                return Err(Error::new(ErrorKind::Plan, text));
-            }
-            Some(place) => (fields[place], from[place]) = (Arc::new(field), origin),
-            None => {
-                fields.push(Arc::new(field));
-                from.push(origin);
-            }
-        }
-    }
-    let Some(wanted) = &options.columns else { return Ok((Arc::new(Schema::new(fields)), from)) };
-    let all = Schema::new(fields);
-    let mut places: Vec<usize> = Vec::with_capacity(wanted.len());
-    for name in wanted {
-        let Some((place, _)) = all.column_with_name(name) else { return Err(unknown_column(name, &all)) };
-        if places.contains(&place) {
-            return Err(Error::new(ErrorKind::Plan, format!("column `{name}` is wanted twice")));
-        }
-        places.push(place);
-    }
-    let fields: Vec<FieldRef> = places.iter().map(|place| all.fields()[*place].clone()).collect();
-    Ok((Arc::new(Schema::new(fields)), places.iter().map(|place| from[*place]).collect()))
-}
-
 impl TableSource for ParquetSource {
     fn label(&self) -> String {
         label("read_parquet", &self.files)
     }
 
     fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.per_file.schema()
     }
 
     fn key(&self) -> Option<String> {
         let files = self.files.iter().zip(&self.footers);
         let files = files.map(|(at, footer)| (at.file.path.as_path(), footer.bytes, footer.modified));
-        Some(content_key("parquet", files, &self.options))
+        Some(content_key("parquet", files, &(&self.options, self.per_file.digest())))
     }
 
     fn partitions(&self) -> u32 {

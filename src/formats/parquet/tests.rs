@@ -34,7 +34,7 @@ fn open(path: &Path, options: ParquetOptions) -> Result<Arc<ParquetSource>> {
 fn batches(scan: &dyn Scan) -> Result<(Vec<RecordBatch>, u64)> {
     let bytes = AtomicU64::new(0);
     let count = |more| _ = bytes.fetch_add(more, Ordering::Relaxed);
-    let context = ReadContext { check: &|| Ok(()), count: &count };
+    let context = ReadContext { count: &count, ..ReadContext::default() };
     let mut found = Vec::new();
     for (index, morsel) in scan.morsels().iter().enumerate() {
         let before: usize = found.iter().map(RecordBatch::num_rows).sum();
@@ -169,8 +169,8 @@ fn directories_make_columns_that_leave_out_files() {
     {
         write(&dir.path().join(directory).join("part-0.parquet"), &numbers(range), WriterProperties::builder());
     }
-    let options = ParquetOptions { include_path: Some("file".to_string()), ..ParquetOptions::default() };
-    let source = open(dir.path(), options).unwrap();
+    let file_columns = crate::formats::FileColumns { include_path: Some("file".into()), ..Default::default() };
+    let source = open(dir.path(), ParquetOptions { file_columns, ..ParquetOptions::default() }).unwrap();
     let names: Vec<String> =
         source.schema().fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
     assert_eq!(names, ["n Int64", "year Int64", "k Utf8", "file Utf8"]);

@@ -49,6 +49,11 @@ impl Aside {
         lock(&self.held).force_grow(bytes);
     }
 
+    /// For what else a file keeps in memory.
+    pub fn reservation(&self) -> Reservation {
+        lock(&self.held).budget().force_reserve("write", 0)
+    }
+
     /// Counts what does not wait any longer.
     pub fn release(&self, bytes: u64) {
         lock(&self.held).shrink(bytes);

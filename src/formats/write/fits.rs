@@ -4,44 +4,58 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use super::format::{Encoder, Format};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::csv;
+use crate::formats::hive::key_of;
+use crate::formats::{csv, json};
 
 impl Encoder {
     /// Whether files of this encoder may stand beside those of a directory: their columns are among those that are there, with the same
-    /// types. One file is looked at; of a `keyed` data set one in a directory of a key, for others have the keys too. Lines of JSON tell no types.
+    /// types. One file is looked at, the first that tells its columns. Where directories are called by `keys`, it is one in such a directory,
+    /// for others have the keys too, and all that lie in directories have these keys. Lines of JSON tell keys and kinds of values, in their
+    /// first rows.
     ///
     /// # Errors
     /// Of kind `Plan`, naming column and file; of kind `Io` or `Data`, where the file cannot be read.
-    pub fn fits(&self, directory: &Path, extension: &str, keyed: bool) -> Result<()> {
-        let Some(path) = a_file(directory, extension, keyed)? else { return Ok(()) };
-        let shown = path.strip_prefix(directory).unwrap_or(&path).display();
-        let wrong = |what: String| {
-            Err(Error::new(ErrorKind::Plan, format!("{what}: what is appended has to have the columns of `{shown}`")))
-        };
-        let Some(there) = self.columns_of(&path)? else {
-            return match self.has_header(&path)? {
-                true => Ok(()),
-                false => wrong("the header is another one".to_string()),
+    pub fn fits(&self, directory: &Path, extension: &str, keys: &[String]) -> Result<()> {
+        let files = files(directory, extension, !keys.is_empty())?;
+        if !keys.is_empty() {
+            files.iter().try_for_each(|path| same_keys(directory, path, keys))?;
+        }
+        for path in files {
+            let shown = path.strip_prefix(directory).unwrap_or(&path).display();
+            let wrong = |what: String| {
+                Err(Error::new(
+                    ErrorKind::Plan,
+                    format!("{what}: what is appended has to have the columns of `{shown}`"),
+                ))
             };
-        };
-        for field in self.schema().fields() {
-            let (name, own) = (field.name(), field.data_type());
-            match there.field_with_name(name) {
-                Err(_) => return wrong(format!("there is no column `{name}`")),
-                Ok(found) if found.data_type() != own => {
-                    return wrong(format!("column `{name}` is a {own}, and was a {} before", found.data_type()));
-                }
-                Ok(_) => {}
+            if let Format::Csv(_) = self.format() {
+                return if self.has_header(&path)? { Ok(()) } else { wrong("the header is another one".to_string()) };
             }
+            let Some(there) = self.columns_of(&path)? else { continue };
+            let same = |own: &DataType, found: &DataType| match self.format() {
+                Format::Json => json::may_be(own, found),
+                _ => own == found,
+            };
+            for field in self.schema().fields() {
+                let (name, own) = (field.name(), field.data_type());
+                match there.field_with_name(name) {
+                    Err(_) => return wrong(format!("there is no column `{name}`")),
+                    Ok(found) if !same(own, found.data_type()) => {
+                        return wrong(format!("column `{name}` is a {own}, and was a {} before", found.data_type()));
+                    }
+                    Ok(_) => {}
+                }
+            }
+            return Ok(());
         }
         Ok(())
     }
 
-    /// The columns of a file, where it tells them with their types.
+    /// The columns of a file with their types, where it tells them.
     fn columns_of(&self, path: &Path) -> Result<Option<SchemaRef>> {
         let open = || File::open(path).map_err(|error| Error::io(path, "cannot open", error));
         Ok(match self.format() {
@@ -57,8 +71,7 @@ impl Encoder {
                 let found = found.map_err(|error| Error::with_source(ErrorKind::Data, path.display(), error))?;
                 Some(found.schema())
             }
-            // What is read of it has the columns that the first lines say.
-            Format::Json => Some(self.schema().clone()),
+            Format::Json => json::columns_of(path)?,
             Format::Csv(_) => None,
         })
     }
@@ -84,9 +97,25 @@ impl Encoder {
     }
 }
 
-/// A file of a data set.
-fn a_file(directory: &Path, extension: &str, keyed: bool) -> Result<Option<PathBuf>> {
-    let (top, mut open) = (directory, vec![directory.to_path_buf()]);
+/// Whether a file lies in directories of just these keys, in any order.
+fn same_keys(directory: &Path, path: &Path, keys: &[String]) -> Result<()> {
+    let shown = path.strip_prefix(directory).unwrap_or(path);
+    let above = shown.parent().into_iter().flat_map(Path::components);
+    let found: Vec<String> = above.filter_map(|part| Some(key_of(part.as_os_str().to_str()?)?.0)).collect();
+    if found.len() == keys.len() && keys.iter().all(|key| found.contains(key)) {
+        return Ok(());
+    }
+    let text = format!(
+        "what is appended is partitioned by `{}`, and `{}` is not: rows of one would have no keys of the other",
+        keys.join("`, `"),
+        shown.display()
+    );
+    Err(Error::new(ErrorKind::Plan, text))
+}
+
+/// The files of a data set.
+fn files(directory: &Path, extension: &str, keyed: bool) -> Result<Vec<PathBuf>> {
+    let (top, mut open, mut found) = (directory, vec![directory.to_path_buf()], Vec::new());
     while let Some(directory) = open.pop() {
         let failed = |error| Error::io(&directory, "cannot list", error);
         let below = directory != top;
@@ -95,9 +124,10 @@ fn a_file(directory: &Path, extension: &str, keyed: bool) -> Result<Option<PathB
             if path.is_dir() {
                 open.push(path);
             } else if (below || !keyed) && path.extension().is_some_and(|known| known == extension) {
-                return Ok(Some(path));
+                found.push(path);
             }
         }
     }
-    Ok(None)
+    found.sort();
+    Ok(found)
 }

@@ -13,6 +13,7 @@ use crate::formats::ipc::{IpcCompression, IpcFileWriter};
 use crate::formats::json;
 #[cfg(feature = "parquet")]
 use crate::formats::parquet::{EncodedRowGroup, ParquetEncoder, ParquetEncoding, ParquetFileWriter};
+use crate::store::shown_bytes;
 
 /// A format, and how it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,12 @@ pub const SMALL_ROWS: usize = 16 << 10;
 
 /// See [`SMALL_ROWS`].
 pub const SMALL_BYTES: usize = 2 << 20;
+
+/// Bytes of a column in as many rows as are encoded by themselves, at least.
+const SMALL_COLUMN_BYTES: usize = 1 << 10;
+
+/// Memory of an array beside its values.
+const ARRAY_BYTES: u64 = 128;
 
 /// Text of this size is handed on, so that little of what is allocated ahead of it is not used.
 const TEXT_BYTES: usize = 1 << 20;
@@ -61,9 +68,9 @@ impl Item {
     /// Memory it takes.
     pub fn bytes(&self) -> u64 {
         match self {
-            Item::Rows(batches) => batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum(),
+            Item::Rows(batches) => batches.iter().map(memory_of).sum(),
             #[cfg(feature = "parquet")]
-            Item::Group(group) => group.bytes(),
+            Item::Group(group) => group.memory(),
             Item::Text(text, _) => text.capacity() as u64,
         }
     }
@@ -123,14 +130,30 @@ impl Encoder {
             #[cfg(feature = "parquet")]
             Format::Parquet(encoding) => {
                 let columns = self.schema.flattened_fields().len() as u64;
-                bytes + (bytes / 2).min(columns.saturating_mul(encoding.page_bytes as u64))
+                let fixed = self.parquet.as_ref().map_or(0, ParquetEncoder::fixed_bytes);
+                bytes + (bytes / 2).min(columns.saturating_mul(encoding.page_bytes as u64)) + fixed
             }
             Format::Csv(_) => (bytes as f64 * text_ratio(&self.schema, false)) as u64,
             Format::Json => (bytes as f64 * text_ratio(&self.schema, true)) as u64,
             // The rows themselves.
             Format::Ipc(_) => bytes,
         };
-        encoded + SMALL_BYTES as u64
+        encoded + self.small_bytes() as u64
+    }
+
+    /// Rows of so many bytes are not put together with others. In a wide table they are more: each column of a row group takes memory and
+    /// room in the file beside its values.
+    pub(super) fn small_bytes(&self) -> usize {
+        #[cfg(feature = "parquet")]
+        let columns = self.parquet.as_ref().map_or(0, ParquetEncoder::leaves);
+        #[cfg(not(feature = "parquet"))]
+        let columns = 0;
+        SMALL_BYTES.max(columns * SMALL_COLUMN_BYTES)
+    }
+
+    /// Whether so many rows of so many bytes are encoded by themselves.
+    pub(super) fn is_large(&self, rows: usize, bytes: usize) -> bool {
+        rows >= SMALL_ROWS || bytes >= self.small_bytes()
     }
 
     /// As [`Encoder::need`], where what is made of the rows is written after each batch.
@@ -219,7 +242,7 @@ impl Part<'_> {
             }
             Format::Ipc(_) => {
                 self.row_count += batch.num_rows();
-                self.row_bytes += batch.get_array_memory_size();
+                self.row_bytes += shown_bytes_of(&batch) as usize;
                 self.rows.push(batch);
                 if self.row_bytes >= 4 * SMALL_BYTES {
                     self.hand_on();
@@ -256,9 +279,9 @@ impl Part<'_> {
             let Some(group) = &mut self.group else {
                 // Few rows wait until it is known whether there are more.
                 self.row_count += batch.num_rows();
-                self.row_bytes += batch.get_array_memory_size();
+                self.row_bytes += shown_bytes_of(&batch) as usize;
                 self.rows.push(batch);
-                if self.row_count >= SMALL_ROWS || self.row_bytes >= SMALL_BYTES {
+                if self.encoder.is_large(self.row_count, self.row_bytes) {
                     let encoder = self.encoder.parquet.as_ref();
                     let encoder = encoder.ok_or_else(|| Error::internal("Parquet without an encoder"))?;
                     self.group = self.rows.first().map(|first| encoder.begin_with(first)).transpose()?;
@@ -327,6 +350,16 @@ impl Part<'_> {
         self.hand_on();
         Ok(self.items)
     }
+}
+
+/// Memory that the rows of a batch take, however much larger the buffers are that they lie in.
+pub(super) fn shown_bytes_of(batch: &RecordBatch) -> u64 {
+    batch.columns().iter().map(|column| shown_bytes(column)).sum()
+}
+
+/// The same with the arrays themselves, which of a few rows of many columns are most of it.
+pub(super) fn memory_of(batch: &RecordBatch) -> u64 {
+    shown_bytes_of(batch) + batch.num_columns() as u64 * ARRAY_BYTES
 }
 
 /// How many times the bytes of rows in memory their text has at most, about.
@@ -425,6 +458,15 @@ impl FileWriter {
             }
             (WriterKind::Ipc(writer), Item::Rows(batches)) => batches.iter().try_for_each(|batch| writer.append(batch)),
             _ => Err(Error::internal("a part of a file of another format")),
+        }
+    }
+
+    /// About how much memory it takes for what stands at the end of the file.
+    pub fn memory(&self) -> u64 {
+        match &self.kind {
+            #[cfg(feature = "parquet")]
+            WriterKind::Parquet(writer) => writer.footer_memory(),
+            WriterKind::Text(_) | WriterKind::Ipc(_) => 0,
         }
     }
 

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field};
 
-use super::format::{Counts, Encoder, FileWriter, Item, SMALL_BYTES, SMALL_ROWS};
+use super::format::{Counts, Encoder, FileWriter, Item, memory_of, shown_bytes_of};
 use super::{Aside, Segment};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, human_bytes};
+use crate::store::Reservation;
 
 /// A file with parts that come in any order.
 pub struct Ordered {
@@ -41,6 +44,32 @@ struct FileState {
     small: Vec<RecordBatch>,
     small_rows: usize,
     small_bytes: usize,
+    /// For those, and for what is kept for the end of the file.
+    held: Reservation,
+}
+
+/// Batches of few rows that wait at most before they are put together.
+const MOST_BATCHES: usize = 32;
+
+impl FileState {
+    /// Makes one batch of the rows that are few, where none of them comes as a dictionary: the arrays of many batches take more than their values.
+    fn put_together(&mut self) -> Result<()> {
+        let Some(schema) = self.small.first().map(RecordBatch::schema) else { return Ok(()) };
+        let is_plain = |field: &Arc<Field>| {
+            !matches!(field.data_type(), DataType::Dictionary(..)) && !field.data_type().is_nested()
+        };
+        let alike =
+            self.small.iter().all(|batch| *batch.schema_ref() == schema) && schema.fields().iter().all(is_plain);
+        if !alike {
+            return Ok(());
+        }
+        let failed = |error| Error::with_source(ErrorKind::Data, "rows of several tasks", error);
+        let one = concat_batches(&schema, &self.small).map_err(failed)?;
+        self.held.shrink(self.small.iter().map(memory_of).sum());
+        self.held.force_grow(memory_of(&one));
+        self.small = vec![one];
+        Ok(())
+    }
 }
 
 impl Part {
@@ -52,7 +81,8 @@ impl Part {
 impl Ordered {
     /// A file at a path, made when the first row comes.
     pub fn new(encoder: Encoder, path: PathBuf, durable: bool, aside: Arc<Aside>) -> Ordered {
-        let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0 };
+        let held = aside.reservation();
+        let file = FileState { writer: None, next: 0, small: Vec::new(), small_rows: 0, small_bytes: 0, held };
         let (waiting, next) = (Mutex::default(), AtomicU32::new(0));
         Ordered { encoder, path, durable, waiting, aside, next, file: Mutex::new(file) }
     }
@@ -133,26 +163,48 @@ impl Ordered {
         if let Item::Rows(batches) = item {
             for batch in batches {
                 file.small_rows += batch.num_rows();
-                file.small_bytes += batch.get_array_memory_size();
+                file.small_bytes += shown_bytes_of(&batch) as usize;
+                file.held.force_grow(memory_of(&batch));
                 file.small.push(batch);
             }
-            if file.small_rows >= SMALL_ROWS || file.small_bytes >= SMALL_BYTES {
+            if file.small.len() >= MOST_BATCHES {
+                file.put_together()?;
+            }
+            if self.encoder.is_large(file.small_rows, file.small_bytes) {
                 self.flush(file)?;
             }
             return Ok(());
         }
         self.flush(file)?;
-        self.writer(file)?.write(&self.encoder, item)
+        self.append(file, item)
+    }
+
+    /// Writes what comes next, and counts what is kept of it for the end of the file.
+    fn append(&self, file: &mut FileState, item: Item) -> Result<()> {
+        let writer = self.writer(file)?;
+        let before = writer.memory();
+        writer.write(&self.encoder, item)?;
+        let (now, path) = (writer.memory(), self.path.display());
+        file.held.try_grow(now - before).map_err(|refused| {
+            let text = format!(
+                "{}: the end of {path} says where each column of each row group lies, which is {} until now; write larger row groups \
+                 or more files, or raise memory_limit",
+                refused.message(),
+                human_bytes(now)
+            );
+            Error::new(ErrorKind::OutOfMemory, text)
+        })
     }
 
     /// Writes the rows that are few.
     fn flush(&self, file: &mut FileState) -> Result<()> {
-        (file.small_rows, file.small_bytes) = (0, 0);
         let small = std::mem::take(&mut file.small);
+        file.held.shrink(small.iter().map(memory_of).sum());
+        (file.small_rows, file.small_bytes) = (0, 0);
         if small.is_empty() {
             return Ok(());
         }
-        self.writer(file)?.write(&self.encoder, Item::Rows(small))
+        self.append(file, Item::Rows(small))
     }
 
     fn writer<'a>(&self, file: &'a mut FileState) -> Result<&'a mut FileWriter> {
