@@ -4,6 +4,7 @@
 //! contender --family sched --case chain_1e5 --data DIR --tmp DIR --threads 2
 //! ```
 
+mod arrays;
 mod sched;
 mod tables;
 
@@ -38,7 +39,7 @@ fn main() -> Result<()> {
     let case = text("--case");
     let threads = if case == "sleep8" { 4 } else { text("--threads").parse().unwrap_or(2) };
     let repeat: u32 = text("--repeat").parse().unwrap_or(1);
-    let is_sched = text("--family") == "sched";
+    let (is_sched, is_array) = (text("--family") == "sched", text("--family") == "array");
     // Fusing chains of empty tasks would leave nothing to measure.
     let fuse = !is_sched || text("--fuse") == "true";
     let mut builder = Runtime::builder().threads(threads).set("optimize.fuse", fuse);
@@ -52,6 +53,7 @@ fn main() -> Result<()> {
     }
     let runtime = builder.build()?;
     let (data, tmp) = (PathBuf::from(text("--data")), PathBuf::from(text("--tmp")));
+    let inputs = if is_array { arrays::load(&case, &data)? } else { arrays::Inputs::default() };
     let mut seconds = Vec::new();
     let mut done = Done::default();
     // Threads are started before the clock, as those of the others are.
@@ -59,7 +61,11 @@ fn main() -> Result<()> {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     for _ in 0..repeat {
         let start = Instant::now();
-        done = runtime.run(|| if is_sched { sched(&case) } else { tables::run(&case, &data, &tmp) })?;
+        done = runtime.run(|| match (is_sched, is_array) {
+            (true, _) => sched(&case),
+            (_, true) => Ok(Done { given: Some(arrays::run(&case, &inputs)?), ..Done::default() }),
+            _ => tables::run(&case, &data, &tmp),
+        })?;
         seconds.push(start.elapsed().as_secs_f64());
     }
     let peak = peak_resident();
@@ -71,7 +77,10 @@ fn main() -> Result<()> {
         record["note"] = json!({ "tasks": tasks, "us_per_task": median * 1e6 / tasks as f64, "fused": fuse });
         record["check"] = json!({ "scalars": { "value": done.value } });
     } else if std::env::var_os("BENCH_NOCHECK").is_none() && text("--cap").is_empty() {
-        record["check"] = tables::summary(&done)?;
+        record["check"] = match &done.given {
+            Some(given) => arrays::summary(given),
+            None => tables::summary(&done)?,
+        };
     }
     if let Some(written) = &done.written {
         record["out"] = json!({ "path": written, "order": [] });
@@ -89,6 +98,8 @@ struct Done {
     /// Of tables: what came back, and where Parquet was written.
     table: Option<Table>,
     written: Option<PathBuf>,
+    /// Of arrays: what came back.
+    given: Option<arrays::Given>,
 }
 
 fn sched(case: &str) -> Result<Done> {

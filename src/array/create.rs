@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::store::{DType, Data, NdBlock, Stored};
 
 /// An array that an operation without inputs gives, in blocks.
-fn source<A: Element, D>(
+pub(super) fn source<A: Element, D>(
     op: Op,
     shape: &[usize],
     chunks: impl Into<Chunks>,

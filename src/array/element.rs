@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use num_complex::Complex;
 
 use super::kernels::Number;
+use crate::error::{Error, Result};
 use crate::store::{Block, DType, Stored};
 
 /// An element of an array: a number or a truth. It cannot be implemented elsewhere.
@@ -26,6 +27,12 @@ pub(crate) mod sealed {
         fn of_stored(stored: Self::Stored) -> Self;
 
         fn number(self) -> Number;
+
+        /// What lies in blocks, as elements.
+        ///
+        /// # Errors
+        /// Of kind `Internal`, where it is none.
+        fn slice(stored: &[Self::Stored]) -> Result<&[Self]>;
 
         /// Copies what lies in blocks.
         fn copy(from: &[Self::Stored], to: &mut [Self]);
@@ -54,6 +61,10 @@ macro_rules! elements {
 
             fn number(self) -> Number {
                 Number::$number(<$wide>::from(self))
+            }
+
+            fn slice(stored: &[$type]) -> Result<&[$type]> {
+                Ok(stored)
             }
 
             fn copy(from: &[$type], to: &mut [$type]) {
@@ -99,6 +110,10 @@ impl sealed::Sealed for bool {
         Number::Bool(self)
     }
 
+    fn slice(stored: &[u8]) -> Result<&[bool]> {
+        bytemuck::checked::try_cast_slice(stored).map_err(|error| Error::internal(format!("truths: {error}")))
+    }
+
     fn copy(from: &[u8], to: &mut [bool]) {
         to.iter_mut().zip(from).for_each(|(to, from)| *to = *from != 0);
     }
@@ -127,6 +142,10 @@ macro_rules! complex {
 
             fn number(self) -> Number {
                 Number::Complex(f64::from(self.re), f64::from(self.im))
+            }
+
+            fn slice(stored: &[Self]) -> Result<&[Self]> {
+                Ok(stored)
             }
 
             fn copy(from: &[Self], to: &mut [Self]) {

@@ -5,6 +5,7 @@
 //! stay in the processor's cache, together with the reduction or the function that reads them. Reductions are lazy, too: one over
 //! all axes is an array without axes, computed to a plain number.
 
+mod blocks;
 mod chunks;
 mod compute;
 mod create;
@@ -16,6 +17,7 @@ mod operators;
 mod optimize;
 mod plan;
 mod promote;
+pub mod random;
 mod reduce;
 mod select;
 
@@ -31,6 +33,7 @@ pub use create::{arange, eye, from_ndarray, from_vec, full, linspace, ones, ones
 pub(crate) use element::sealed::Sealed;
 pub use element::{Element, Real};
 pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
+pub use num_complex::Complex;
 pub use operators::Operand;
 pub(crate) use plan::{Blocks, Cuts, shown_shape};
 pub use promote::Promote;

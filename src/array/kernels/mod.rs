@@ -1,13 +1,17 @@
 //! Pure functions on blocks.
 
+mod draw;
 mod function;
 mod made;
+mod math;
 mod merge;
 mod number;
 mod program;
+pub(super) mod random;
 mod reduce;
 mod steps;
 
+pub(super) use draw::{Draw, Drawn, Sampled};
 pub(super) use function::{Binary, Unary};
 pub(super) use made::{Arange, Diagonal, Linspace};
 pub(super) use number::{FromNumber, Number};

@@ -2,36 +2,59 @@
 //! that the processor has.
 
 use num_complex::{Complex, ComplexFloat};
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use super::function::{Binary, Unary};
+use super::math;
 use super::number::FromNumber;
 use super::program::MadeSlice;
 use crate::store::Stored;
 
-/// The instruction set that is there, looked up once by the library.
-fn arch() -> Arch {
-    Arch::new()
+/// The loop over a tile. (Not a closure: that would be compiled for the instruction set only where it is small.)
+struct Map<'a, T, U, F> {
+    a: &'a [T],
+    out: &'a mut [U],
+    f: F,
+}
+
+impl<T: Copy, U, F: Fn(T) -> U> NullaryFnOnce for Map<'_, T, U, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (out, a) in self.out.iter_mut().zip(self.a) {
+            *out = (self.f)(*a);
+        }
+    }
+}
+
+/// The loop over two tiles.
+struct Zip<'a, T, V, U, F> {
+    a: &'a [T],
+    b: &'a [V],
+    out: &'a mut [U],
+    f: F,
+}
+
+impl<T: Copy, V: Copy, U, F: Fn(T, V) -> U> NullaryFnOnce for Zip<'_, T, V, U, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for ((out, a), b) in self.out.iter_mut().zip(self.a).zip(self.b) {
+            *out = (self.f)(*a, *b);
+        }
+    }
 }
 
 /// Each element through a function.
-#[inline(always)]
 pub(super) fn map<T: Copy, U>(a: &[T], out: &mut [U], f: impl Fn(T) -> U) {
-    arch().dispatch(|| {
-        for (out, a) in out.iter_mut().zip(a) {
-            *out = f(*a);
-        }
-    });
+    Arch::new().dispatch(Map { a, out, f });
 }
 
 /// Each pair of elements through a function.
-#[inline(always)]
 pub(super) fn zip<T: Copy, V: Copy, U>(a: &[T], b: &[V], out: &mut [U], f: impl Fn(T, V) -> U) {
-    arch().dispatch(|| {
-        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
-            *out = f(*a, *b);
-        }
-    });
+    Arch::new().dispatch(Zip { a, b, out, f });
 }
 
 /// What tiles are made of, and what can be done with it.
@@ -284,34 +307,13 @@ macro_rules! float_lanes {
                     Unary::Sign => map(a, out, |a| if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { a * 0.0 }),
                     Unary::Square => map(a, out, |a| a * a),
                     Unary::Reciprocal => map(a, out, |a| 1.0 / a),
-                    Unary::Sqrt => map(a, out, |a| a.sqrt()),
                     Unary::Floor => map(a, out, |a| a.floor()),
                     Unary::Ceil => map(a, out, |a| a.ceil()),
                     Unary::Rint => map(a, out, |a| a.round_ties_even()),
                     Unary::Trunc => map(a, out, |a| a.trunc()),
-                    Unary::Cbrt => map(a, out, |a| a.cbrt()),
-                    Unary::Exp => map(a, out, |a| a.exp()),
-                    Unary::Exp2 => map(a, out, |a| a.exp2()),
-                    Unary::ExpM1 => map(a, out, |a| a.exp_m1()),
-                    Unary::Ln => map(a, out, |a| a.ln()),
-                    Unary::Log2 => map(a, out, |a| a.log2()),
-                    Unary::Log10 => map(a, out, |a| a.log10()),
-                    Unary::Ln1p => map(a, out, |a| a.ln_1p()),
-                    Unary::Sin => map(a, out, |a| a.sin()),
-                    Unary::Cos => map(a, out, |a| a.cos()),
-                    Unary::Tan => map(a, out, |a| a.tan()),
-                    Unary::Asin => map(a, out, |a| a.asin()),
-                    Unary::Acos => map(a, out, |a| a.acos()),
-                    Unary::Atan => map(a, out, |a| a.atan()),
-                    Unary::Sinh => map(a, out, |a| a.sinh()),
-                    Unary::Cosh => map(a, out, |a| a.cosh()),
-                    Unary::Tanh => map(a, out, |a| a.tanh()),
-                    Unary::Asinh => map(a, out, |a| a.asinh()),
-                    Unary::Acosh => map(a, out, |a| a.acosh()),
-                    Unary::Atanh => map(a, out, |a| a.atanh()),
                     Unary::Conj | Unary::Re => out.copy_from_slice(a),
                     Unary::Im => out.fill(0.0),
-                    Unary::Not | Unary::IsNan | Unary::IsInf | Unary::IsFinite => return false,
+                    f => return math::unary(f, a, out),
                 }
                 true
             }
@@ -338,15 +340,12 @@ macro_rules! float_lanes {
                         if rest != 0.0 && ((rest < 0.0) != (b < 0.0)) { rest + b } else { rest }
                     }),
                     Binary::Fmod => zip(a, b, out, |a, b| a % b),
-                    Binary::Pow => zip(a, b, out, |a, b| a.powf(b)),
                     Binary::Maximum => zip(a, b, out, |a, b| if a >= b || a.is_nan() { a } else { b }),
                     Binary::Minimum => zip(a, b, out, |a, b| if a <= b || a.is_nan() { a } else { b }),
                     Binary::Fmax => zip(a, b, out, |a, b| a.max(b)),
                     Binary::Fmin => zip(a, b, out, |a, b| a.min(b)),
-                    Binary::Atan2 => zip(a, b, out, |a, b| a.atan2(b)),
-                    Binary::Hypot => zip(a, b, out, |a, b| a.hypot(b)),
                     Binary::Copysign => zip(a, b, out, |a, b| a.copysign(b)),
-                    _ => return false,
+                    f => return math::binary(f, a, b, out),
                 }
                 true
             }

@@ -35,7 +35,7 @@ impl Region for Arrays {
     fn plan(&self, members: &[Member<'_>], options: &PlanOptions<'_>) -> Result<Box<dyn Planned>> {
         let plan = Plan::new(members)?;
         let texts = if options.explain { vec![("arrays:".to_string(), plan.text())] } else { Vec::new() };
-        let is_layer = layers_of(&plan, (options.is_on)("arrays.fuse"));
+        let is_layer = layers_of(&plan, (options.is_on)("elementwise"));
         let made = vec![None; plan.nodes.len()];
         let groups = reduce::groups(&plan);
         Ok(Box::new(Lowering { plan, is_layer, made, groups, texts }))
@@ -94,6 +94,8 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
         }
         let mine = if is_layer[at] { Owner::One(at) } else { owners[at] };
         for input in &node.inputs {
+            // A function of blocks is given them as they are cut.
+            is_layer[*input] |= matches!(node.op, Op::Map(_));
             owners[*input] = match owners[*input] {
                 Owner::Nobody => mine,
                 known if known == mine => known,

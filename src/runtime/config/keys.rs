@@ -35,6 +35,7 @@ const KEYS: &[Key] = &[
     Key { name: "optimize.columns", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.limits", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.pipeline", kind: Kind::Flag, default: "true" },
+    Key { name: "optimize.elementwise", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.cull", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.share", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.fuse", kind: Kind::Flag, default: "true" },

@@ -55,7 +55,7 @@ pub struct Optimize {
 
 impl Optimize {
     /// The keys of the passes: first those over plans of tables, in their order, then those over graphs.
-    pub const PASSES: [&'static str; 10] = [
+    pub const PASSES: [&'static str; 11] = [
         "optimize.merge",
         "optimize.simplify",
         "optimize.rescan",
@@ -63,6 +63,7 @@ impl Optimize {
         "optimize.columns",
         "optimize.limits",
         "optimize.pipeline",
+        "optimize.elementwise",
         "optimize.share",
         "optimize.cull",
         "optimize.fuse",

@@ -1,0 +1,91 @@
+//! Arrays: inputs are in memory before the clock starts, results end in memory. What each case computes is what NumPy's line says.
+
+use std::path::Path;
+
+use chunkwise::prelude::*;
+use ndarray::{Array1, Array2, ArrayD, Axis, s};
+use serde_json::{Value, json};
+
+/// Numbers of a case, in memory.
+#[derive(Default)]
+pub struct Inputs(Vec<Array<f64, ndarray::Ix2>>);
+
+/// What a case gave.
+pub enum Given {
+    Number(f64),
+    Array(ArrayD<f64>),
+}
+
+/// Reads what a case works on.
+pub fn load(case: &str, data: &Path) -> Result<Inputs> {
+    let names: &[&str] = match case {
+        "chain" => &["x", "y"],
+        "slice_mean" => &["y"],
+        _ => &["x"],
+    };
+    let read = |name: &&str| npy(&data.join("array").join(format!("{name}.npy")));
+    Ok(Inputs(names.iter().map(read).collect::<Result<_>>()?))
+}
+
+/// Numbers of two axes in NumPy's format, by rows.
+fn npy(path: &Path) -> Result<Array<f64, ndarray::Ix2>> {
+    let failed = |error: std::io::Error| Error::new(ErrorKind::Io, format!("{}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let wrong = || Error::new(ErrorKind::Data, format!("{}: no numbers of two axes", path.display()));
+    let len = u16::from_le_bytes(bytes.get(8..10).and_then(|two| two.try_into().ok()).ok_or_else(wrong)?);
+    let (head, body) = bytes.split_at(10 + usize::from(len));
+    let head = String::from_utf8_lossy(&head[10..]).into_owned();
+    let shape = head.split('(').nth(1).and_then(|rest| rest.split(')').next()).ok_or_else(wrong)?;
+    let lens: Vec<usize> = shape.split(',').filter_map(|len| len.trim().parse().ok()).collect();
+    let [rows, columns] = lens[..] else { return Err(wrong()) };
+    if !head.contains("'<f8'") || head.contains("'fortran_order': True") {
+        return Err(wrong());
+    }
+    let values = body.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().unwrap_or_default())).collect();
+    let array = Array2::from_shape_vec((rows, columns), values).map_err(|_| wrong())?;
+    Ok(array::from_ndarray(array, (2000, 2000)))
+}
+
+/// Computes a case.
+pub fn run(case: &str, inputs: &Inputs) -> Result<Given> {
+    let x = &inputs.0[0];
+    let number = |array: Array<f64, ndarray::Ix0>| Ok(Given::Number(array.compute()?));
+    let row = |array: Array<f64, ndarray::Ix1>| Ok(Given::Array(array.compute()?.into_dyn()));
+    match case {
+        "sym_mean" => number((x + &x.t()).mean()),
+        "standardize" => number(((x - &x.mean_axis(Axis(0))) / &x.std_axis(Axis(0), 0.0)).mean()),
+        "chain" => {
+            let y = &inputs.0[1];
+            number(((x.square() + y.square()).sqrt() * (-x).exp() + y.sin()).sum())
+        }
+        "sum0" => row(x.sum_axis(Axis(0))),
+        "sum1" => row(x.sum_axis(Axis(1))),
+        "sum_all" => number(x.sum()),
+        "std0" => row(x.std_axis(Axis(0), 0.0)),
+        "max" => number(x.max()),
+        "argmax0" => row(x.argmax_axis(Axis(0)).cast::<f64>()),
+        "slice_mean" => {
+            let half = x.ncols()? / 2;
+            row(x.slice(s![..;2, ..half]).mean_axis(Axis(0)))
+        }
+        _ => Err(Error::new(ErrorKind::Plan, format!("no such case: {case}"))),
+    }
+}
+
+/// What can be compared with what others found.
+pub fn summary(given: &Given) -> Value {
+    match given {
+        Given::Number(value) => json!({ "scalars": { "value": value } }),
+        Given::Array(array) => {
+            let last = array.shape().last().copied().unwrap_or(1);
+            let weights = Array1::linspace(1.0, 2.0, last);
+            let (sum, abs): (f64, f64) = (array.sum(), array.iter().map(|value| value.abs()).sum());
+            let wsum: f64 = array.iter().zip(weights.iter().cycle()).map(|(value, weight)| value * weight).sum();
+            let (first, end) = (array.first().copied(), array.iter().next_back().copied());
+            json!({
+                "shape": array.shape(),
+                "scalars": { "sum": sum, "abs": abs, "wsum": wsum, "first": first, "last": end },
+            })
+        }
+    }
+}

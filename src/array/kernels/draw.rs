@@ -1,0 +1,103 @@
+//! Random numbers as sources of arrays.
+
+use rand_distr::Distribution;
+
+use super::program::{Made, MadeSlice};
+use super::random::{self, Key};
+use crate::error::{Error, Result};
+
+/// Numbers of a distribution that has a loop of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Draw {
+    Uniform {
+        low: f64,
+        high: f64,
+    },
+    Normal {
+        mean: f64,
+        std: f64,
+    },
+    Exponential {
+        mean: f64,
+    },
+    /// From the first to the last.
+    Integers {
+        low: i64,
+        last: i64,
+    },
+    Unsigned {
+        low: u64,
+        last: u64,
+    },
+}
+
+/// A distribution and the key of an array.
+pub(crate) struct Drawn {
+    pub key: Key,
+    pub draw: Draw,
+}
+
+fn other_type() -> Error {
+    Error::internal("random numbers of another type than they are drawn as")
+}
+
+impl Made for Drawn {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let key = self.key;
+        match (self.draw, out) {
+            (Draw::Uniform { low, high }, MadeSlice::F64(out)) => random::uniform_f64(key, first, step, low, high, out),
+            (Draw::Uniform { low, high }, MadeSlice::F32(out)) => {
+                random::uniform_f32(key, first, step, low as f32, high as f32, out);
+            }
+            (Draw::Normal { mean, std }, MadeSlice::F64(out)) => random::normal_f64(key, first, step, mean, std, out),
+            (Draw::Normal { mean, std }, MadeSlice::F32(out)) => {
+                random::normal_f32(key, first, step, mean as f32, std as f32, out);
+            }
+            (Draw::Exponential { mean }, MadeSlice::F64(out)) => random::exponential_f64(key, first, step, mean, out),
+            (Draw::Exponential { mean }, MadeSlice::F32(out)) => {
+                random::exponential_f32(key, first, step, mean as f32, out);
+            }
+            // The bounds came from the type itself.
+            (Draw::Integers { low, last }, MadeSlice::I64(out)) => {
+                random::integers_through(key, first, step, low, last, out)
+            }
+            (Draw::Integers { low, last }, MadeSlice::I32(out)) => {
+                random::integers_through(key, first, step, low as i32, last as i32, out);
+            }
+            (Draw::Integers { low, last }, MadeSlice::I16(out)) => {
+                random::integers_through(key, first, step, low as i16, last as i16, out);
+            }
+            (Draw::Integers { low, last }, MadeSlice::I8(out)) => {
+                random::integers_through(key, first, step, low as i8, last as i8, out);
+            }
+            (Draw::Unsigned { low, last }, MadeSlice::U64(out)) => {
+                random::integers_through(key, first, step, low, last, out)
+            }
+            (Draw::Unsigned { low, last }, MadeSlice::U32(out)) => {
+                random::integers_through(key, first, step, low as u32, last as u32, out);
+            }
+            (Draw::Unsigned { low, last }, MadeSlice::U16(out)) => {
+                random::integers_through(key, first, step, low as u16, last as u16, out);
+            }
+            (Draw::Unsigned { low, last }, MadeSlice::U8(out)) => {
+                random::integers_through(key, first, step, low as u8, last as u8, out);
+            }
+            _ => return Err(other_type()),
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of a distribution of `rand_distr`, as `f64`.
+pub(crate) struct Sampled<D> {
+    pub key: Key,
+    pub distribution: D,
+}
+
+impl<D: Distribution<f64> + Send + Sync> Made for Sampled<D> {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let MadeSlice::F64(out) = out else { return Err(other_type()) };
+        random::sample(self.key, first, step, &self.distribution, out);
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Random arrays.
+//!
+//! Each element has a generator of its own, found by the key of the array and the element's place by rows. So an array is the same
+//! however it is cut, sliced or transposed, on any number of threads, and each time it is computed.
+//!
+//! ```
+//! use chunkwise::prelude::*;
+//!
+//! let rng = array::random::seed(7);
+//! let x = rng.uniform(0.0..1.0, (100, 20), (30, 20));
+//! let y = rng.normal(0.0, 1.0, 1000, 100); // another part of the seed: nothing in common with x
+//! assert_eq!(x.slice(s![50.., 3]).compute()?, x.compute()?.slice(s![50.., 3]));
+//! assert_eq!(rng.key("weights").uniform(0.0..1.0, 3, 3).compute()?, rng.key("weights").uniform(0.0..1.0, 3, 1).compute()?);
+//! assert!(y.mean().compute()?.abs() < 0.2);
+//! # Ok::<(), chunkwise::Error>(())
+//! ```
+
+use std::fmt::{Debug, Display};
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ndarray::IntoDimension;
+use rand_distr::{Beta, Binomial, Cauchy, ChiSquared, Distribution, Gamma, LogNormal, Poisson, StudentT, Weibull};
+
+use super::Array;
+use super::chunks::Chunks;
+use super::create::source;
+use super::element::Element;
+use super::kernels::random::Key;
+use super::kernels::{Draw, Drawn, Made, Sampled};
+use super::plan::{MadeOp, Op};
+use crate::error::{Error, ErrorKind, Role};
+use crate::origin::Origin;
+
+/// A source of random arrays. Each array takes the next part of it; a clone goes on with the same parts.
+#[derive(Clone, Debug)]
+pub struct Rng {
+    key: Key,
+    next: Arc<AtomicU64>,
+}
+
+/// A source of random arrays by a seed: any number is as good as any other.
+pub fn seed(seed: u64) -> Rng {
+    Rng { key: Key::new(seed), next: Arc::default() }
+}
+
+/// Integers that can be drawn.
+pub trait Drawable: Element {
+    #[doc(hidden)]
+    fn draw(first: Self, last: Self) -> DrawOf;
+
+    #[doc(hidden)]
+    fn before(self) -> Self;
+}
+
+/// How integers are drawn.
+#[doc(hidden)]
+pub struct DrawOf(Draw);
+
+macro_rules! drawable {
+    ($($int:ty: $draw:ident;)+) => {$(
+        impl Drawable for $int {
+            fn draw(first: $int, last: $int) -> DrawOf {
+                DrawOf(Draw::$draw { low: first.into(), last: last.into() })
+            }
+
+            fn before(self) -> $int {
+                self.wrapping_sub(1)
+            }
+        }
+    )+};
+}
+
+drawable! {
+    i8: Integers; i16: Integers; i32: Integers; i64: Integers;
+    u8: Unsigned; u16: Unsigned; u32: Unsigned; u64: Unsigned;
+}
+
+impl Rng {
+    /// The part with a name: the same however many arrays were made before.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Rng {
+        Rng { key: self.key.named(name), next: Arc::default() }
+    }
+
+    fn next_key(&self) -> Key {
+        self.key.sub(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Numbers of the next part.
+    fn array<A: Element, Sh: IntoDimension>(
+        &self,
+        what: impl Debug,
+        make: impl FnOnce(Key) -> Arc<dyn Made>,
+        (shape, chunks): (Sh, Chunks),
+        cost: u32,
+        verb: &'static str,
+        origin: Origin,
+    ) -> Array<A, Sh::Dim> {
+        let (key, shape) = (self.next_key(), shape.into_dimension());
+        let [a, b] = key.words();
+        let op = Op::Made(MadeOp { label: format!("{verb} {what:?}, key {a:016x}{b:016x}"), kernel: make(key), cost });
+        source(op, ndarray::Dimension::slice(&shape), chunks, verb, origin)
+    }
+
+    fn drawn<A: Element, Sh: IntoDimension>(
+        &self,
+        draw: Draw,
+        shape: (Sh, Chunks),
+        cost: u32,
+        verb: &'static str,
+        origin: Origin,
+    ) -> Array<A, Sh::Dim> {
+        self.array(draw, |key| Arc::new(Drawn { key, draw }), shape, cost, verb, origin)
+    }
+
+    /// Uniform numbers, less than the end of the range. Of a range that is empty all are its start.
+    #[track_caller]
+    pub fn uniform<Sh: IntoDimension>(
+        &self,
+        range: Range<f64>,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<f64, Sh::Dim> {
+        let draw = Draw::Uniform { low: range.start, high: range.end };
+        self.drawn(draw, (shape, chunks.into()), 4, "uniform", Origin::caller())
+    }
+
+    /// As [`Rng::uniform`], as `f32`.
+    #[track_caller]
+    pub fn uniform_f32<Sh: IntoDimension>(
+        &self,
+        range: Range<f32>,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<f32, Sh::Dim> {
+        let draw = Draw::Uniform { low: range.start.into(), high: range.end.into() };
+        self.drawn(draw, (shape, chunks.into()), 4, "uniform", Origin::caller())
+    }
+
+    /// Normal numbers with a mean and a standard deviation.
+    #[track_caller]
+    pub fn normal<Sh: IntoDimension>(
+        &self,
+        mean: f64,
+        std: f64,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<f64, Sh::Dim> {
+        self.drawn(Draw::Normal { mean, std }, (shape, chunks.into()), 30, "normal", Origin::caller())
+    }
+
+    /// As [`Rng::normal`], as `f32`.
+    #[track_caller]
+    pub fn normal_f32<Sh: IntoDimension>(
+        &self,
+        mean: f32,
+        std: f32,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<f32, Sh::Dim> {
+        let draw = Draw::Normal { mean: mean.into(), std: std.into() };
+        self.drawn(draw, (shape, chunks.into()), 30, "normal", Origin::caller())
+    }
+
+    /// Exponential numbers with a mean.
+    #[track_caller]
+    pub fn exponential<Sh: IntoDimension>(
+        &self,
+        mean: f64,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<f64, Sh::Dim> {
+        self.drawn(Draw::Exponential { mean }, (shape, chunks.into()), 20, "exponential", Origin::caller())
+    }
+
+    /// Integers, less than the end of the range, each as likely as any other (D. Lemire, 2019).
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the range is empty.
+    #[track_caller]
+    pub fn integers<A: Drawable + PartialOrd, Sh: IntoDimension>(
+        &self,
+        range: Range<A>,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<A, Sh::Dim> {
+        let origin = Origin::caller();
+        if range.is_empty() {
+            let text = format!("integers of the empty range {range:?}");
+            return Array::of(Err(Error::new(ErrorKind::Plan, text).frame(Role::In, "integers", origin)));
+        }
+        self.drawn(A::draw(range.start, range.end.before()).0, (shape, chunks.into()), 6, "integers", origin)
+    }
+
+    /// Integers from the first to the last, each as likely as any other.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the range is empty.
+    #[track_caller]
+    pub fn integers_inclusive<A: Drawable + PartialOrd, Sh: IntoDimension>(
+        &self,
+        range: RangeInclusive<A>,
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<A, Sh::Dim> {
+        let origin = Origin::caller();
+        if range.is_empty() {
+            let text = format!("integers of the empty range {range:?}");
+            return Array::of(Err(Error::new(ErrorKind::Plan, text).frame(Role::In, "integers_inclusive", origin)));
+        }
+        let draw = A::draw(*range.start(), *range.end()).0;
+        self.drawn(draw, (shape, chunks.into()), 6, "integers_inclusive", origin)
+    }
+
+    /// Numbers of a distribution of `rand_distr`, or what is wrong with it.
+    fn sampled<D, E, Sh>(
+        &self,
+        distribution: Result<D, E>,
+        shape: (Sh, Chunks),
+        verb: &'static str,
+        origin: Origin,
+    ) -> Array<f64, Sh::Dim>
+    where
+        D: Distribution<f64> + Debug + Clone + Send + Sync + 'static,
+        E: Display,
+        Sh: IntoDimension,
+    {
+        match distribution {
+            Ok(distribution) => {
+                let make = |key| -> Arc<dyn Made> { Arc::new(Sampled { key, distribution: distribution.clone() }) };
+                self.array(distribution.clone(), make, shape, 60, verb, origin)
+            }
+            Err(error) => Array::of(Err(Error::new(ErrorKind::Plan, error.to_string()).frame(Role::In, verb, origin))),
+        }
+    }
+}
+
+/// The distributions that need no more than their parameters.
+macro_rules! distributions {
+    ($($(#[$doc:meta])* $method:ident($($parameter:ident: $type:ty),+) $distribution:expr;)+) => {
+        impl Rng {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// At compute, of kind `Plan`, where a parameter is out of bounds.
+            #[track_caller]
+            pub fn $method<Sh: IntoDimension>(
+                &self,
+                $($parameter: $type,)+
+                shape: Sh,
+                chunks: impl Into<Chunks>,
+            ) -> Array<f64, Sh::Dim> {
+                self.sampled($distribution, (shape, chunks.into()), stringify!($method), Origin::caller())
+            }
+        )+}
+    };
+}
+
+distributions! {
+    /// Numbers whose logarithms are normal, with the mean and the deviation of those.
+    lognormal(mean: f64, std: f64) LogNormal::new(mean, std);
+    /// Gamma numbers by shape and scale.
+    gamma(form: f64, scale: f64) Gamma::new(form, scale);
+    /// Beta numbers.
+    beta(a: f64, b: f64) Beta::new(a, b);
+    /// Whole numbers of events, by their mean.
+    poisson(mean: f64) Poisson::new(mean);
+    /// Student's t by its degrees of freedom.
+    student_t(freedom: f64) StudentT::new(freedom);
+    /// Chi-squared by its degrees of freedom.
+    chi_squared(freedom: f64) ChiSquared::new(freedom);
+    /// Cauchy numbers by median and scale.
+    cauchy(median: f64, scale: f64) Cauchy::new(median, scale);
+    /// Weibull numbers by scale and shape.
+    weibull(scale: f64, form: f64) Weibull::new(scale, form);
+    /// How many of `n` tries succeed.
+    binomial(n: u64, p: f64) Binomial::new(n, p).map(Whole);
+}
+
+/// Whole numbers as floats.
+#[derive(Clone, Debug)]
+struct Whole<D>(D);
+
+impl<D: Distribution<u64>> Distribution<f64> for Whole<D> {
+    fn sample<R: rand::Rng + ?Sized>(&self, rng: &mut R) -> f64 {
+        self.0.sample(rng) as f64
+    }
+}
