@@ -34,7 +34,7 @@ pub(crate) use element::sealed::Sealed;
 pub use element::{Element, Real};
 pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
 pub use num_complex::Complex;
-pub use operators::Operand;
+pub use operators::{Choice, Operand};
 pub(crate) use plan::{Blocks, Cuts, shown_shape};
 pub use promote::Promote;
 

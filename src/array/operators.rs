@@ -51,8 +51,8 @@ pub(super) fn scalar<A: Element>(value: A, origin: Origin) -> Result<Blocks> {
     Blocks::new(Op::Full(value.number()), &[], A::DTYPE, Vec::new(), "number", origin)
 }
 
-/// What can stand beside an array in a function of two: another array, or a number of its type.
-pub trait Operand<D> {
+/// What can stand beside an array of `A` in a function of two: another array, or a number of the type `A` itself.
+pub trait Operand<A, D> {
     /// The type of its elements.
     type Elem: Element;
     /// Its axes.
@@ -62,45 +62,65 @@ pub trait Operand<D> {
     fn operand(&self, origin: Origin) -> Operated;
 }
 
+/// What can be chosen by an array of truths: an array, or a number of any type.
+pub trait Choice<D> {
+    /// The type of its elements.
+    type Elem: Element;
+    /// Its axes.
+    type Dim: Dimension;
+
+    #[doc(hidden)]
+    fn choice(&self, origin: Origin) -> Operated;
+}
+
 /// What an operand is in a plan.
 #[doc(hidden)]
 pub struct Operated(pub(super) Result<Blocks>);
 
-impl<A: Element, D: Dimension, E> Operand<E> for Array<A, D> {
-    type Elem = A;
-    type Dim = D;
+macro_rules! array_operands {
+    ($($array:ty)+) => {$(
+        impl<A: Element, D: Dimension, B, E> Operand<B, E> for $array {
+            type Elem = A;
+            type Dim = D;
 
-    fn operand(&self, _: Origin) -> Operated {
-        Operated(self.blocks().cloned())
-    }
-}
+            fn operand(&self, _: Origin) -> Operated {
+                Operated(self.blocks().cloned())
+            }
+        }
 
-impl<A: Element, D: Dimension, E> Operand<E> for &Array<A, D> {
-    type Elem = A;
-    type Dim = D;
+        impl<A: Element, D: Dimension, E> Choice<E> for $array {
+            type Elem = A;
+            type Dim = D;
 
-    fn operand(&self, _: Origin) -> Operated {
-        Operated(self.blocks().cloned())
-    }
-}
-
-macro_rules! number_operands {
-    ($($number:ty)+) => {$(
-        impl<E> Operand<E> for $number {
-            type Elem = $number;
-            type Dim = Ix0;
-
-            fn operand(&self, origin: Origin) -> Operated {
-                Operated(scalar(*self, origin))
+            fn choice(&self, _: Origin) -> Operated {
+                Operated(self.blocks().cloned())
             }
         }
     )+};
 }
 
-number_operands! { bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 Complex<f32> Complex<f64> }
+array_operands! { Array<A, D> &Array<A, D> }
+
+impl<A: Element, E> Operand<A, E> for A {
+    type Elem = A;
+    type Dim = Ix0;
+
+    fn operand(&self, origin: Origin) -> Operated {
+        Operated(scalar(*self, origin))
+    }
+}
+
+impl<A: Element, E> Choice<E> for A {
+    type Elem = A;
+    type Dim = Ix0;
+
+    fn choice(&self, origin: Origin) -> Operated {
+        Operated(scalar(*self, origin))
+    }
+}
 
 /// A function of an array and something beside it.
-pub(super) fn with<A: Element, D, B: Operand<D>, R, S>(
+pub(super) fn with<A: Element, D, B: Operand<A, D>, R, S>(
     a: &Array<A, D>,
     b: &B,
     f: Binary,
@@ -137,7 +157,7 @@ macro_rules! operators {
         }
     };
     (@number $trait:ident $method:ident $f:ident $output:ident $verb:literal, $a:ty) => {
-        impl<A: Promote<A> + Operand<Ix0, Elem = A>, D: Dimension> $trait<A> for $a {
+        impl<A: Promote<A>, D: Dimension> $trait<A> for $a {
             type Output = Array<<A as Promote<A>>::$output, D>;
 
             #[track_caller]
@@ -249,7 +269,7 @@ macro_rules! comparisons {
         impl<A: Element, D: Dimension> Array<A, D> {$(
             $(#[$doc])*
             #[track_caller]
-            pub fn $method<B: Operand<D>>(&self, other: B) -> Array<bool, Wider<D, B::Dim>>
+            pub fn $method<B: Operand<A, D>>(&self, other: B) -> Array<bool, Wider<D, B::Dim>>
             where
                 A: Promote<B::Elem>,
                 D: DimMax<B::Dim>,
@@ -281,7 +301,7 @@ macro_rules! functions_of_two {
         impl<A: Element, D: Dimension> Array<A, D> {$(
             $(#[$doc])*
             #[track_caller]
-            pub fn $method<B: Operand<D>>(&self, other: B) -> Array<Mixed<A, B::Elem>, Wider<D, B::Dim>>
+            pub fn $method<B: Operand<A, D>>(&self, other: B) -> Array<Mixed<A, B::Elem>, Wider<D, B::Dim>>
             where
                 A: Promote<B::Elem>,
                 D: DimMax<B::Dim>,
@@ -342,7 +362,7 @@ impl<D: Dimension> Array<bool, D> {
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn select<B: Operand<D>, C: Operand<D>>(
+    pub fn select<B: Choice<D>, C: Choice<D>>(
         &self,
         yes: B,
         no: C,
@@ -354,7 +374,7 @@ impl<D: Dimension> Array<bool, D> {
     {
         let (of, origin) = (Mixed::<B::Elem, C::Elem>::DTYPE, Origin::caller());
         let made = || {
-            let (mask, a, b) = (self.blocks()?, yes.operand(origin).0?, no.operand(origin).0?);
+            let (mask, a, b) = (self.blocks()?, yes.choice(origin).0?, no.choice(origin).0?);
             let (a, b) = (cast(&a, of, "select", origin)?, cast(&b, of, "select", origin)?);
             let first = Blocks::new(Op::Select, &[mask, &a], of, broadcast_cuts(mask, &a)?, "select", origin)?;
             let cuts = broadcast_cuts(&first, &b)?;

@@ -261,7 +261,7 @@ fn nan_and_nothing() -> Result<()> {
     assert_eq!(error.kind(), ErrorKind::Plan);
     assert!(error.to_string().contains("`max` of no elements") && error.to_string().contains("arrays.rs:"), "{error}");
     assert_eq!(array::from_vec(vec![f64::INFINITY, 1.0], 1).sum().compute()?, f64::INFINITY);
-    assert!(array::from_vec(vec![5.0], 1).var(1.0).compute()?.is_nan());
+    assert!(array::from_vec(vec![5.0_f64], 1).var(1.0).compute()?.is_nan());
     Ok(())
 }
 
@@ -295,7 +295,7 @@ fn types() -> Result<()> {
     assert!((&truth - &truth).compute().is_err(), "NumPy has no difference of truths");
     let mean: f64 = array::from_vec(vec![1_u8, 2], 1).mean().compute()?;
     assert_eq!(mean, 1.5);
-    let i = Complex::new(0.0, 1.0);
+    let i = Complex::new(0.0_f64, 1.0);
     let z = array::from_vec(vec![i, i + 3.0], 1);
     assert_eq!((&z * &z).compute()?.to_vec(), [Complex::new(-1.0, 0.0), Complex::new(8.0, 6.0)]);
     let length: Array<f64, Ix1> = z.abs();

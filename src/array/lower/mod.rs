@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kernels::{Lane, Walk, with_lane};
-use super::optimize::{Node, Plan};
+use super::optimize::{self, Node, Plan};
 use super::plan::{Cuts, Op, UserMap, coords, strides};
 use crate::error::{Error, Result, Role};
 use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext};
@@ -33,8 +33,15 @@ impl Region for Arrays {
     }
 
     fn plan(&self, members: &[Member<'_>], options: &PlanOptions<'_>) -> Result<Box<dyn Planned>> {
-        let plan = Plan::new(members)?;
-        let texts = if options.explain { vec![("arrays:".to_string(), plan.text())] } else { Vec::new() };
+        let mut plan = Plan::new(members)?;
+        let mut texts = Vec::new();
+        if options.explain {
+            texts.push(("arrays:".to_string(), plan.text()));
+        }
+        optimize::optimize(&mut plan, options.is_on);
+        if options.explain {
+            texts.push(("arrays, optimized:".to_string(), plan.text()));
+        }
         let is_layer = layers_of(&plan, (options.is_on)("elementwise"));
         let made = vec![None; plan.nodes.len()];
         let groups = reduce::groups(&plan);
@@ -85,7 +92,8 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
     let mut owners = vec![Owner::Nobody; plan.nodes.len()];
     let mut is_layer = vec![false; plan.nodes.len()];
     plan.roots.iter().for_each(|root| is_layer[*root] = true);
-    for at in (0..plan.nodes.len()).rev() {
+    let needed = plan.needed();
+    for at in (0..plan.nodes.len()).rev().filter(|at| needed[*at]) {
         let node = &plan.nodes[at];
         let fusible = !matches!(node.op, Op::Outside | Op::Reduce(..) | Op::Map(_));
         let is_source = node.inputs.is_empty();
@@ -108,7 +116,7 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
 
 impl Planned for Lowering {
     fn lower(&mut self, member: u32, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
-        let root = member as usize;
+        let root = self.plan.node_of[member as usize];
         let mut needed = vec![false; root + 1];
         needed[root] = true;
         for at in (0..=root).rev() {

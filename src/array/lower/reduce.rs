@@ -36,7 +36,8 @@ type Kept = Vec<Vec<NdBlock>>;
 
 pub(super) fn groups(plan: &Plan) -> (Vec<Group>, HashMap<usize, (usize, usize)>) {
     let (mut groups, mut places, mut known) = (Vec::<Group>::new(), HashMap::new(), HashMap::new());
-    for (at, node) in plan.nodes.iter().enumerate() {
+    let needed = plan.needed();
+    for (at, node) in plan.nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
         let Op::Reduce(reduction, axes) = &node.op else { continue };
         let group = *known.entry((node.inputs[0], axes.clone(), node.gate)).or_insert_with(|| {
             groups.push(Group { input: node.inputs[0], axes: axes.clone(), members: Vec::new(), made: None });

@@ -14,6 +14,8 @@ pub(in crate::array) struct Plan {
     pub nodes: Vec<Node>,
     /// The nodes whose blocks are wanted.
     pub roots: Vec<usize>,
+    /// By member the node that gives its blocks.
+    pub node_of: Vec<usize>,
 }
 
 /// An operation and what it reads.
@@ -62,8 +64,21 @@ impl Plan {
                 gate: member.gate,
             });
         }
+        plan.node_of = (0..members.len()).collect();
         plan.roots = members.iter().enumerate().filter(|(_, member)| member.is_root).map(|(at, _)| at).collect();
         Ok(plan)
+    }
+
+    /// Which nodes some root needs.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        self.roots.iter().for_each(|root| needed[*root] = true);
+        for at in (0..self.nodes.len()).rev() {
+            if needed[at] {
+                self.nodes[at].inputs.iter().for_each(|input| needed[*input] = true);
+            }
+        }
+        needed
     }
 
     /// As text: each root as a tree, what is read by several once and then by its number.

@@ -39,7 +39,7 @@
 //! | `scheduler` | `threads` or `synchronous` | `threads` |
 //! | `progress` | `true` or `false` | `false` |
 //! | `timeout` | a span of time, or `none` | `none` |
-//! | `optimize.merge`, `optimize.simplify`, `optimize.rescan`, `optimize.predicates`, `optimize.columns`, `optimize.limits`, `optimize.pipeline` (tables); `optimize.elementwise` (arrays); `optimize.share`, `optimize.cull`, `optimize.fuse` (graphs) | `true` or `false` | `true` |
+//! | `optimize.merge`, `optimize.simplify`, `optimize.rescan`, `optimize.predicates`, `optimize.columns`, `optimize.limits`, `optimize.pipeline` (tables); `optimize.merge`, `optimize.elementwise` (arrays); `optimize.share`, `optimize.cull`, `optimize.fuse` (graphs) | `true` or `false` | `true` |
 //! | `spill.open_files` | a whole number from 1 to 65535 | `64` |
 //! | `observe.tasks` | `true` or `false` | `false` |
 //!

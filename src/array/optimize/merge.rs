@@ -1,0 +1,70 @@
+//! Equal work is done once: of nodes that do the same with the same inputs only the first is left.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::super::kernels::{Binary, Number, Reduction, Unary};
+use super::super::plan::{Cuts, Op, View};
+use super::arena::Plan;
+use crate::store::DType;
+
+/// What nodes have in common that do the same.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    what: What,
+    inputs: Vec<usize>,
+    dtype: DType,
+    cuts: Arc<[Cuts]>,
+    gate: Option<u32>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum What {
+    /// The very same memory.
+    Memory(usize),
+    Full(Number),
+    Made(String),
+    Unary(Unary),
+    Binary(Binary),
+    Select,
+    Cast,
+    View(View),
+    Rechunk,
+    Reduce(Reduction, Arc<[usize]>),
+}
+
+impl What {
+    /// Nothing of what stands outside, and of users' functions: they are equal to no other.
+    fn of(op: &Op) -> Option<What> {
+        Some(match op {
+            Op::Memory(block) => What::Memory(Arc::as_ptr(block).addr()),
+            Op::Full(number) => What::Full(*number),
+            Op::Made(made) => What::Made(made.label.clone()),
+            Op::Unary(f) => What::Unary(*f),
+            Op::Binary(f) => What::Binary(*f),
+            Op::Select => What::Select,
+            Op::Cast => What::Cast,
+            Op::View(view) => What::View(view.clone()),
+            Op::Rechunk => What::Rechunk,
+            Op::Reduce(reduction, axes) => What::Reduce(*reduction, axes.clone()),
+            Op::Outside | Op::Map(_) => return None,
+        })
+    }
+}
+
+/// Makes all who read equal nodes read the first of them.
+pub(super) fn run(plan: &mut Plan) {
+    let mut first: HashMap<Key, usize> = HashMap::with_capacity(plan.nodes.len());
+    let mut same: Vec<usize> = Vec::with_capacity(plan.nodes.len());
+    for (at, node) in plan.nodes.iter_mut().enumerate() {
+        node.inputs.iter_mut().for_each(|input| *input = same[*input]);
+        let known = What::of(&node.op).map(|what| {
+            let (inputs, cuts) = (node.inputs.clone(), node.cuts.clone());
+            let key = Key { what, inputs, dtype: node.dtype, cuts, gate: node.gate };
+            *first.entry(key).or_insert(at)
+        });
+        same.push(known.unwrap_or(at));
+    }
+    plan.roots.iter_mut().for_each(|root| *root = same[*root]);
+    plan.node_of.iter_mut().for_each(|node| *node = same[*node]);
+}
