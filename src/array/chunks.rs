@@ -200,7 +200,8 @@ impl Chunks {
                 AxisChunks::Auto => None,
             });
         }
-        let fixed: u64 = cuts.iter().flatten().filter_map(Cuts::most).map(|most| most.max(1) as u64).product();
+        let fixed =
+            cuts.iter().flatten().filter_map(Cuts::most).fold(1u64, |all, most| all.saturating_mul(most.max(1) as u64));
         let room = (wanted / (fixed.max(1).saturating_mul(dtype.bytes() as u64)).max(1)).max(1);
         let block = side(room, cuts.iter().zip(shape).filter(|(cuts, _)| cuts.is_none()).map(|(_, len)| *len));
         let all = cuts.into_iter().zip(shape).map(|(cuts, len)| cuts.unwrap_or_else(|| Cuts::even(*len, block)));

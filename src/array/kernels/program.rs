@@ -463,6 +463,12 @@ impl Rounds {
                 }
             }
         }
+        // Tiles go on without gaps in what is written: where the last axis does not, it is walked over in rows of one.
+        let gaps = rounds.steps[leaves..].iter().any(|steps| steps.last().is_some_and(|step| !(0..=1).contains(step)));
+        if gaps {
+            rounds.lens.push(1);
+            rounds.steps.iter_mut().for_each(|steps| steps.push(0));
+        }
         while rounds.lens.len() < 2 {
             rounds.lens.insert(0, 1);
             rounds.steps.iter_mut().for_each(|steps| steps.insert(0, 0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::kernels::{Bound, Machine, Place, Tile, Walk, run_box};
 use super::super::plan::{AxisMap, Cuts, coords, strides};
 use super::fuse::{Fused, Leaf, LeafSource};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Grid, GridAxis, Inputs, Pattern};
 use crate::store::NdBlock;
 
@@ -17,6 +17,7 @@ pub(super) struct Boxes {
     cuts: Arc<[Cuts]>,
     /// Of each leaf that is read from a layer, in their order: which pieces.
     reads: Vec<Reads>,
+    tasks: u32,
 }
 
 struct Reads {
@@ -77,7 +78,12 @@ impl Boxes {
                 reads.push(Reads { leaf: at, axes: axes.collect::<Result<_>>()? });
             }
         }
-        Ok(Boxes { fused, cuts, reads })
+        let tasks = cuts.iter().try_fold(1u32, |tasks, cuts| tasks.checked_mul(cuts.blocks()));
+        let Some(tasks) = tasks else {
+            let text = "an array of so many elements needs more tasks than can be: reduce a part of it at a time";
+            return Err(Error::new(ErrorKind::Plan, text));
+        };
+        Ok(Boxes { fused, cuts, reads, tasks })
     }
 
     pub fn fused(&self) -> &Fused {
@@ -90,7 +96,7 @@ impl Boxes {
 
     /// Number of tasks.
     pub fn tasks(&self) -> u32 {
-        self.cuts.iter().map(Cuts::blocks).product()
+        self.tasks
     }
 
     /// The nodes that are read, and how.
@@ -142,7 +148,7 @@ impl Boxes {
                         "axis {axis}: blocks of {len} and of {} elements do not fit together",
                         found.unwrap_or(0)
                     );
-                    return Err(Error::new(crate::error::ErrorKind::Data, text));
+                    return Err(Error::new(ErrorKind::Data, text));
                 }
             }
             first += reads.count(coords);
