@@ -408,17 +408,14 @@ impl<T: Any + Send + Sync + Clone> Bag<T> {
 impl<A: ArrayElement> Array<A, Ix0> {
     /// The number as a value of a task.
     pub fn to_delayed(&self) -> Delayed<A> {
-        let node = self.blocks().map_or_else(
-            |error| Poisoned::node(error),
-            |blocks| {
-                let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
-                    let block = inputs.get::<NdBlock>(0)?.get::<A::Stored>()?;
-                    let number = block.first().ok_or_else(|| Error::internal("a number that is not there"))?;
-                    Ok(A::of_stored(*number))
-                });
-                each("to_delayed", Origin::UNKNOWN, &blocks.node, 1, op)
-            },
-        );
+        let node = self.blocks().map_or_else(Poisoned::node, |blocks| {
+            let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
+                let block = inputs.get::<NdBlock>(0)?.get::<A::Stored>()?;
+                let number = block.first().ok_or_else(|| Error::internal("a number that is not there"))?;
+                Ok(A::of_stored(*number))
+            });
+            each("to_delayed", Origin::UNKNOWN, &blocks.node, 1, op)
+        });
         Delayed::from_node(node)
     }
 

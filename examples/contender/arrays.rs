@@ -81,7 +81,7 @@ pub fn summary(given: &Given) -> Value {
             let weights = Array1::linspace(1.0, 2.0, last);
             let (sum, abs): (f64, f64) = (array.sum(), array.iter().map(|value| value.abs()).sum());
             let wsum: f64 = array.iter().zip(weights.iter().cycle()).map(|(value, weight)| value * weight).sum();
-            let (first, end) = (array.first().copied(), array.iter().next_back().copied());
+            let (first, end) = (array.first().copied(), array.iter().last().copied());
             json!({
                 "shape": array.shape(),
                 "scalars": { "sum": sum, "abs": abs, "wsum": wsum, "first": first, "last": end },

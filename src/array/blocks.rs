@@ -30,7 +30,7 @@ fn block<B: Element, D: Dimension>(array: ndarray::Array<B, D>) -> Result<NdBloc
         false => array.iter().copied().collect(),
     };
     let data = B::Stored::wrap(B::block(values));
-    NdBlock::new(shape, if B::DTYPE == DType::Bool { data.as_bools() } else { data })
+    NdBlock::new(shape, if B::DTYPE == DType::Bool { data.into_bools() } else { data })
 }
 
 impl<A: Element, D: Dimension + 'static> Array<A, D> {

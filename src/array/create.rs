@@ -31,7 +31,7 @@ pub(super) fn source<A: Element, D>(
 /// Numbers as they lie in blocks.
 fn stored<A: Element>(values: Vec<A>) -> Data {
     let data = A::Stored::wrap(A::block(values));
-    if A::DTYPE == DType::Bool { data.as_bools() } else { data }
+    if A::DTYPE == DType::Bool { data.into_bools() } else { data }
 }
 
 /// An array of these numbers in blocks of `block_len`, which share the vector's memory.

@@ -135,6 +135,12 @@ pub(super) fn with<A: Element, D, B: Operand<A, D>, R, S>(
 type Wider<D, E> = <D as DimMax<E>>::Output;
 type Mixed<A, B> = <A as Promote<B>>::Output;
 
+/// What is chosen from two by truths.
+type Chosen<D, B, C> = Array<
+    Mixed<<B as Choice<D>>::Elem, <C as Choice<D>>::Elem>,
+    Wider<Wider<D, <B as Choice<D>>::Dim>, <C as Choice<D>>::Dim>,
+>;
+
 macro_rules! operators {
     ($($trait:ident $method:ident $f:ident $output:ident $verb:literal;)+) => {$(
         operators!(@arrays $trait $method $f $output $verb, Array<A, D>, Array<B, E>);
@@ -362,11 +368,7 @@ impl<D: Dimension> Array<bool, D> {
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn select<B: Choice<D>, C: Choice<D>>(
-        &self,
-        yes: B,
-        no: C,
-    ) -> Array<Mixed<B::Elem, C::Elem>, Wider<Wider<D, B::Dim>, C::Dim>>
+    pub fn select<B: Choice<D>, C: Choice<D>>(&self, yes: B, no: C) -> Chosen<D, B, C>
     where
         B::Elem: Promote<C::Elem>,
         D: DimMax<B::Dim>,

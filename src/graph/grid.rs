@@ -225,7 +225,7 @@ fn every(spans: impl Iterator<Item = ((u32, u32), u32)>, base: u32, out: &mut Ve
 pub(super) fn examples(below: u32) -> Vec<(Grid, u32)> {
     let spans = |len: u32, span: &dyn Fn(u32) -> (u32, u32)| (0..len).map(span).collect::<Vec<_>>();
     let mut grids = Vec::new();
-    for rows in (1..=below).filter(|rows| below % rows == 0) {
+    for rows in (1..=below).filter(|rows| below.is_multiple_of(*rows)) {
         let columns = below / rows;
         let (same, halves) = (GridAxis::same, columns.div_ceil(2));
         let pairs = spans(halves, &|at| (2 * at, (2 * at + 2).min(columns)));

@@ -223,7 +223,7 @@ impl Data {
     }
 
     /// Bytes as truths.
-    pub fn as_bools(self) -> Data {
+    pub fn into_bools(self) -> Data {
         match self {
             Data::U8(block) => Data::Bool(block),
             other => other,

@@ -1,8 +1,9 @@
 //! What is kept by reductions: two become one, and one becomes the result.
 
 use super::program::with_lane;
-use super::reduce::{Kind, Reduction, Wide, better, comes_first, joined};
+use super::reduce::{Kind, Reduction, better, comes_first, joined};
 use super::steps::Lane;
+use super::wide::Wide;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, Data, NdBlock, Stored};
 
@@ -174,7 +175,7 @@ fn of_nothing(of: &Reduction) -> Error {
 /// Bytes of truths as truths.
 fn truths_or_numbers(block: NdBlock, to: DType, shape: &[usize]) -> Result<NdBlock> {
     match to {
-        DType::Bool => NdBlock::new(shape, block.into_data().as_bools()),
+        DType::Bool => NdBlock::new(shape, block.into_data().into_bools()),
         _ => Ok(block),
     }
 }

@@ -10,6 +10,7 @@ mod program;
 pub(super) mod random;
 mod reduce;
 mod steps;
+mod wide;
 
 pub(super) use draw::{Draw, Drawn, Sampled};
 pub(super) use function::{Binary, Unary};

@@ -25,6 +25,9 @@ struct Reads {
     axes: Vec<GridAxis>,
 }
 
+/// What is done with a tile: the machine that made it, and where it is in each target.
+pub(super) type Take<'t> = dyn FnMut(&Machine<'_, '_>, Tile, &[Place]) -> Result<()> + 't;
+
 /// A block that a task makes.
 pub(super) struct Block {
     /// Where it stands on the grid.
@@ -161,13 +164,7 @@ impl Boxes {
     ///
     /// # Errors
     /// What `take` returns.
-    pub fn run(
-        &self,
-        block: &Block,
-        inputs: &Inputs<'_>,
-        targets: &[Walk],
-        take: &mut dyn FnMut(&Machine<'_, '_>, Tile, &[Place]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn run(&self, block: &Block, inputs: &Inputs<'_>, targets: &[Walk], take: &mut Take<'_>) -> Result<()> {
         if block.shape.contains(&0) {
             return Ok(());
         }

@@ -174,7 +174,7 @@ impl Lowering {
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
             let block = boxes.block(index, inputs)?;
             let data = with_lane!(dtype, T => store::<T>(&boxes, &block, inputs)?);
-            NdBlock::new(block.shape, if dtype == DType::Bool { data.as_bools() } else { data })
+            NdBlock::new(block.shape, if dtype == DType::Bool { data.into_bools() } else { data })
         };
         let op = Each::new(op).kind(NdBlock::kind()).need(need);
         let meta = meta(node);

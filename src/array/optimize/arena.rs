@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::plan::{Cuts, Op, Step, shown_shape};
+use super::super::plan::{Cuts, DType, Op, Step, shown_shape};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::plan::{Member, Read};
-use crate::store::DType;
 
 /// All arrays of a request. Nodes stand behind those they read.
 #[derive(Clone, Default)]

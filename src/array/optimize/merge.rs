@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::kernels::{Binary, Number, Reduction, Unary};
-use super::super::plan::{Cuts, Op, View};
+use super::super::plan::{Binary, Cuts, DType, Number, Op, Reduction, Unary, View};
 use super::arena::Plan;
-use crate::store::DType;
 
 /// What nodes have in common that do the same.
 #[derive(PartialEq, Eq, Hash)]

@@ -7,13 +7,15 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::kernels::{Binary, Made, Number, Reduction, Unary};
+use super::kernels::Made;
 use super::lower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::plan::{Node, NodeRef, Region, Role};
-use crate::store::{DType, NdBlock};
+use crate::store::NdBlock;
 
+pub(crate) use super::kernels::{Binary, Number, Reduction, Unary};
+pub(crate) use crate::store::DType;
 pub(crate) use cuts::{Cuts, resolve_axis};
 pub(crate) use view::{AxisMap, View, coords, strides};
 

@@ -1,3 +1,5 @@
+//! Functions against those of `std`, at dense bits and at the edges.
+
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, FRAC_PI_4, PI, SQRT_2, TAU};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The same numbers for ever, and a small battery of statistics.
+
 use proptest::prelude::*;
 use rand::Rng;
 use rand_distr::{Distribution, Gamma, StandardNormal};
