@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::plan::{Node, NodeRef, Region, Role};
 use crate::store::NdBlock;
 
-pub(crate) use super::kernels::{Binary, Number, Reduction, Unary};
+pub(super) use super::kernels::{Binary, Number, Reduction, Unary};
 pub(crate) use crate::store::DType;
 pub(crate) use cuts::{Cuts, resolve_axis};
 pub(crate) use view::{AxisMap, View, coords, strides};
