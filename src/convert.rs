@@ -221,7 +221,7 @@ impl DataFrame {
     /// assert_eq!(array.shape(), [2, 2]);
     /// assert_eq!((array[[0, 0]], array[[1, 0]].is_nan(), array[[1, 1]]), (1.5, true, 8.0));
     /// let counted = df.to_array_with::<f64>(Lengths::Count)?;
-    /// assert_eq!(format!("{counted:?}"), "Array<f64>: to_array, shape (2, 2), 1 blocks");
+    /// assert_eq!(format!("{counted:?}"), "Array<f64>: to_array, shape (2, 2), chunks (2, 2), 1 blocks, 32 B");
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]

@@ -34,7 +34,7 @@ pub enum AxisChunks {
 /// let x = array::zeros_f64((100, 10), (40, -1));
 /// assert_eq!(x.chunks()?, [vec![Some(40), Some(40), Some(20)], vec![Some(10)]]);
 /// let y = x.rechunk("1 kB");
-/// assert_eq!(y.chunks()?[0][0], Some(11));
+/// assert_eq!(y.chunks()?[0][0], Some(12));
 /// let z = x.rechunk(array::Chunks::axis(0, 50));
 /// assert_eq!(z.numblocks()?, [2, 1]);
 /// # Ok::<(), chunkwise::Error>(())
@@ -248,7 +248,7 @@ mod tests {
         let tall = Chunks::each([AxisChunks::Whole, AxisChunks::Auto]);
         assert_eq!(lens(tall, &[100_000, 100_000]).unwrap()[1][..2], [167, 167]);
         assert_eq!(lens(Chunks::auto(), &[]).unwrap(), Vec::<Vec<usize>>::new());
-        assert_eq!(lens("1 kB", &[100, 10]).unwrap()[0][..2], [11, 11]);
+        assert_eq!(lens("1 kB", &[100, 10]).unwrap()[0][..2], [12, 12]);
     }
 
     #[test]
