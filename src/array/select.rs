@@ -72,6 +72,9 @@ impl<A, D: Dimension> Array<A, D> {
     /// A slice, as ndarray's `s![]` says it: ranges with any step, single places (their axes are dropped), new axes. A negative step
     /// goes through its range from behind, as in ndarray.
     ///
+    /// A single place that is written as a plain number leaves open what axes are left until the compiler has seen more of the
+    /// program, which is too late for `?`: give it a type (`s![3_usize, ..]`), or take [`Array::index_axis`].
+    ///
     /// # Errors
     /// At compute, of kind `Plan`, where a place lies outside.
     ///
@@ -81,7 +84,7 @@ impl<A, D: Dimension> Array<A, D> {
     /// let x = array::arange(0, 10, 1, 4);
     /// assert_eq!(x.slice(s![1..8;3]).compute()?, ndarray::arr1(&[1, 4, 7]));
     /// assert_eq!(x.slice(s![..;-4]).compute()?, ndarray::arr1(&[9, 5, 1]));
-    /// assert_eq!(x.slice(s![-1]).compute()?, 9);
+    /// assert_eq!(x.slice(s![-1_isize]).compute()?, 9);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
@@ -129,6 +132,41 @@ impl<A, D: Dimension> Array<A, D> {
                 return Err(plan(format!("a slice of {} axes of an array of {}", view.axes.len(), blocks.rank())));
             }
             Ok((view, cuts))
+        })
+    }
+
+    /// What is at one place of an axis, which is dropped.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the place or the axis is not there.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_ndarray(ndarray::arr2(&[[1, 2], [3, 4]]), 1);
+    /// assert_eq!(x.index_axis(ndarray::Axis(0), 1).compute()?, ndarray::arr1(&[3, 4]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn index_axis(&self, axis: Axis, place: usize) -> Array<A, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        let origin = Origin::caller();
+        self.view_as("index_axis", origin, |blocks| {
+            let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
+            let len = blocks.known_shape()?[at];
+            if place >= len {
+                return Err(plan(format!("{place} lies outside of an axis of length {len}")));
+            }
+            let axes = (0..blocks.rank()).map(|of| match of.cmp(&at) {
+                std::cmp::Ordering::Less => AxisMap::same(of),
+                std::cmp::Ordering::Equal => AxisMap::fixed(place as i64),
+                std::cmp::Ordering::Greater => AxisMap::same(of - 1),
+            });
+            let mut cuts = blocks.cuts.to_vec();
+            cuts.remove(at);
+            Ok((View { axes: axes.collect() }, cuts))
         })
     }
 

@@ -1,5 +1,6 @@
 //! Integration tests: what a program that depends on the crate sees.
 
+mod array_programs;
 mod arrays;
 mod arrow_types;
 mod bad_tables;
