@@ -22,6 +22,6 @@ pub use chunk::{Chunk, Kind};
 pub use codec::Codec;
 pub(crate) use copy::{copy, is_known};
 pub use pool::Pool;
-pub use size::BATCH_ROWS;
+pub use size::{ARRAY_BYTES, BATCH_ROWS};
 pub(crate) use size::{heap_bytes, largest_row, row_bytes, shown_bytes};
 pub use spill::{Extent, SpillArea};
