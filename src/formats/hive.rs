@@ -31,7 +31,7 @@ pub struct DataFile {
 /// The files of a data set, in natural order.
 ///
 /// A path is a file, a pattern (see [`find`]) or a directory. A directory is looked through with all that lies below it, for names that
-/// end in one of `extensions`, without those that begin with `_` or `.`. The keys are those of the directories below
+/// end in one of `extensions`, without those that begin with `_` or `.`, but for directories such as `_key=1`. The keys are those of the directories below
 /// the given one, or from the first part of a pattern on that is not plain.
 ///
 /// # Errors
@@ -96,7 +96,11 @@ fn below(root: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>> {
         let listed = |error| Error::io(&directory, "cannot list", error);
         for entry in std::fs::read_dir(&directory).map_err(listed)? {
             let entry = entry.map_err(listed)?;
-            if entry.file_name().to_string_lossy().starts_with(['.', '_']) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // Where a key begins with `_`, its directory does.
+            let is_key = name.starts_with('_') && key_of(&name).is_some();
+            if name.starts_with(['.', '_']) && !is_key {
                 continue;
             }
             let path = entry.path();
@@ -107,7 +111,7 @@ fn below(root: &Path, extensions: &[&str]) -> Result<Vec<SourceFile>> {
             };
             if meta.is_dir() {
                 open.push((path, depth + 1));
-            } else if extensions.iter().any(|one| ends_in(&path, one)) {
+            } else if !is_key && extensions.iter().any(|one| ends_in(&path, one)) {
                 files.push(SourceFile { path, bytes: meta.len(), modified: meta.modified().ok() });
             }
         }
@@ -249,6 +253,8 @@ mod tests {
             "year=2024/m=9/a.parquet",
             "year=2024/m=9/_SUCCESS",
             "year=2024/_tmp/c.parquet",
+            "year=2024/_n=1.parquet",
+            "year=2024/.m=3/d.parquet",
             "year=2023/m=1%2F2/.x.parquet",
             "year=2023/m=1%2F2/p.PARQUET",
             "year=__HIVE_DEFAULT_PARTITION__/m=1/q.parquet",

@@ -25,6 +25,6 @@ pub(crate) use copy::{copy, is_known};
 pub use nd::DType;
 pub(crate) use nd::{Data, NdBlock, Stored, with_data};
 pub use pool::Pool;
-pub use size::BATCH_ROWS;
+pub use size::{ARRAY_BYTES, BATCH_ROWS};
 pub(crate) use size::{heap_bytes, largest_row, row_bytes, shown_bytes};
 pub use spill::{Extent, SpillArea};

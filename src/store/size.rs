@@ -17,6 +17,10 @@ use crate::store::Block;
 /// second-level cache.
 pub const BATCH_ROWS: usize = 16 << 10;
 
+/// Memory of a column of a batch beside its values: the array itself, and the handles of its buffers. In few rows of many columns it is
+/// more than the values.
+pub const ARRAY_BYTES: u64 = 256;
+
 /// Whether values of a type have no heap memory of their own: what needs no drop owns none.
 pub(crate) fn is_even<T>() -> bool {
     !std::mem::needs_drop::<T>()
@@ -79,11 +83,11 @@ fn array_bytes<A, D: ndarray::Dimension>(array: &NdArray<A, D>) -> u64 {
     (array.len() * size_of::<A>()) as u64
 }
 
-/// The memory held by a list of batches: each distinct buffer once, whole, however many arrays look into it.
+/// The memory held by a list of batches: the arrays, and each distinct buffer once, whole, however many look into it.
 fn batches_bytes(batches: &[RecordBatch]) -> u64 {
     let mut counted = Buffers::default();
     for batch in batches {
-        counted.bytes += (batch.num_columns() * size_of::<ArrayRef>()) as u64;
+        counted.bytes += batch.num_columns() as u64 * ARRAY_BYTES;
         for column in batch.columns() {
             counted.add_array(column);
         }
@@ -293,7 +297,7 @@ mod tests {
     fn a_shared_buffer_counts_once() {
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3), Some(4)]));
         let batch = |array: &ArrayRef| RecordBatch::try_from_iter([("a", array.clone())]).unwrap();
-        let column = size_of::<ArrayRef>() as u64;
+        let column = ARRAY_BYTES;
         let one = heap_bytes(&batch(&numbers)).unwrap() - column;
         assert!((32 + 1..=256).contains(&one), "{one}");
         // Two views into the same buffers pin them whole, and both together pin no more.

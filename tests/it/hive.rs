@@ -186,6 +186,22 @@ fn keys_beside_other_columns() {
     }
 }
 
+/// What begins so is passed over elsewhere.
+#[test]
+fn keys_whose_names_begin_oddly() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, write, read) in formats() {
+        for key in ["_k", ".k", "__", "k."] {
+            let path = dir.path().join(format!("{name} {key}"));
+            write(&rows().rename([("k", key)]), &path).partition_by([key]).write().unwrap();
+            let set = read(text(&path), Told::default()).unwrap();
+            assert_eq!(set.columns().unwrap(), ["n", key], "{name}");
+            assert_eq!(numbers(&set.filter(col(key).eq(2))).unwrap(), [1, 4], "{name} {key}");
+            assert_eq!(set.count_rows().compute().unwrap(), 6, "{name} {key}");
+        }
+    }
+}
+
 #[test]
 fn a_key_stands_above_a_column_of_its_name() {
     let dir = tempfile::tempdir().unwrap();

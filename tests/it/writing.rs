@@ -526,10 +526,10 @@ fn options_that_do_not_fit_the_schema() {
     let error = df.to_csv(dir.path().join("x")).write().unwrap_err();
     assert!(error.kind() == ErrorKind::Plan && error.to_string().contains("which CSV cannot hold"), "{error}");
     let none = dataframe::from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))], 1);
-    for writer in [none.to_ipc(dir.path().join("x")), none.to_csv(dir.path().join("x"))] {
-        if let Err(error) = writer.write() {
-            assert_ne!(error.kind(), ErrorKind::Panic, "{error}");
-        }
+    none.to_ipc(dir.path().join("x")).write().unwrap();
+    for writer in [none.to_csv(dir.path().join("x")), none.to_json(dir.path().join("x"))] {
+        let error = writer.write().unwrap_err();
+        assert!(error.kind() == ErrorKind::Plan && error.to_string().contains("without columns"), "{error}");
     }
 }
 
@@ -565,6 +565,17 @@ fn what_is_appended_has_the_columns_that_are_there() {
         } else if !name.starts_with("hive") {
             says(&more, "there is no column `z`");
         }
+        let (by, wrong) = match name.starts_with("hive") {
+            true => {
+                let plain: Write = if name == "hive" { formats[0].1 } else { formats[3].1 };
+                (plain(&old.select(["k"]), &path), "not partitioned, and `t=a/part.0.")
+            }
+            // What lies there would have null in place of its own `t`.
+            false => (write(&old, &path).partition_by(["t"]), "partitioned by `t`, and `part.0."),
+        };
+        let error = by.append().write().unwrap_err();
+        assert!(error.kind() == ErrorKind::Plan && error.to_string().contains(wrong), "{name}: {error}");
+        assert_eq!(names(&path), before, "{name}");
         if name.starts_with("hive") {
             let both = old.with_columns([col("t").alias("u")]);
             let other = write(&both, &path).partition_by(["u"]).append().write().unwrap_err();

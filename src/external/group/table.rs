@@ -258,9 +258,10 @@ impl Worker<'_> {
     /// Adds the rows of a batch.
     ///
     /// # Errors
-    /// Where its columns are not what was announced, or a user's aggregate fails.
+    /// Where its columns are not what was announced, or a user's aggregate fails; of kind `OutOfMemory`, where the budget has no room for
+    /// the groups, naming limit and setting.
     pub fn add(&mut self, columns: &Columns<'_>) -> Result<()> {
-        let Table { keys, free, groups, .. } = &mut self.table;
+        let Table { keys, free, groups, held, .. } = &mut self.table;
         let by_key = !columns.keys.is_empty();
         if by_key {
             match &self.tables.aggregation.packed {
@@ -278,6 +279,8 @@ impl Worker<'_> {
         let aggregation = &self.tables.aggregation;
         // The groups as each condition sees them: rows for which it is not true are in none.
         let filtered: Vec<Vec<u32>> = columns.filters.iter().map(|filter| masked(filter, by_key, groups)).collect();
+        // What states grow by: of a batch of thousands of columns that is far more than what one batch mostly brings.
+        let mut grown = 0;
         for (spec, (free, ordered)) in aggregation.states.iter().zip(free.iter_mut().zip(&mut self.ordered)) {
             let own: Option<&[u32]> = match spec.filter {
                 Some(filter) => Some(&filtered[filter]),
@@ -285,10 +288,23 @@ impl Worker<'_> {
             };
             let rows = Rows { groups: own, len: columns.rows, count };
             if let Some(state) = free.as_mut().or(ordered.as_mut()) {
+                let before = state.bytes();
                 state.update(spec, &rows, columns)?;
+                grown += state.bytes().saturating_sub(before) as u64;
+                if grown > ALWAYS {
+                    let now = held.bytes();
+                    grow(held, now + std::mem::take(&mut grown))?;
+                }
             }
         }
-        Ok(())
+        self.hold()
+    }
+
+    /// Holds what the table and the states of the morsel take now. Only after the last batch would be too late: a morsel may be of any size.
+    fn hold(&mut self) -> Result<()> {
+        let Table { keys, free, map, held, .. } = &mut self.table;
+        let now = bytes(keys, free) + 4 * map.capacity() + states_bytes(&self.ordered);
+        grow(held, now as u64)
     }
 
     /// Ends the morsel.

@@ -376,6 +376,38 @@ fn a_result_that_does_not_fit_is_an_error() {
     assert_eq!(budget.held(), 0);
 }
 
+/// A morsel may be of any size: what it takes is held as it grows, not when it is over.
+#[test]
+fn a_large_morsel_holds_what_it_takes_as_it_grows() {
+    let call = |column: usize| AggregateCall {
+        function: F::NUnique,
+        args: vec![(column, DataType::Int64)],
+        filter: None,
+        data_type: DataType::Int64,
+        expr: col("v"),
+    };
+    let numbers =
+        |from: i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((from..from + 4000).map(|n| n << 40))) };
+    // Many batches of a column, and many columns of a batch.
+    for columns in [1, 500] {
+        let budget = Budget::new(4 << 20);
+        let calls: Vec<AggregateCall> = (0..columns).map(call).collect();
+        let tables = GroupTables::new(Arc::new(Aggregation::new(Vec::new(), false, &calls).unwrap()), &budget).unwrap();
+        let mut worker = tables.begin(0, &budget).unwrap();
+        let refused = (0..500 / columns as i64).find_map(|batch| {
+            let values = vec![numbers(4000 * batch); columns];
+            worker.add(&Columns { keys: &[], values: &values, filters: &[], rows: 4000 }).err()
+        });
+        let error = refused.unwrap();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        assert!(error.message().ends_with("the groups do not fit; raise memory_limit"), "{error}");
+        assert!(budget.held() > 1 << 20, "{}", budget.held());
+        drop(worker);
+        drop(tables);
+        assert_eq!(budget.held(), 0);
+    }
+}
+
 #[test]
 fn large_text_stays_large() {
     for of in [DataType::LargeUtf8, DataType::LargeBinary, DataType::Utf8View, DataType::BinaryView, DataType::Binary] {

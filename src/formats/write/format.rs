@@ -13,7 +13,7 @@ use crate::formats::ipc::{IpcCompression, IpcFileWriter};
 use crate::formats::json;
 #[cfg(feature = "parquet")]
 use crate::formats::parquet::{EncodedRowGroup, ParquetEncoder, ParquetEncoding, ParquetFileWriter};
-use crate::store::shown_bytes;
+use crate::store::{ARRAY_BYTES, shown_bytes};
 
 /// A format, and how it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +37,6 @@ pub const SMALL_BYTES: usize = 2 << 20;
 
 /// Bytes of a column in as many rows as are encoded by themselves, at least.
 const SMALL_COLUMN_BYTES: usize = 1 << 10;
-
-/// Memory of an array beside its values.
-const ARRAY_BYTES: u64 = 128;
 
 /// Text of this size is handed on, so that little of what is allocated ahead of it is not used.
 const TEXT_BYTES: usize = 1 << 20;
@@ -95,6 +92,11 @@ impl Encoder {
     /// # Errors
     /// Of kind `Plan` or `Unsupported`, where the format cannot hold such tables or an option is wrong.
     pub fn new(format: &Format, schema: &SchemaRef) -> Result<Encoder> {
+        if schema.fields().is_empty() && !matches!(format, Format::Ipc(_)) {
+            let text =
+                "a table without columns cannot be written in this format: nothing would tell how many rows it has";
+            return Err(Error::new(crate::error::ErrorKind::Plan, text));
+        }
         if let Format::Csv(options) = format {
             csv::encode_header(schema, options, &mut Vec::new())?;
             if let Some(field) = schema.fields().iter().find(|field| field.data_type().is_nested()) {

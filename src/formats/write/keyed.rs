@@ -258,7 +258,15 @@ impl Keyed {
                 if !text.is_empty() {
                     text.push('/');
                 }
-                escape(self.schema.field(*key).name(), &mut text);
+                let name = self.schema.field(*key).name();
+                match name.strip_prefix('.') {
+                    // Readers pass over what begins with a point.
+                    Some(rest) => {
+                        text.push_str("%2E");
+                        escape(rest, &mut text);
+                    }
+                    None => escape(name, &mut text),
+                }
                 text.push('=');
                 if column.is_null(*row) {
                     text.push_str(NULL_NAME);
