@@ -1,5 +1,6 @@
 //! Reading blocks: which records are of a block, and batches of the columns that are wanted.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -142,10 +143,12 @@ impl CsvScan {
             return Ok(placed.clone());
         }
         let layout = layout(&self.source.files[file], &self.source.options)?;
+        let known: HashMap<&str, usize> =
+            layout.names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
         let places = self.source.schema().fields().iter().enumerate().map(|(column, field)| {
-            match layout.names.iter().position(|name| name == field.name()) {
+            match known.get(field.name().as_str()) {
                 _ if !self.source.per_file.in_rows(column) => Place::Constant,
-                Some(place) => Place::Field(place),
+                Some(place) => Place::Field(*place),
                 None => Place::Missing,
             }
         });

@@ -14,6 +14,7 @@ use super::file::{
     Batch, IpcFile, Layout, check_block, damaged, decoder, has_dictionary, open, read_block, read_columns, read_footer,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::Lookup;
 use crate::formats::guard::guarded;
 use crate::formats::hive::{DataFile, content_key, data_files, label};
 use crate::formats::per_file::{FileColumns, PerFile};
@@ -113,10 +114,9 @@ impl IpcSource {
             file.keys = Vec::new();
         }
         let place = |file: &IpcFile| {
-            let place = |(column, field): (usize, &FieldRef)| {
-                let own = per_file.in_rows(column).then(|| field.name());
-                Some(file.schema.fields().find(own?)?.0)
-            };
+            let known = Lookup::new(&file.schema);
+            let place =
+                |(column, field): (usize, &FieldRef)| known.place(per_file.in_rows(column).then(|| field.name())?);
             per_file.schema().fields().iter().enumerate().map(place).collect()
         };
         let places = files.iter().map(place).collect();

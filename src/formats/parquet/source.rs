@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use super::footer::{FileSchema, Footer, check_unchanged, read_all};
 use super::scan::ParquetScan;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expr::Lookup;
 use crate::formats::hive::{DataFile, content_key, data_files, label};
 use crate::formats::per_file::{FileColumns, PerFile};
 use crate::formats::scan::{BATCH_ROWS, PARTITION_BYTES, Reread, Scan, ScanRequest, TableSource};
@@ -140,16 +141,15 @@ impl ParquetSource {
         Ok(source)
     }
 
-    /// The column of a file that is a column of the source, if it has it.
-    pub(super) fn place(&self, column: usize, schema: usize) -> Option<usize> {
-        let own = self.per_file.in_rows(column).then(|| self.schema().field(column).name());
-        Some(self.schemas[schema].fields.find(own?)?.0)
-    }
-
-    /// For each schema, the place of each column.
+    /// For each schema, the place of each column of the source; nothing where files of the schema do not have it.
     pub(super) fn places(&self) -> Vec<Vec<Option<usize>>> {
-        let of = |schema| (0..self.schema().fields().len()).map(|column| self.place(column, schema)).collect();
-        (0..self.schemas.len()).map(of).collect()
+        let of = |schema: &Arc<FileSchema>| {
+            let of_file = Schema::new(schema.fields.clone());
+            let known = Lookup::new(&of_file);
+            let names = self.schema().fields().iter().enumerate();
+            names.map(|(column, field)| known.place(self.per_file.in_rows(column).then(|| field.name())?)).collect()
+        };
+        self.schemas.iter().map(of).collect()
     }
 
     /// Whether a file is as it was when its footer was read.
