@@ -135,6 +135,7 @@ impl PerFile {
     ///
     /// # Errors
     /// Of kind `Plan`, where one is not there or is named twice.
+    #[cfg(feature = "parquet")]
     pub fn select(self, names: &[String]) -> Result<PerFile> {
         let mut places: Vec<usize> = Vec::with_capacity(names.len());
         for name in names {
