@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use super::merge;
 use super::program::{Machine, Register, Tile, with_lane};
@@ -199,20 +199,25 @@ fn rows_of<T>(values: &[T], tile: Tile, target: Target) -> impl Iterator<Item = 
 
 const LANES: usize = 32;
 
-/// The sum of a run, in fixed lanes.
-#[inline(always)]
-fn sum_of<T: Wide>(values: &[T], pass: impl Fn(T) -> bool) -> T::As {
-    Arch::new().dispatch(|| {
+/// The sum of a run, in fixed lanes. (These loops are types and no closures: a closure is compiled for the instruction set only where it
+/// is small.)
+struct SumOf<'a, T>(&'a [T]);
+
+impl<T: Wide> NullaryFnOnce for SumOf<'_, T> {
+    type Output = T::As;
+
+    #[inline(always)]
+    fn call(self) -> T::As {
         let mut lanes = [T::As::default(); LANES];
-        let runs = values.chunks_exact(LANES);
+        let runs = self.0.chunks_exact(LANES);
         let rest = runs.remainder();
         for run in runs {
             for (lane, value) in lanes.iter_mut().zip(run) {
-                *lane = T::plus(*lane, if pass(*value) { value.widen() } else { T::As::default() });
+                *lane = T::plus(*lane, value.widen());
             }
         }
         for (lane, value) in lanes.iter_mut().zip(rest) {
-            *lane = T::plus(*lane, if pass(*value) { value.widen() } else { T::As::default() });
+            *lane = T::plus(*lane, value.widen());
         }
         let mut width = LANES / 2;
         while width > 0 {
@@ -222,7 +227,27 @@ fn sum_of<T: Wide>(values: &[T], pass: impl Fn(T) -> bool) -> T::As {
             width /= 2;
         }
         lanes[0]
-    })
+    }
+}
+
+/// The sum of what is not NaN in a run.
+fn sum_of_numbers<T: Wide>(values: &[T]) -> T::As {
+    let numbers = values.iter().filter(|value| !value.is_nan());
+    numbers.fold(T::As::default(), |sum, value| T::plus(sum, value.widen()))
+}
+
+/// Adds each of a run to a sum of its own.
+struct AddEach<'a, T: Wide>(&'a mut [T::As], &'a [T]);
+
+impl<T: Wide> NullaryFnOnce for AddEach<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (sum, value) in self.0.iter_mut().zip(self.1) {
+            *sum = T::plus(*sum, value.widen());
+        }
+    }
 }
 
 struct Sums<T: Wide> {
@@ -240,7 +265,7 @@ impl<T: Wide> Work for Sums<T> {
         let skip = self.this.skip_nan;
         for (first, row) in rows_of(values, tile, target) {
             if target.along == 0 {
-                let sum = if skip { sum_of(row, |value| !value.is_nan()) } else { sum_of(row, |_| true) };
+                let sum = if skip { sum_of_numbers(row) } else { Arch::new().dispatch(SumOf(row)) };
                 if T::CARRIES {
                     if self.lost.is_empty() {
                         self.lost = vec![T::As::default(); self.sums.len()];
@@ -261,11 +286,7 @@ impl<T: Wide> Work for Sums<T> {
                         *sum = T::plus(*sum, value.widen());
                     }
                 } else {
-                    Arch::new().dispatch(|| {
-                        for (sum, value) in sums.iter_mut().zip(row) {
-                            *sum = T::plus(*sum, value.widen());
-                        }
-                    });
+                    Arch::new().dispatch(AddEach(sums, row));
                 }
                 if let Counts::Each(counts) = &mut self.counts {
                     let counts = counts[first..].iter_mut().zip(row);
@@ -331,28 +352,47 @@ pub(super) fn better<T: Wide>(a: T, b: T, largest: bool) -> T {
     if b.beats(a, largest) || (b.is_nan() && !a.is_nan()) { b } else { a }
 }
 
-/// The best of a run, in fixed lanes; NaN where one is.
-#[inline(always)]
-fn best_of<T: Wide>(values: &[T], largest: bool) -> Option<T> {
-    let first = *values.first()?;
-    Some(Arch::new().dispatch(|| {
-        let mut lanes = [first; LANES];
-        let runs = values.chunks_exact(LANES);
+/// The best of a run that is not empty, in fixed lanes; NaN where one is.
+struct BestOf<'a, T, const LARGEST: bool> {
+    first: T,
+    values: &'a [T],
+}
+
+impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestOf<'_, T, LARGEST> {
+    type Output = T;
+
+    #[inline(always)]
+    fn call(self) -> T {
+        // Whether there is NaN is found apart: a choice by two conditions keeps a loop from being vectors.
+        let (mut lanes, mut broken) = ([self.first; LANES], [false; LANES]);
+        let runs = self.values.chunks_exact(LANES);
         let rest = runs.remainder();
         for run in runs {
-            for (lane, value) in lanes.iter_mut().zip(run) {
-                *lane = better(*lane, *value, largest);
+            for at in 0..LANES {
+                let value = run[at];
+                broken[at] |= value.is_nan();
+                lanes[at] = if value.beats(lanes[at], LARGEST) { value } else { lanes[at] };
             }
         }
-        for (lane, value) in lanes.iter_mut().zip(rest) {
-            *lane = better(*lane, *value, largest);
-        }
         let mut best = lanes[0];
-        for lane in lanes {
-            best = better(best, lane, largest);
+        for value in lanes.into_iter().chain(rest.iter().copied()) {
+            best = better(best, value, LARGEST);
         }
-        best
-    }))
+        match broken.contains(&true) {
+            true => self.values.iter().copied().find(|value| value.is_nan()).unwrap_or(best),
+            false => best,
+        }
+    }
+}
+
+/// The best of a run; NaN where one is.
+fn best_of<T: Wide>(values: &[T], largest: bool) -> Option<T> {
+    let first = *values.first()?;
+    let arch = Arch::new();
+    Some(match largest {
+        true => arch.dispatch(BestOf::<T, true> { first, values }),
+        false => arch.dispatch(BestOf::<T, false> { first, values }),
+    })
 }
 
 impl<T: Wide> Work for Extremes<T> {
@@ -361,7 +401,7 @@ impl<T: Wide> Work for Extremes<T> {
         let largest = self.this.kind == Kind::Max;
         for (first, row) in rows_of(values, tile, target) {
             if target.along == 0 && !self.this.skip_nan {
-                let Some(best) = (if largest { best_of(row, true) } else { best_of(row, false) }) else { continue };
+                let Some(best) = best_of(row, largest) else { continue };
                 let known = std::mem::replace(&mut self.seen[first], 1) != 0;
                 self.best[first] = if known { better(self.best[first], best, largest) } else { best };
                 continue;
@@ -480,9 +520,14 @@ fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
 }
 
 /// Number, mean and summed squared differences of a run, in fixed lanes.
-#[inline(always)]
-fn moments_of<T: Wide>(values: &[T]) -> (u64, f64, f64) {
-    Arch::new().dispatch(|| {
+struct MomentsOf<'a, T>(&'a [T]);
+
+impl<T: Wide> NullaryFnOnce for MomentsOf<'_, T> {
+    type Output = (u64, f64, f64);
+
+    #[inline(always)]
+    fn call(self) -> (u64, f64, f64) {
+        let values = self.0;
         let runs = values.chunks_exact(LANES);
         let rest = runs.remainder();
         let mut lanes = [0.0f64; LANES];
@@ -507,7 +552,29 @@ fn moments_of<T: Wide>(values: &[T]) -> (u64, f64, f64) {
             *lane += apart * apart;
         }
         (values.len() as u64, mean, fold_lanes(lanes))
-    })
+    }
+}
+
+/// One more of each of a run for means and squares of their own.
+struct MomentsEach<'a, T> {
+    means: &'a mut [f64],
+    squares: &'a mut [f64],
+    values: &'a [T],
+    share: f64,
+}
+
+impl<T: Wide> NullaryFnOnce for MomentsEach<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for ((mean, squares), value) in self.means.iter_mut().zip(self.squares).zip(self.values) {
+            let value = value.to_f64();
+            let apart = value - *mean;
+            *mean += apart * self.share;
+            *squares += apart * (value - *mean);
+        }
+    }
 }
 
 impl<T: Wide> Moments<T> {
@@ -526,20 +593,13 @@ impl<T: Wide> Work for Moments<T> {
                     self.join(first + at * target.along, (1, value.to_f64(), 0.0));
                 }
             } else if target.along == 0 {
-                self.join(first, moments_of(row));
+                self.join(first, Arch::new().dispatch(MomentsOf(row)));
             } else {
                 // Places beside each other have seen the same number of elements (B. Welford, 1962).
                 let places = first..first + row.len();
                 let share = 1.0 / (self.counts[first] + 1) as f64;
                 let (means, squares) = (&mut self.means[places.clone()], &mut self.squares[places.clone()]);
-                Arch::new().dispatch(|| {
-                    for ((mean, squares), value) in means.iter_mut().zip(squares).zip(row) {
-                        let value = value.to_f64();
-                        let apart = value - *mean;
-                        *mean += apart * share;
-                        *squares += apart * (value - *mean);
-                    }
-                });
+                Arch::new().dispatch(MomentsEach { means, squares, values: row, share });
                 self.counts[places].iter_mut().for_each(|count| *count += 1);
             }
         }
