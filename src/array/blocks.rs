@@ -5,11 +5,12 @@ use std::sync::Arc;
 use ndarray::{ArrayView, Dimension, IxDyn};
 
 use super::Array;
+use super::create::by_rows;
 use super::element::Element;
 use super::plan::{Blocks, Op, UserMap};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
-use crate::store::{DType, NdBlock, Stored};
+use crate::store::NdBlock;
 
 /// A block as ndarray sees it.
 fn view<A: Element, D: Dimension>(block: &NdBlock) -> Result<ArrayView<'_, A, D>> {
@@ -22,15 +23,7 @@ fn view<A: Element, D: Dimension>(block: &NdBlock) -> Result<ArrayView<'_, A, D>
 /// An array of ndarray's as a block, by rows.
 fn block<B: Element, D: Dimension>(array: ndarray::Array<B, D>) -> Result<NdBlock> {
     let shape = array.shape().to_vec();
-    let values: Vec<B> = match array.is_standard_layout() {
-        true => match array.into_raw_vec_and_offset() {
-            (values, None | Some(0)) => values,
-            (values, Some(start)) => values[start..].to_vec(),
-        },
-        false => array.iter().copied().collect(),
-    };
-    let data = B::Stored::wrap(B::block(values));
-    NdBlock::new(shape, if B::DTYPE == DType::Bool { data.into_bools() } else { data })
+    NdBlock::new(shape, by_rows(array))
 }
 
 impl<A: Element, D: Dimension + 'static> Array<A, D> {

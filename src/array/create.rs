@@ -34,6 +34,19 @@ fn stored<A: Element>(values: Vec<A>) -> Data {
     if A::DTYPE == DType::Bool { data.into_bools() } else { data }
 }
 
+/// The elements of an array of ndarray's by rows; without a copy where they are all that its memory holds.
+pub(super) fn by_rows<A: Element, D: Dimension>(array: ndarray::Array<A, D>) -> Data {
+    let len = array.len();
+    if !array.is_standard_layout() {
+        return stored(array.iter().copied().collect());
+    }
+    // What was cut off by a slice is still in the vector, before and behind.
+    let (mut values, start) = array.into_raw_vec_and_offset();
+    values.drain(..start.unwrap_or(0));
+    values.truncate(len);
+    stored(values)
+}
+
 /// An array of these numbers in blocks of `block_len`, which share the vector's memory.
 #[track_caller]
 pub fn from_vec<A: Element>(values: Vec<A>, block_len: usize) -> Array<A, Ix1> {
@@ -68,16 +81,8 @@ fn in_memory<A: Element, D>(
 pub fn from_ndarray<A: Element, D: Dimension>(array: ndarray::Array<A, D>, chunks: impl Into<Chunks>) -> Array<A, D> {
     let origin = Origin::caller();
     let shape = array.shape().to_vec();
-    let values = if array.is_standard_layout() {
-        let (values, start) = array.into_raw_vec_and_offset();
-        match start {
-            Some(start) if start > 0 => values[start..start + shape.iter().product::<usize>()].to_vec(),
-            _ => values,
-        }
-    } else {
-        array.iter().copied().collect()
-    };
-    in_memory(&shape, stored(values), chunks.into(), "from_ndarray", origin)
+    let data = by_rows(array);
+    in_memory(&shape, data, chunks.into(), "from_ndarray", origin)
 }
 
 /// The same number everywhere.

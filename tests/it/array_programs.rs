@@ -127,6 +127,19 @@ fn functions_of_blocks() -> Result<()> {
     let error = runtime.run(|| wrong.compute()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("made the shape [1, 1]") && error.to_string().contains("array_programs.rs:"));
+    // Slices that own more memory than they show.
+    let whole = || Array2::from_shape_fn((5, 4), |(i, j)| (i * 4 + j) as i64);
+    for rows in [0..2, 3..5, 1..4] {
+        let part = whole().slice_move(s![rows.clone(), ..]);
+        assert_eq!(array::from_ndarray(part.clone(), 2).compute()?, part);
+        let moved = whole().slice_move(s![rows.clone(), ..]);
+        assert_eq!(array::from_ndarray(moved, 2).compute()?, part);
+        let row = x.rechunk(-1).map_blocks(|block| {
+            let twice = ndarray::concatenate![Axis(0), block, block];
+            twice.slice_move(s![5.., ..])
+        });
+        assert_eq!(row.compute()?, whole());
+    }
     let broken: Array<i64, Ix2> = x.map_blocks(|_| panic!("on purpose"));
     assert_eq!(broken.sum().compute().unwrap_err().kind(), ErrorKind::Panic);
     let kept = (&x * 2).persist()?;

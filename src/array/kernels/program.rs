@@ -17,6 +17,9 @@ use crate::store::{DType, Data};
 /// Elements of a tile at most.
 pub(crate) const TILE: usize = 1024;
 
+/// Bytes of a register: the largest elements have 16.
+pub(crate) const REGISTER_BYTES: usize = 16 * TILE;
+
 /// Where a value stands.
 pub(crate) type Register = u16;
 
@@ -213,8 +216,7 @@ impl<'p, 'a> Machine<'p, 'a> {
         self.direct[usize::from(at)] = None;
         let mut memory = std::mem::take(&mut self.registers[usize::from(at)]);
         if memory.is_empty() {
-            // The largest elements have 16 bytes.
-            memory = vec![0; 2 * TILE];
+            memory = vec![0; REGISTER_BYTES / size_of::<u64>()];
         }
         memory
     }

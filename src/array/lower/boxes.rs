@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::kernels::{Bound, Machine, Place, Tile, Walk, run_box};
+use super::super::kernels::{Bound, Machine, Place, REGISTER_BYTES, Tile, Walk, run_box};
 use super::super::plan::{AxisMap, Cuts, coords, strides};
 use super::fuse::{Fused, Leaf, LeafSource};
 use crate::error::{Error, ErrorKind, Result};
@@ -111,6 +111,11 @@ impl Boxes {
             let pattern = if grid.is_identity() { Pattern::OneToOne } else { Pattern::Grid(Arc::new(grid)) };
             Some((node, pattern))
         })
+    }
+
+    /// What the registers of the program take, and a little for the walk over the block.
+    pub fn machine_bytes(&self) -> u64 {
+        u64::from(self.fused.program.registers) * REGISTER_BYTES as u64 + (64 << 10)
     }
 
     /// Elements of the largest block, if that is known.

@@ -170,7 +170,7 @@ impl Lowering {
         let node = &self.plan.nodes[at];
         let boxes = self.region(&[at], node.cuts.clone())?;
         let (reads, tasks, dtype) = (self.reads(&boxes)?, boxes.tasks(), node.dtype);
-        let need = boxes.most_elements().unwrap_or(0) as u64 * dtype.bytes() as u64 + MACHINE_BYTES;
+        let need = boxes.most_elements().unwrap_or(0) as u64 * dtype.bytes() as u64 + boxes.machine_bytes();
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
             let block = boxes.block(index, inputs)?;
             let data = with_lane!(dtype, T => store::<T>(&boxes, &block, inputs)?);
@@ -201,9 +201,6 @@ impl Lowering {
         Ok(layer.layer())
     }
 }
-
-/// About what the registers of a program take.
-const MACHINE_BYTES: u64 = 256 << 10;
 
 /// The elements of a block.
 fn store<T: Lane>(boxes: &Boxes, block: &boxes::Block, inputs: &Inputs<'_>) -> Result<Data> {

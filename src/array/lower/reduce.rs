@@ -8,7 +8,7 @@ use super::super::kernels::{Place, Reduction, Target, Walk, Work};
 use super::super::optimize::Plan;
 use super::super::plan::{Cuts, Op, strides};
 use super::boxes::Boxes;
-use super::{Lowering, MACHINE_BYTES, meta};
+use super::{Lowering, meta};
 use crate::error::{Error, Result};
 use crate::graph::{Each, Grid, GridAxis, Inputs, LayerRef, Pattern, TaskContext};
 use crate::plan::RegionLowering;
@@ -93,10 +93,11 @@ impl Lowering {
             most.map(|most| most.unwrap_or(1) as u64).product()
         };
         let kept_bytes: u64 = reductions.iter().map(Reduction::kept_bytes).sum::<u64>() * left(&cuts);
+        let need = kept_bytes + boxes.machine_bytes();
         let (first, own_axes) = (reductions.clone(), axes.clone());
         let op =
             move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| block(&boxes, &first, &own_axes, index, inputs);
-        let op = Each::<_, Kept>::new(op).need(kept_bytes + MACHINE_BYTES);
+        let op = Each::<_, Kept>::new(op).need(need);
         let layer_meta = meta(node);
         let mut layer: LayerRef<Kept> =
             lowering.gated(node.member, |draft| draft.regular(layer_meta.clone(), tasks, reads, op))?;
