@@ -10,6 +10,7 @@ mod change;
 mod columnar;
 mod compute;
 mod create;
+mod describe;
 mod eager;
 mod explode;
 mod group;

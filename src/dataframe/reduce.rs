@@ -3,8 +3,8 @@
 use super::parameters::expanded;
 use super::plan::{Frame, Grouping, JoinColumn, JoinOp, Matching, NumberOp, Op, SortKey};
 use super::{DataFrame, IntoColumn};
-use crate::error::{Error, ErrorKind, Result, Role};
-use crate::expr::{Expr, col, lit, numeric, size};
+use crate::error::{Result, Role};
+use crate::expr::{Expr, col, numeric, size};
 use crate::origin::Origin;
 use crate::plan::Poisoned;
 use crate::runtime::Scalar;
@@ -121,7 +121,7 @@ impl DataFrame {
     #[track_caller]
     pub fn describe(&self) -> DataFrame {
         let origin = Origin::caller();
-        self.derive("describe", origin, |frame| described(frame, origin))
+        self.derive("describe", origin, |frame| super::describe::described(frame, origin))
     }
 }
 
@@ -187,35 +187,6 @@ fn counted(frame: &Frame, column: Expr, nulls: bool, verb: &'static str, origin:
     // Groups come in the order of their keys, and of equal rows the first comes first.
     let by = vec![SortKey { of: col(name), descending: true }];
     Frame::new(Op::Top { by, len: u64::MAX }, &[&counts], verb, origin)
-}
-
-fn described(frame: &Frame, origin: Origin) -> Result<Frame> {
-    let columns = numeric().expand(&frame.schema)?;
-    if columns.is_empty() {
-        return Err(Error::new(ErrorKind::Plan, "there are no columns of numbers"));
-    }
-    type Of = fn(Expr) -> Expr;
-    let statistics: [(&str, Of); 5] =
-        [("count", Expr::count), ("mean", Expr::mean), ("std", Expr::std), ("min", Expr::min), ("max", Expr::max)];
-    let name = |of: &str, column: &Expr| format!("{of} of {}", column.output_name());
-    let outputs = statistics
-        .iter()
-        .flat_map(|(of, make)| columns.iter().map(move |column| make(column.clone()).alias(&name(of, column))));
-    let all = reduced(frame, outputs.collect(), "describe", origin)?;
-    let mut statistic = "statistic".to_string();
-    while columns.iter().any(|column| *column.output_name() == *statistic) {
-        statistic.push('_');
-    }
-    let rows = statistics.iter().map(|(of, _)| {
-        let own = columns.iter().map(|column| {
-            let number = col(&name(of, column)).cast(arrow::datatypes::DataType::Float64);
-            number.alias(&column.output_name())
-        });
-        let exprs = std::iter::once(lit(*of).alias(&statistic)).chain(own).collect();
-        Frame::new(Op::Select(exprs), &[&all], "describe", origin)
-    });
-    let rows = rows.collect::<Result<Vec<Frame>>>()?;
-    Frame::new(Op::Concat, &rows.iter().collect::<Vec<_>>(), "describe", origin)
 }
 
 macro_rules! each_column {

@@ -70,6 +70,7 @@ pub use selector::{
 };
 pub use types::{common_type, has_type};
 pub use user::{MapInput, MapOutput, UserFunction, map_arrays};
+pub(crate) use user_aggregate::built_in_aggregate;
 pub use user_aggregate::{UserAggregate, UserState, aggregate};
 pub use value::Value;
 pub(crate) use value::logical;

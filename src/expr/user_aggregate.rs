@@ -127,7 +127,6 @@ where
     S: Send + 'static,
     V: Into<Value>,
 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     let functions = Arc::new(Functions {
         name: name.into(),
         data_type: data_type.clone(),
@@ -136,10 +135,28 @@ where
         finish: Box::new(move |state| finish(state).map(Into::into)),
     });
     let make = move || -> Box<dyn UserState> { Box::new(Running { state: init(), functions: functions.clone() }) };
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let user = UserAggregate { name: name.into(), id, data_type, make: Arc::new(make) };
+    let user = UserAggregate { name: name.into(), id: next_id(), data_type, make: Arc::new(make) };
+    of_user(user, args)
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn of_user(user: UserAggregate, args: impl IntoIterator<Item = Expr>) -> Expr {
     let function = AggregateFunction::User(user);
     Expr::Aggregate(Arc::new(Aggregate { function, args: args.into_iter().collect(), filter: None }))
+}
+
+/// An aggregate of the library's that is made as a user's would be.
+pub(crate) fn built_in_aggregate(
+    name: &'static str,
+    args: impl IntoIterator<Item = Expr>,
+    data_type: DataType,
+    make: impl Fn() -> Box<dyn UserState> + Send + Sync + 'static,
+) -> Expr {
+    of_user(UserAggregate { name: name.into(), id: next_id(), data_type, make: Arc::new(make) }, args)
 }
 
 type Update<S> = dyn Fn(&mut S, &[ArrayRef]) -> Result<()> + Send + Sync;

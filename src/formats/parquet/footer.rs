@@ -12,6 +12,7 @@ use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, FooterTail, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+    ParquetStatisticsPolicy,
 };
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
@@ -52,6 +53,8 @@ pub(super) struct Footer {
     pub(super) groups: Box<[Group]>,
     /// The parsed footer, if it is kept.
     pub(super) kept: Option<Arc<ParquetMetaData>>,
+    /// Bytes that it takes to read it again.
+    pub(super) memory: u64,
 }
 
 /// A row group.
@@ -143,8 +146,11 @@ pub(super) fn open(path: &Path) -> Result<(Input, Metadata)> {
     Ok((Input::new(file, meta.len()), meta))
 }
 
+/// A file, its footer, the number of its schema among those that are known, and the bytes of the footer's text.
+type Read = (Metadata, ParquetMetaData, Option<usize>, usize);
+
 /// Reads the footer of a file, with the schema of `known` that it has, if it has one of them.
-fn read(path: &Path, known: &[Arc<FileSchema>]) -> Result<(Metadata, ParquetMetaData, Option<usize>)> {
+fn read(path: &Path, known: &[Arc<FileSchema>]) -> Result<Read> {
     let (input, meta) = open(path)?;
     let text = find(path, &input, meta.len())?;
     let schema = ParquetMetaDataReader::decode_schema(&text).map_err(|error| damaged(path, error))?;
@@ -158,7 +164,7 @@ fn read(path: &Path, known: &[Arc<FileSchema>]) -> Result<(Metadata, ParquetMeta
     let same = known.iter().position(|one| {
         Arc::ptr_eq(&one.parquet, &parsed.file_metadata().schema_descr_ptr()) && one.arrow.as_deref() == arrow
     });
-    Ok((meta, parsed, same))
+    Ok((meta, parsed, same, text.len()))
 }
 
 /// Whether what the footer says can be, so that nothing that follows has to ask again.
@@ -222,7 +228,7 @@ pub(super) fn read_all(files: &[DataFile]) -> Result<(Vec<Footer>, Vec<Arc<FileS
         .into_iter()
         .zip(now)
         {
-            let (meta, parsed, same) = result?;
+            let (meta, parsed, same, text_bytes) = result?;
             let path = &file.file.path;
             let schema = match same {
                 Some(same) => same,
@@ -233,9 +239,17 @@ pub(super) fn read_all(files: &[DataFile]) -> Result<(Vec<Footer>, Vec<Arc<FileS
                 leaves: group.columns().iter().map(|chunk| leaf(chunk, group.num_rows() as u64)).collect(),
             });
             let groups = groups.collect();
-            kept += parsed.memory_size();
+            let parsed_bytes = parsed.memory_size();
+            kept += parsed_bytes;
             let keep = (kept <= KEPT_BYTES).then(|| Arc::new(parsed));
-            footers.push(Footer { bytes: meta.len(), modified: meta.modified().ok(), schema, groups, kept: keep });
+            footers.push(Footer {
+                bytes: meta.len(),
+                modified: meta.modified().ok(),
+                schema,
+                groups,
+                kept: keep,
+                memory: (parsed_bytes + text_bytes) as u64,
+            });
         }
         rest = later;
         at_once = 1024;
@@ -269,15 +283,20 @@ fn place(path: &Path, parsed: &ParquetMetaData, file: usize, schemas: &mut Vec<A
     Ok(schemas.len() - 1)
 }
 
-/// Reads the footer of a file again, which has to be as it was.
+/// Reads the footer of a file again, which has to be as it was; with statistics of some leaves.
 pub(super) fn read_again(
     path: &Path,
     input: &Input,
     footer: &Footer,
     schema: &FileSchema,
+    statistics_of: &[usize],
 ) -> Result<Arc<ParquetMetaData>> {
     let text = find(path, input, footer.bytes)?;
-    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(true).with_schema(schema.parquet.clone());
+    let options = ParquetMetaDataOptions::new()
+        .with_encoding_stats_as_mask(true)
+        .with_schema(schema.parquet.clone())
+        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(statistics_of))
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let parsed = guarded(path, || {
         let parsed = ParquetMetaDataReader::decode_metadata_with_options(&text, Some(&options));
         parsed.map_err(|error| damaged(path, error))

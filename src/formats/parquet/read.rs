@@ -67,7 +67,7 @@ impl ParquetScan {
             let rows = work.parts.iter().map(|(_, start, end)| end - start).sum();
             return counted(rows, context, emit);
         }
-        let meta = self.footer(work.file, &input)?;
+        let meta = self.footer(work.file, work.filter, &input)?;
         for (group, start, end) in &work.parts {
             let hints = self.hints(work.file, &meta, *group);
             let meta = meta.clone();

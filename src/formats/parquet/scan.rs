@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
@@ -28,8 +28,35 @@ const PAGE_BYTES: u64 = 1 << 20;
 /// Memory of what reads a column beside its pages and values.
 const READER_BYTES: u64 = 2 << 10;
 
-/// Parsed footers that are kept of the files that are read, where the source does not keep them.
-const FOOTERS: usize = 8;
+/// Bytes of parsed footers that are kept of the files that are read, where the source does not keep them; larger ones are there for as
+/// long as a task reads by them, and count as its own.
+const FOOTER_BYTES: u64 = 4 << 20;
+
+/// Footers that are read at a time.
+const FOOTER_LOCKS: usize = 16;
+
+/// Footers that the source does not keep.
+#[derive(Default)]
+struct Footers {
+    /// Those that some task reads by, by their files.
+    used: HashMap<usize, Weak<ParquetMetaData>>,
+    /// The last ones, with their bytes, and the bytes of all.
+    last: VecDeque<(Arc<ParquetMetaData>, u64)>,
+    bytes: u64,
+}
+
+impl Footers {
+    fn keep(&mut self, file: usize, meta: &Arc<ParquetMetaData>, bytes: u64) {
+        self.used.retain(|_, known| known.strong_count() > 0);
+        self.used.insert(file, Arc::downgrade(meta));
+        self.last.push_back((meta.clone(), bytes));
+        self.bytes += bytes;
+        while self.bytes > FOOTER_BYTES {
+            let Some((_, bytes)) = self.last.pop_front() else { return };
+            self.bytes -= bytes;
+        }
+    }
+}
 
 /// A data set as it is read by one plan.
 pub(super) struct ParquetScan {
@@ -42,7 +69,9 @@ pub(super) struct ParquetScan {
     morsels: Vec<Morsel>,
     /// Row groups that are read, and that there are.
     groups: (usize, usize),
-    footers: Mutex<VecDeque<(usize, Arc<ParquetMetaData>)>>,
+    footers: Mutex<Footers>,
+    /// Of the files by their numbers: nobody reads a footer that is being read.
+    footer_locks: [Mutex<()>; FOOTER_LOCKS],
 }
 
 /// Of what a morsel consists.
@@ -91,6 +120,7 @@ impl ParquetScan {
             morsels: Vec::new(),
             groups: (0, 0),
             footers: Mutex::default(),
+            footer_locks: Default::default(),
         };
         let verdicts = scan.judge()?;
         scan.cut(&verdicts)?;
@@ -139,7 +169,7 @@ impl ParquetScan {
             }
             let meta = match &source.footers[file].kept {
                 Some(meta) => meta.clone(),
-                None => self.footer(file, &self.open(file)?)?,
+                None => self.footer(file, filter, &self.open(file)?)?,
             };
             let keep = (0..groups)
                 .map(|group| self.filters[filter].pruner.may_hold(&self.bounds(filter, file, &meta, group), None));
@@ -241,22 +271,22 @@ impl ParquetScan {
         Ok(input)
     }
 
-    /// The parsed footer of a file.
-    pub(super) fn footer(&self, file: usize, input: &Input) -> Result<Arc<ParquetMetaData>> {
+    /// The parsed footer of a file, with the statistics that its filter asks for.
+    pub(super) fn footer(&self, file: usize, filter: usize, input: &Input) -> Result<Arc<ParquetMetaData>> {
         let footer = &self.source.footers[file];
         if let Some(kept) = &footer.kept {
             return Ok(kept.clone());
         }
-        let lock = || self.footers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = lock().iter().find(|(of, _)| *of == file) {
-            return Ok(known.clone());
+        let _alone = self.footer_locks[file % FOOTER_LOCKS].lock().unwrap_or_else(PoisonError::into_inner);
+        let footers = || self.footers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = footers().used.get(&file).and_then(Weak::upgrade) {
+            return Ok(known);
         }
-        let meta = read_again(&self.source.files[file].file.path, input, footer, &self.source.schemas[footer.schema])?;
-        let mut footers = lock();
-        footers.push_back((file, meta.clone()));
-        if footers.len() > FOOTERS {
-            footers.pop_front();
-        }
+        let pruned: Vec<usize> =
+            self.filters[filter].pruned.iter().filter_map(|place| self.leaf(file, *place)).collect();
+        let (path, schema) = (&self.source.files[file].file.path, &self.source.schemas[footer.schema]);
+        let meta = read_again(path, input, footer, schema, &pruned)?;
+        footers().keep(file, &meta, footer.memory);
         Ok(meta)
     }
 
@@ -304,7 +334,8 @@ impl ParquetScan {
             }
             let rows = piece.end - piece.start;
             let parts = bytes.div_ceil(MORSEL_BYTES).clamp(1, rows);
-            let starts = if parts > 1 { self.page_starts(&mut pages, file, group, &leaves)? } else { Vec::new() };
+            let starts =
+                if parts > 1 { self.page_starts(&mut pages, file, filter, group, &leaves)? } else { Vec::new() };
             // Where a page begins, if one begins near.
             let bound = |part: u64| {
                 let even = piece.start + even(rows, part, parts);
@@ -334,6 +365,7 @@ impl ParquetScan {
         &self,
         opened: &mut Option<(usize, Input)>,
         file: usize,
+        filter: usize,
         group: usize,
         leaves: &[usize],
     ) -> Result<Vec<u64>> {
@@ -348,7 +380,7 @@ impl ParquetScan {
             }
         };
         let path = &self.source.files[file].file.path;
-        let meta = self.footer(file, &input)?;
+        let meta = self.footer(file, filter, &input)?;
         let Some(range) = meta.row_group(group).column(*widest).offset_index_range() else { return Ok(Vec::new()) };
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let text = input.get_bytes(range.start, length).map_err(|error| damaged(path, error))?;
@@ -373,7 +405,8 @@ impl ParquetScan {
     }
 
     /// About how much memory it takes to read some rows of a row group, beside what comes out: of each column what is read ahead, a page as it lies in
-    /// the file and decompressed, the dictionary and a batch; of predicates the rows of their columns that come out too.
+    /// the file and decompressed, the dictionary and a batch; of predicates the rows of their columns that come out too; and the footer, if it
+    /// has to be read again.
     fn need(&self, group: &Group, leaves: &[usize], file: usize, filter: usize, rows: u64) -> u64 {
         let batch = (self.source.options.batch_rows as u64).min(rows.max(1));
         let coded = self.coded(file);
@@ -394,7 +427,9 @@ impl ParquetScan {
             .filter_map(|column| self.places[schema][*column])
             .flat_map(|place| self.source.schemas[schema].leaves[place].clone())
             .map(|leaf| group.leaves[leaf].decoded.min(MORSEL_BYTES));
-        leaves.iter().map(of_leaf).sum::<u64>() + held.sum::<u64>()
+        let footer = &self.source.footers[file];
+        let again = if footer.kept.is_some() { 0 } else { footer.memory };
+        leaves.iter().map(of_leaf).sum::<u64>() + held.sum::<u64>() + again
     }
 }
 
