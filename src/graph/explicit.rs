@@ -36,7 +36,7 @@ pub trait Call: Send + Sync {
 }
 
 /// Rows of numbers in two lists: row `r` is `items[starts[r]..starts[r + 1]]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Csr {
     starts: Vec<u32>,
     items: Vec<u32>,
