@@ -281,12 +281,12 @@ fn tables_of_thousands_of_columns() {
     if std::env::var_os(CASE).is_some() {
         return;
     }
-    for what in ["to_parquet", "to_csv", "to_json", "to_ipc", "unique", "group_by", "nlargest", "head"] {
+    let from = &format!("{}x60", by_size(10_000, 3_000));
+    for what in ["to_parquet", "to_csv", "to_json", "to_ipc", "unique", "group_by", "nlargest", "head", "describe"] {
         let rows = match what {
-            "nlargest" | "head" => 5,
+            "nlargest" | "head" | "describe" => 5,
             _ => 60,
         };
-        let from = "3000x60";
         let small = outcome(what, 4 * MIB, from);
         let is_refused = small.starts_with("LimitTooSmall_") || small.starts_with("OutOfMemory_");
         assert!(is_refused || small == rows.to_string(), "{what}: {small}");
@@ -294,7 +294,7 @@ fn tables_of_thousands_of_columns() {
         assert_eq!(outcome(what, 256 * MIB, from), rows.to_string(), "{what}");
     }
     // It is known before anything runs.
-    let writing = outcome("to_parquet", 4 * MIB, "3000x60");
+    let writing = outcome("to_parquet", 4 * MIB, from);
     assert!(writing.starts_with("LimitTooSmall_`to_parquet`_needs_"), "{writing}");
 }
 
@@ -304,22 +304,42 @@ fn files_of_thousands_of_columns() {
         return;
     }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let df = wide(3000, 60);
-    let runtime = Runtime::builder().threads(2).memory_limit(256 * MIB).build().unwrap();
-    for ending in ["parquet", "csv", "jsonl", "arrow"] {
-        let path = dir.path().join(format!("a.{ending}"));
-        let writer = match ending {
-            "parquet" => df.to_parquet(&path),
-            "csv" => df.to_csv(&path),
-            "jsonl" => df.to_json(&path),
-            _ => df.to_ipc(&path),
+    let (columns, rows) = (by_size(10_000, 3_000), by_size(1000, 60));
+    let df = wide(columns, rows);
+    let runtime = Runtime::builder().threads(2).memory_limit(1024 * MIB).build().unwrap();
+    for name in ["a.parquet", "groups.parquet", "a.csv", "a.jsonl", "a.arrow"] {
+        let path = dir.path().join(name);
+        match name {
+            // The footer has a part for each column of each row group.
+            "groups.parquet" => many_groups(columns, rows, &path),
+            "a.parquet" => drop(df.to_parquet(&path).single_file().compute_on(&runtime).unwrap()),
+            "a.csv" => drop(df.to_csv(&path).single_file().compute_on(&runtime).unwrap()),
+            "a.jsonl" => drop(df.to_json(&path).single_file().compute_on(&runtime).unwrap()),
+            _ => drop(df.to_ipc(&path).single_file().compute_on(&runtime).unwrap()),
         };
-        writer.single_file().compute_on(&runtime).unwrap();
-        let small = outcome("max", 4 * MIB, path.to_str().unwrap());
-        let is_refused = small.starts_with("LimitTooSmall_") || small.starts_with("OutOfMemory_");
-        assert!(is_refused || small == "1", "{ending}: {small}");
-        assert_eq!(outcome("max", 256 * MIB, path.to_str().unwrap()), "1", "{ending}");
+        for (what, rows) in [("max", "1"), ("describe", "5")] {
+            for limit in [4, 64] {
+                let small = outcome(what, limit * MIB, path.to_str().unwrap());
+                let is_refused = small.starts_with("LimitTooSmall_") || small.starts_with("OutOfMemory_");
+                assert!(is_refused || small == rows, "{name}: {small}");
+            }
+            assert_eq!(outcome(what, 256 * MIB, path.to_str().unwrap()), rows, "{name}");
+        }
     }
+}
+
+/// A file as other writers make it: ten row groups of many columns.
+fn many_groups(columns: u64, rows: u64, path: &Path) {
+    let column = |at: u64| {
+        let values: ArrayRef =
+            Arc::new(Int64Array::from_iter_values((0..rows).map(|row| noise(at << 20 | row) as i64)));
+        (format!("c{at}"), values)
+    };
+    let batch = RecordBatch::try_from_iter((0..columns).map(column)).unwrap();
+    let groups = WriterProperties::builder().set_max_row_group_row_count(Some(rows.div_ceil(10) as usize)).build();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), Some(groups)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
 }
 
 #[cfg(feature = "gzip")]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chunkwise::array::{BlockShape, Boundary, Depth};
 use chunkwise::prelude::*;
 use ndarray::{Array1, Array2, ArrayD, Axis, s};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ pub struct Inputs(Vec<Array<f64, ndarray::Ix2>>);
 pub enum Given {
     Number(f64),
     Array(ArrayD<f64>),
+    /// Near enough to be compared loosely: mean and standard deviation.
+    Near(f64, f64),
 }
 
 /// Reads what a case works on.
@@ -21,6 +24,10 @@ pub fn load(case: &str, data: &Path) -> Result<Inputs> {
     let names: &[&str] = match case {
         "chain" => &["x", "y"],
         "slice_mean" => &["y"],
+        "rechunk" => &["wide"],
+        "random_1e9" => &[],
+        "matmul5" => &["m5", "n5"],
+        "matmul8" => &["m8", "n8"],
         _ => &["x"],
     };
     let read = |name: &&str| npy(&data.join("array").join(format!("{name}.npy")));
@@ -48,6 +55,12 @@ fn npy(path: &Path) -> Result<Array<f64, ndarray::Ix2>> {
 
 /// Computes a case.
 pub fn run(case: &str, inputs: &Inputs) -> Result<Given> {
+    if case == "random_1e9" {
+        let count = std::env::var("BENCH_RANDOM_N").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000_000);
+        let x = array::random::seed(1).uniform(0.0..1.0, count, 4_000_000);
+        let (mean, std) = compute((x.mean(), x.std(0.0)))?;
+        return Ok(Given::Near(mean, std));
+    }
     let x = &inputs.0[0];
     let number = |array: Array<f64, ndarray::Ix0>| Ok(Given::Number(array.compute()?));
     let row = |array: Array<f64, ndarray::Ix1>| Ok(Given::Array(array.compute()?.into_dyn()));
@@ -64,6 +77,21 @@ pub fn run(case: &str, inputs: &Inputs) -> Result<Given> {
         "std0" => row(x.std_axis(Axis(0), 0.0)),
         "max" => number(x.max()),
         "argmax0" => row(x.argmax_axis(Axis(0)).cast::<f64>()),
+        "cumsum0" => Ok(Given::Array(x.cumsum(0).compute()?.into_dyn())),
+        "cumsum_flat" => row(x.ravel().cumsum(0)),
+        "topk" => row(x.ravel().topk(100, 0)),
+        "hist" => row(x.histogram(100, (0.0, 1.0)).cast::<f64>()),
+        "gauss" => Ok(Given::Array(gauss(x).compute()?.into_dyn())),
+        "rechunk" => {
+            // Whole columns, twenty blocks of them, each summed up on its own.
+            let columns = (x.ncols()? / 20).max(1);
+            let blocks =
+                x.rechunk((-1, columns)).map_blocks_as(BlockShape::same().drop_axis(0).block_len(0, 1), |block, _| {
+                    ndarray::arr1(&[block.sum()])
+                });
+            row(blocks)
+        }
+        "matmul5" | "matmul8" => Ok(Given::Array(x.dot(&inputs.0[1]).compute()?.into_dyn())),
         "slice_mean" => {
             let half = x.ncols()? / 2;
             row(x.slice(s![..;2, ..half]).mean_axis(Axis(0)))
@@ -72,9 +100,41 @@ pub fn run(case: &str, inputs: &Inputs) -> Result<Given> {
     }
 }
 
+/// A Gaussian filter with a standard deviation of 2, along one axis and then the other; mirrored at the edges.
+fn gauss(x: &Array<f64, ndarray::Ix2>) -> Array<f64, ndarray::Ix2> {
+    const RADIUS: usize = 8;
+    let weight = |at: usize| (-0.125 * (at as f64 - RADIUS as f64).powi(2)).exp();
+    let sum: f64 = (0..=2 * RADIUS).map(weight).sum();
+    let weights: Vec<f64> = (0..=2 * RADIUS).map(|at| weight(at) / sum).collect();
+    x.map_overlap(Depth::all(RADIUS), Boundary::Reflect, move |block| {
+        let (rows, columns) = block.dim();
+        let mut down = Array2::<f64>::zeros((rows, columns));
+        for row in RADIUS..rows.saturating_sub(RADIUS) {
+            let mut out = down.row_mut(row);
+            for (at, weight) in weights.iter().enumerate() {
+                out.scaled_add(*weight, &block.row(row + at - RADIUS));
+            }
+        }
+        let mut made = Array2::<f64>::zeros((rows, columns));
+        for row in RADIUS..rows.saturating_sub(RADIUS) {
+            let line = down.row(row);
+            let line = line.as_slice().unwrap_or(&[]);
+            let mut out = made.row_mut(row);
+            let out = &mut out.as_slice_mut().unwrap_or(&mut [])[RADIUS..columns - RADIUS];
+            for (at, weight) in weights.iter().enumerate() {
+                for (out, value) in out.iter_mut().zip(&line[at..]) {
+                    *out += weight * value;
+                }
+            }
+        }
+        made
+    })
+}
+
 /// What can be compared with what others found.
 pub fn summary(given: &Given) -> Value {
     match given {
+        Given::Near(mean, std) => json!({ "scalars": { "mean": mean, "std": std }, "rtol": 1e-3 }),
         Given::Number(value) => json!({ "scalars": { "value": value } }),
         Given::Array(array) => {
             let last = array.shape().last().copied().unwrap_or(1);

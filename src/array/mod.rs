@@ -9,17 +9,27 @@ mod blocks;
 mod chunks;
 mod compute;
 mod create;
+mod cumulative;
 mod element;
+mod index;
+mod join;
 mod kernels;
+mod linalg;
 mod lower;
 mod math;
 mod operators;
 mod optimize;
+mod overlap;
 mod plan;
 mod promote;
 pub mod random;
 mod reduce;
+mod reshape;
 mod select;
+mod sizes;
+mod stats;
+mod stream;
+mod triangle;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,16 +37,23 @@ use std::marker::PhantomData;
 use crate::error::{Error, Result};
 use crate::plan::{NodeRef, Poisoned};
 
+pub use blocks::{BlockPlace, BlockShape, BlockValue, blockwise};
 pub use chunks::{AxisChunks, Chunks};
 pub use compute::Rank;
 pub use create::{arange, eye, from_ndarray, from_vec, full, linspace, ones, ones_f64, zeros, zeros_f64};
 pub(crate) use element::sealed::Sealed;
 pub use element::{Element, Real};
+pub use join::{Pad, block, concatenate, stack};
+pub use linalg::Dot;
 pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
 pub use num_complex::Complex;
 pub use operators::{Choice, Operand};
+pub use overlap::{Boundary, Depth};
 pub(crate) use plan::{Blocks, Cuts, shown_shape};
 pub use promote::Promote;
+pub use stats::histogram_edges;
+pub use stream::ArrayBlocks;
+pub use triangle::{diag, select, tri};
 
 /// An array of `A` with axes `D` that is not there yet.
 ///

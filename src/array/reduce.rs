@@ -39,7 +39,7 @@ fn reduced(
     }
     let cut = |(axis, cuts): (usize, &Cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() };
     let cuts: Vec<Cuts> = blocks.cuts.iter().enumerate().map(cut).collect();
-    let kept = Blocks::new(Op::Reduce(reduction, Arc::from(&axes[..])), &[blocks], to, cuts, verb, origin)?;
+    let kept = Blocks::new(Op::Reduce(Arc::new(reduction), Arc::from(&axes[..])), &[blocks], to, cuts, verb, origin)?;
     if keep || axes.is_empty() {
         return Ok(kept);
     }

@@ -12,7 +12,7 @@ fn plan(text: impl Into<String>) -> Error {
 }
 
 /// Of a slice along an axis of known length: the first place, the step, and how many there are.
-fn along(len: usize, start: isize, end: Option<isize>, step: isize) -> Result<(i64, i64, usize)> {
+pub(super) fn along(len: usize, start: isize, end: Option<isize>, step: isize) -> Result<(i64, i64, usize)> {
     if step == 0 {
         return Err(plan("a slice with step 0"));
     }
@@ -32,19 +32,11 @@ fn along(len: usize, start: isize, end: Option<isize>, step: isize) -> Result<(i
 }
 
 /// The cuts of a slice, by those of the axis.
-fn sliced_cuts(cuts: &[usize], first: i64, step: i64, count: usize) -> Cuts {
-    let mut ends: Vec<usize> = cuts
-        .iter()
-        .map(|cut| {
-            // How many of the slice's places lie on the near side of the cut.
-            let cut = *cut as i64;
-            let before = match step {
-                step if step > 0 => (cut - first).div_euclid(step) + i64::from((cut - first).rem_euclid(step) != 0),
-                step => (first - cut).div_euclid(-step) + 1,
-            };
-            before.clamp(0, count as i64) as usize
-        })
-        .collect();
+pub(super) fn sliced_cuts(cuts: &[usize], first: i64, step: i64, count: usize) -> Cuts {
+    let map = AxisMap { of: Some(0), start: first, step };
+    // How many of the slice's places lie on the near side of each cut.
+    let before = |cut: &usize| map.beyond(*cut as i64).unwrap_or(0).clamp(0, count as i64) as usize;
+    let mut ends: Vec<usize> = cuts.iter().map(before).collect();
     ends.extend([0, count]);
     ends.sort_unstable();
     ends.dedup();
@@ -155,7 +147,9 @@ impl<A, D: Dimension> Array<A, D> {
         let origin = Origin::caller();
         self.view_as("index_axis", origin, |blocks| {
             let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
-            let len = blocks.known_shape()?[at];
+            let len = blocks.cuts[at].len().ok_or_else(|| {
+                plan("a place of an axis whose length is not known before a run: compute_chunk_sizes() finds it")
+            })?;
             if place >= len {
                 return Err(plan(format!("{place} lies outside of an axis of length {len}")));
             }

@@ -140,7 +140,7 @@ fn functions_of_blocks() -> Result<()> {
         });
         assert_eq!(row.compute()?, whole());
     }
-    let broken: Array<i64, Ix2> = x.map_blocks(|_| panic!("on purpose"));
+    let broken: Array<i64, Ix2> = x.map_blocks(|_| -> ndarray::Array2<i64> { panic!("on purpose") });
     assert_eq!(broken.sum().compute().unwrap_err().kind(), ErrorKind::Panic);
     let kept = (&x * 2).persist()?;
     assert_eq!(kept.sum().compute()?, 380);

@@ -10,21 +10,21 @@ use proptest::test_runner::{Config, TestRunner};
 use super::support::{On, assert_nothing_held};
 
 /// Numbers that look random, for choices.
-struct Choices(u64);
+pub(super) struct Choices(u64);
 
 impl Choices {
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(1);
         (super::support::noise(self.0) % n.max(1) as u64) as usize
     }
 
-    fn yes(&mut self) -> bool {
+    pub(super) fn yes(&mut self) -> bool {
         self.below(2) == 1
     }
 }
 
 /// An array and what it should be. All numbers are whole and small, so that sums are exact in any order.
-type Pair = (Array<f64, IxDyn>, ArrayD<f64>);
+pub(super) type Pair = (Array<f64, IxDyn>, ArrayD<f64>);
 
 fn lens(choices: &mut Choices, len: usize) -> Vec<usize> {
     let mut left = len;
@@ -41,7 +41,7 @@ fn lens(choices: &mut Choices, len: usize) -> Vec<usize> {
     lens
 }
 
-fn chunks(choices: &mut Choices, shape: &[usize]) -> array::Chunks {
+pub(super) fn chunks(choices: &mut Choices, shape: &[usize]) -> array::Chunks {
     let axes: Vec<array::AxisChunks> = shape.iter().map(|len| lens(choices, *len).into()).collect();
     array::Chunks::each(axes)
 }
@@ -59,9 +59,9 @@ fn bounded((array, known): Pair) -> Pair {
     (array.clip(-1000.0, 1000.0), known.mapv(|value| value.clamp(-1000.0, 1000.0)))
 }
 
-fn slice(choices: &mut Choices, (array, known): &Pair) -> Pair {
-    let parts: Vec<SliceInfoElem> = known
-        .shape()
+/// A slice of a shape, with new axes where they may be.
+pub(super) fn slice_of(choices: &mut Choices, shape: &[usize], new_axes: bool) -> Vec<SliceInfoElem> {
+    shape
         .iter()
         .flat_map(|len| {
             let from = choices.below(len + 1);
@@ -72,9 +72,13 @@ fn slice(choices: &mut Choices, (array, known): &Pair) -> Pair {
                 1 => SliceInfoElem::Slice { start: 0, end: None, step: 1 },
                 _ => SliceInfoElem::Slice { start: from as isize, end: Some(to as isize), step },
             };
-            if choices.below(8) == 0 { vec![SliceInfoElem::NewAxis, part] } else { vec![part] }
+            if new_axes && choices.below(8) == 0 { vec![SliceInfoElem::NewAxis, part] } else { vec![part] }
         })
-        .collect();
+        .collect()
+}
+
+fn slice(choices: &mut Choices, (array, known): &Pair) -> Pair {
+    let parts = slice_of(choices, known.shape(), true);
     (array.slice(&parts[..]), known.slice(&parts[..]).to_owned().into_dyn())
 }
 
@@ -84,7 +88,7 @@ fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
     let (a, x) = pick(choices);
     let rank = x.ndim();
     let axis = choices.below(rank);
-    match choices.below(18) {
+    match choices.below(30) {
         0 => (-&a, -x),
         1 => (a.abs(), x.mapv(f64::abs)),
         2 => bounded((a.square(), x.mapv(|x| x * x))),
@@ -129,6 +133,7 @@ fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
             });
             (a.argmin_axes(&[axis as isize], false).cast(), at)
         }
+        18..30 => super::array_shapes::step(choices, all),
         14 if rank > 0 => {
             let any = x.map_axis(Axis(axis), |row| f64::from(u8::from(row.iter().any(|value| *value != 0.0))));
             (a.any_axes(&[axis as isize], false).cast(), any)

@@ -88,3 +88,32 @@ impl Made for Diagonal {
         })
     }
 }
+
+/// True at every so manieth place, from the first on.
+pub(crate) struct Every {
+    pub step: u64,
+}
+
+impl Made for Every {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let every = self.step.max(1);
+        fill_with(first, step, out, |at| Number::Bool(at.is_multiple_of(every)))
+    }
+}
+
+/// True on and below a diagonal of rows of a length.
+pub(crate) struct Below {
+    pub columns: u64,
+    /// How far right of the main one.
+    pub offset: i64,
+}
+
+impl Made for Below {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let columns = self.columns.max(1);
+        fill_with(first, step, out, |at| {
+            let (row, column) = (at / columns, at % columns);
+            Number::Bool(column.cast_signed() - row.cast_signed() <= self.offset)
+        })
+    }
+}

@@ -1,23 +1,35 @@
 //! Pure functions on blocks.
 
+mod copy;
 mod draw;
+mod fold;
 mod function;
+mod histogram;
 mod made;
 mod math;
 mod merge;
 mod number;
+mod product;
 mod program;
 pub(super) mod random;
 mod reduce;
+mod scan;
 mod steps;
+mod topk;
 mod wide;
 
+pub(super) use copy::{copy_rows, keep_places, places_kept};
 pub(super) use draw::{Draw, Drawn, Sampled};
+pub(super) use fold::Fold;
 pub(super) use function::{Binary, Unary};
-pub(super) use made::{Arange, Diagonal, Linspace};
+pub(super) use histogram::{Bincount, Histogram};
+pub(super) use made::{Arange, Below, Diagonal, Every, Linspace};
 pub(super) use number::{FromNumber, Number};
+pub(super) use product::{Matrix, add_product};
 pub(super) use program::{
     Bound, Machine, Made, Place, Program, REGISTER_BYTES, Register, Step, Tile, Walk, run_box, with_lane,
 };
 pub(super) use reduce::{Kind as ReduceKind, Reduction, Target, Work};
+pub(super) use scan::{Line, Running, scan_tile};
 pub(super) use steps::Lane;
+pub(super) use topk::TopK;

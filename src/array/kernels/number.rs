@@ -96,6 +96,11 @@ impl FromNumber for Complex<f64> {
 }
 
 impl Number {
+    /// Nothing, of a type.
+    pub fn zero(of: DType) -> Number {
+        Number::Int(0).cast(of)
+    }
+
     /// As one of another type, as a cast of elements gives it.
     pub fn cast(self, to: DType) -> Number {
         match to {

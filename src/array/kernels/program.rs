@@ -236,6 +236,12 @@ impl<'p, 'a> Machine<'p, 'a> {
         }
     }
 
+    /// The first values of what comes out.
+    pub fn output<T: Lane>(&self, len: usize) -> Result<&[T]> {
+        let (register, _) = self.program.outputs[0];
+        self.get(register, len)
+    }
+
     /// Runs all steps for a tile. `places` says where each leaf is at the tile's first element, `steps` how it goes on along rows and
     /// columns.
     pub fn run(&mut self, tile: Tile, places: &[i64], steps: &[(i64, i64)]) -> Result<()> {

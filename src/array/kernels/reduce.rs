@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use pulp::{Arch, NullaryFnOnce};
 
 use super::merge;
-use super::program::{Machine, Register, Tile, with_lane};
+use super::program::{Machine, Tile, with_lane};
 use super::wide::Wide;
 use crate::error::Result;
 use crate::store::{Block, DType, NdBlock, Stored};
@@ -66,7 +66,7 @@ pub(crate) trait Work {
     /// Takes a tile.
     ///
     /// # Errors
-    /// Of kind `Internal`, where the register holds other numbers.
+    /// Of kind `Internal`, where the program gives other numbers; of kind `Data`, where an element has no place.
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()>;
 
     /// What is kept, of so many places in this shape.
@@ -134,22 +134,20 @@ impl Reduction {
     }
 
     /// Bytes that are kept for each element that is left, at most.
-    pub fn kept_bytes(&self) -> u64 {
-        24
-    }
+    pub const KEPT_BYTES: u64 = 24;
 
-    /// A reduction that has seen nothing, over the values of a register.
-    pub fn start(&self, register: Register, places: usize) -> Box<dyn Work> {
+    /// A reduction that has seen nothing, over what a program gives.
+    pub fn start(&self, places: usize) -> Box<dyn Work> {
         let this = *self;
         with_lane!(self.of, T => {
             match self.kind {
-                Kind::Sum | Kind::Mean => Box::new(Sums::<T> { register, this, sums: vec![Default::default(); places], lost: Vec::new(), counts: Counts::new(this.skip_nan, places) }),
-                Kind::Prod => Box::new(Products::<T> { register, this, products: vec![<T as Wide>::ONE; places] }),
-                Kind::Min | Kind::Max => Box::new(Extremes::<T> { register, this, best: vec![T::default(); places], seen: vec![0; places] }),
-                Kind::ArgMin | Kind::ArgMax => Box::new(Places::<T> { register, this, best: vec![T::default(); places], at: vec![-1; places] }),
-                Kind::Var { .. } | Kind::Std { .. } => Box::new(Moments::<T> { register, this, means: vec![0.0; places], squares: vec![0.0; places], counts: vec![0; places], of: PhantomData }),
-                Kind::Any | Kind::All => Box::new(Truths::<T> { register, this, truths: vec![u8::from(self.kind == Kind::All); places], of: PhantomData }),
-                Kind::Count | Kind::CountNonzero => Box::new(Numbers::<T> { register, this, counts: vec![0; places], of: PhantomData }),
+                Kind::Sum | Kind::Mean => Box::new(Sums::<T> { this, sums: vec![Default::default(); places], lost: Vec::new(), counts: Counts::new(this.skip_nan, places) }),
+                Kind::Prod => Box::new(Products::<T> { this, products: vec![<T as Wide>::ONE; places] }),
+                Kind::Min | Kind::Max => Box::new(Extremes::<T> { this, best: vec![T::default(); places], seen: vec![0; places] }),
+                Kind::ArgMin | Kind::ArgMax => Box::new(Places::<T> { this, best: vec![T::default(); places], at: vec![-1; places] }),
+                Kind::Var { .. } | Kind::Std { .. } => Box::new(Moments::<T> { this, means: vec![0.0; places], squares: vec![0.0; places], counts: vec![0; places], of: PhantomData }),
+                Kind::Any | Kind::All => Box::new(Truths::<T> { this, truths: vec![u8::from(self.kind == Kind::All); places], of: PhantomData }),
+                Kind::Count | Kind::CountNonzero => Box::new(Numbers::<T> { this, counts: vec![0; places], of: PhantomData }),
             }
         })
     }
@@ -251,7 +249,6 @@ impl<T: Wide> NullaryFnOnce for AddEach<'_, T> {
 }
 
 struct Sums<T: Wide> {
-    register: Register,
     this: Reduction,
     sums: Vec<T::As>,
     /// What rounding lost, where that is carried.
@@ -261,7 +258,7 @@ struct Sums<T: Wide> {
 
 impl<T: Wide> Work for Sums<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         let skip = self.this.skip_nan;
         for (first, row) in rows_of(values, tile, target) {
             if target.along == 0 {
@@ -317,14 +314,13 @@ impl<T: Wide> Work for Sums<T> {
 }
 
 struct Products<T: Wide> {
-    register: Register,
     this: Reduction,
     products: Vec<T::As>,
 }
 
 impl<T: Wide> Work for Products<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         for (first, row) in rows_of(values, tile, target) {
             for (at, value) in row.iter().enumerate().filter(|(_, value)| !self.this.skip_nan || !value.is_nan()) {
                 let product = &mut self.products[first + at * target.along];
@@ -340,7 +336,6 @@ impl<T: Wide> Work for Products<T> {
 }
 
 struct Extremes<T> {
-    register: Register,
     this: Reduction,
     best: Vec<T>,
     seen: Vec<u8>,
@@ -397,7 +392,7 @@ fn best_of<T: Wide>(values: &[T], largest: bool) -> Option<T> {
 
 impl<T: Wide> Work for Extremes<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         let largest = self.this.kind == Kind::Max;
         for (first, row) in rows_of(values, tile, target) {
             if target.along == 0 && !self.this.skip_nan {
@@ -436,7 +431,6 @@ pub(super) fn comes_first<T: Wide>((a, a_at): (T, i64), (b, b_at): (T, i64), lar
 }
 
 struct Places<T> {
-    register: Register,
     this: Reduction,
     best: Vec<T>,
     at: Vec<i64>,
@@ -444,7 +438,7 @@ struct Places<T> {
 
 impl<T: Wide> Work for Places<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         let largest = self.this.kind == Kind::ArgMax;
         let (number, down, along) = target.number;
         for row in 0..tile.rows {
@@ -486,7 +480,6 @@ impl<T: Wide> Work for Places<T> {
 }
 
 struct Moments<T> {
-    register: Register,
     this: Reduction,
     means: Vec<f64>,
     /// Summed squared differences from the mean.
@@ -586,7 +579,7 @@ impl<T: Wide> Moments<T> {
 
 impl<T: Wide> Work for Moments<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         for (first, row) in rows_of(values, tile, target) {
             if self.this.skip_nan {
                 for (at, value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
@@ -616,7 +609,6 @@ impl<T: Wide> Work for Moments<T> {
 }
 
 struct Truths<T> {
-    register: Register,
     this: Reduction,
     truths: Vec<u8>,
     of: PhantomData<T>,
@@ -624,7 +616,7 @@ struct Truths<T> {
 
 impl<T: Wide> Work for Truths<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         let any = self.this.kind == Kind::Any;
         for (first, row) in rows_of(values, tile, target) {
             for (at, value) in row.iter().enumerate() {
@@ -641,7 +633,6 @@ impl<T: Wide> Work for Truths<T> {
 }
 
 struct Numbers<T> {
-    register: Register,
     this: Reduction,
     counts: Vec<u64>,
     of: PhantomData<T>,
@@ -649,7 +640,7 @@ struct Numbers<T> {
 
 impl<T: Wide> Work for Numbers<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.get::<T>(self.register, tile.rows * tile.columns)?;
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
         let all = self.this.kind == Kind::Count;
         for (first, row) in rows_of(values, tile, target) {
             for (at, value) in row.iter().enumerate() {

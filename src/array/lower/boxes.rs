@@ -1,23 +1,34 @@
-//! Where the elements of a block come from: which pieces a task reads, and where in them a box of the block lies.
+//! Where the elements of a task's box come from: which pieces it reads, and where in them each part of the box lies.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::kernels::{Bound, Machine, Place, REGISTER_BYTES, Tile, Walk, run_box};
-use super::super::plan::{AxisMap, Cuts, coords, strides};
-use super::fuse::{Fused, Leaf, LeafSource};
+use super::super::kernels::{Bound, Lane, Machine, Place, REGISTER_BYTES, Tile, Walk, run_box, with_lane};
+use super::super::plan::{AxisMap, Cuts, Taken, coords, strides};
+use super::fuse::{Fused, Leaf, LeafSource, Section};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Grid, GridAxis, Inputs, Pattern};
-use crate::store::NdBlock;
+use crate::store::{DType, Data, NdBlock};
 
-/// A fused region over a grid of blocks.
+/// A fused region over a grid of tasks, each of which takes a box of it.
 pub(super) struct Boxes {
+    /// The region; in several sections where other arrays stand at other places.
+    parts: Vec<Part>,
+    /// What tasks take along each axis of the region.
+    axes: Vec<Taken>,
+    /// Lengths of the axes of the grid of tasks.
+    grid: Vec<u32>,
+    tasks: u32,
+    dtype: DType,
+}
+
+/// A section of the region.
+struct Part {
     fused: Fused,
-    /// Of the blocks that tasks make.
-    cuts: Arc<[Cuts]>,
+    /// Which places of the region it has.
+    within: Vec<Range<usize>>,
     /// Of each leaf that is read from a layer, in their order: which pieces.
     reads: Vec<Reads>,
-    tasks: u32,
 }
 
 struct Reads {
@@ -28,11 +39,11 @@ struct Reads {
 /// What is done with a tile: the machine that made it, and where it is in each target.
 pub(super) type Take<'t> = dyn FnMut(&Machine<'_, '_>, Tile, &[Place]) -> Result<()> + 't;
 
-/// A block that a task makes.
+/// The box that a task takes.
 pub(super) struct Block {
-    /// Where it stands on the grid.
+    /// Where the task stands on its grid.
     pub coords: Vec<u32>,
-    /// Where it begins; 0 along axes of unknown lengths.
+    /// Where the box begins; 0 along axes of unknown lengths.
     pub starts: Vec<usize>,
     pub shape: Vec<usize>,
 }
@@ -45,56 +56,80 @@ fn block_of(cuts: &[usize], place: i64) -> u32 {
 }
 
 /// Which blocks along an axis of what is viewed are read, by the place of the task.
-fn grid_axis(axis: &AxisMap, source: &Cuts, out: &[Cuts]) -> Result<GridAxis> {
+fn grid_axis(axis: &AxisMap, source: &Cuts, taken: &[Taken], within: &[Range<usize>]) -> Result<GridAxis> {
     let len = source.blocks();
     let Some(of) = axis.of else {
         let block = source.known().map_or(0, |cuts| block_of(cuts, axis.start));
         return Ok(GridAxis::fixed(len, block..block + 1));
     };
-    let spans = match (source, &out[of]) {
-        (Cuts::Known(cuts), Cuts::Known(blocks)) => {
-            let span = |two: &[usize]| {
-                let (first, last) = (axis.at(two[0]), axis.at(two[1].max(two[0] + 1) - 1));
-                (block_of(cuts, first.min(last)), block_of(cuts, first.max(last)) + 1)
-            };
-            blocks.windows(2).map(span).collect()
-        }
-        (Cuts::Unknown(blocks), Cuts::Unknown(out)) if blocks == out && (axis.start, axis.step) == (0, 1) => {
-            (0..len).map(|at| (at, at + 1)).collect()
+    let (taken, within) = (&taken[of], &within[of]);
+    let ranges = match (source, taken.known()) {
+        (Cuts::Known(_), Some(ranges)) => ranges,
+        (Cuts::Unknown(blocks), None) if *blocks == taken.places() && (axis.start, axis.step) == (0, 1) => {
+            return Ok(match taken.by() {
+                Some(by) => GridAxis::same(len, by),
+                None => GridAxis::fixed(len, 0..len),
+            });
         }
         _ => return Err(Error::internal("an axis of unknown length is looked at in another way than block by block")),
     };
-    Ok(GridAxis { len, by: Some(of), spans })
+    let cuts = source.known().unwrap_or(&[]);
+    let (mut from, mut spans) = (None, Vec::new());
+    for (place, range) in ranges.enumerate() {
+        let (start, end) = (range.start.max(within.start), range.end.min(within.end));
+        // A box without elements reads what stands at its place, where it stands in the section.
+        let is_inside = start < end || (range.is_empty() && (within.start..=within.end).contains(&range.start));
+        if !is_inside {
+            continue;
+        }
+        from.get_or_insert(place as u32);
+        let (first, last) = (axis.at(start), axis.at(end.max(start + 1) - 1));
+        spans.push((block_of(cuts, first.min(last)), block_of(cuts, first.max(last)) + 1));
+    }
+    Ok(match taken.by() {
+        Some(by) => GridAxis::spans(len, by, from.unwrap_or(0), spans),
+        None => {
+            let span = spans.first().copied().unwrap_or((0, 1));
+            GridAxis::fixed(len, span.0..span.1)
+        }
+    })
 }
 
 impl Boxes {
     /// A region whose tasks make blocks with these cuts.
     ///
     /// # Errors
-    /// Of kind `Internal`, where views do not fit.
-    pub fn new(fused: Fused, cuts: Arc<[Cuts]>) -> Result<Boxes> {
-        let mut reads = Vec::new();
-        for (at, leaf) in fused.leaves.iter().enumerate() {
-            if let LeafSource::Piece(_) = leaf.source {
-                let axes =
-                    leaf.view.axes.iter().zip(leaf.cuts.iter()).map(|(axis, source)| grid_axis(axis, source, &cuts));
-                reads.push(Reads { leaf: at, axes: axes.collect::<Result<_>>()? });
+    /// Of kind `Internal`, where views do not fit; of kind `Plan`, where there are too many tasks.
+    pub fn blocks(sections: Vec<Section>, cuts: &[Cuts]) -> Result<Boxes> {
+        let axes = cuts.iter().enumerate().map(|(axis, cuts)| Taken::blocks(axis, cuts)).collect();
+        Boxes::new(sections, axes, cuts.iter().map(Cuts::blocks).collect())
+    }
+
+    /// A region of which the tasks of a grid take boxes.
+    ///
+    /// # Errors
+    /// As [`Boxes::blocks`].
+    pub fn new(sections: Vec<Section>, axes: Vec<Taken>, grid: Vec<u32>) -> Result<Boxes> {
+        let dtype = sections.first().map(|section| section.fused.program.outputs[0].1);
+        let dtype = dtype.ok_or_else(|| Error::internal("a region without a program"))?;
+        let mut parts = Vec::with_capacity(sections.len());
+        for Section { fused, within } in sections {
+            let mut reads = Vec::new();
+            for (at, leaf) in fused.leaves.iter().enumerate() {
+                if let LeafSource::Piece(_) | LeafSource::Layer(_) = leaf.source {
+                    let of_leaf = leaf.view.axes.iter().zip(leaf.cuts.iter());
+                    let of_leaf = of_leaf.map(|(axis, source)| grid_axis(axis, source, &axes, &within));
+                    reads.push(Reads { leaf: at, axes: of_leaf.collect::<Result<_>>()? });
+                }
             }
+            parts.push(Part { fused, within, reads });
         }
-        let tasks = cuts.iter().try_fold(1u32, |tasks, cuts| tasks.checked_mul(cuts.blocks()));
+        let tasks = grid.iter().try_fold(1u32, |tasks, len| tasks.checked_mul(*len));
         let Some(tasks) = tasks else {
             let text = "an array of so many elements needs more tasks than can be: reduce a part of it at a time";
             return Err(Error::new(ErrorKind::Plan, text));
         };
-        Ok(Boxes { fused, cuts, reads, tasks })
-    }
-
-    pub fn fused(&self) -> &Fused {
-        &self.fused
-    }
-
-    pub fn cuts(&self) -> &Arc<[Cuts]> {
-        &self.cuts
+        Ok(Boxes { parts, axes, grid, tasks, dtype })
     }
 
     /// Number of tasks.
@@ -102,40 +137,68 @@ impl Boxes {
         self.tasks
     }
 
-    /// The nodes that are read, and how.
-    pub fn inputs(&self) -> impl Iterator<Item = (usize, Pattern)> {
-        let above: Vec<u32> = self.cuts.iter().map(Cuts::blocks).collect();
-        self.reads.iter().filter_map(move |reads| {
-            let LeafSource::Piece(node) = self.fused.leaves[reads.leaf].source else { return None };
-            let grid = Grid::new(above.clone(), reads.axes.clone());
+    /// Lengths of the axes of the grid of tasks.
+    pub fn grid(&self) -> &[u32] {
+        &self.grid
+    }
+
+    /// What is read, and how.
+    pub fn inputs(&self) -> impl Iterator<Item = (&LeafSource, Pattern)> {
+        self.parts.iter().flat_map(|part| part.reads.iter().map(move |reads| (part, reads))).map(|(part, reads)| {
+            let grid = Grid::new(self.grid.clone(), reads.axes.clone());
             let pattern = if grid.is_identity() { Pattern::OneToOne } else { Pattern::Grid(Arc::new(grid)) };
-            Some((node, pattern))
+            (&part.fused.leaves[reads.leaf].source, pattern)
         })
+    }
+
+    /// Whether tasks take the blocks of a node as they are, and nothing else.
+    pub fn is_plain(&self) -> bool {
+        let [part] = &self.parts[..] else { return false };
+        let [reads] = &part.reads[..] else { return false };
+        let plain = |(at, axis): (usize, &AxisMap)| (axis.of, axis.start, axis.step) == (Some(at), 0, 1);
+        let leaf = &part.fused.leaves[reads.leaf];
+        let whole = leaf.cuts.iter().zip(&self.axes).all(|(cuts, taken)| taken.takes_blocks(cuts));
+        whole
+            && self.axes.len() == leaf.cuts.len()
+            && part.fused.is_read()
+            && leaf.view.axes.iter().enumerate().all(plain)
     }
 
     /// What the registers of the program take, and a little for the walk over the block.
     pub fn machine_bytes(&self) -> u64 {
-        u64::from(self.fused.program.registers) * REGISTER_BYTES as u64 + (64 << 10)
+        let registers = self.parts.iter().map(|part| part.fused.program.registers).max().unwrap_or(0);
+        u64::from(registers) * REGISTER_BYTES as u64 + (64 << 10)
     }
 
-    /// Elements of the largest block, if that is known.
+    /// Elements of the largest box, if that is known.
     pub fn most_elements(&self) -> Option<usize> {
-        self.cuts.iter().map(Cuts::most).try_fold(1usize, |all, most| all.checked_mul(most?))
+        self.axes.iter().map(Taken::most).try_fold(1usize, |all, most| all.checked_mul(most?))
     }
 
-    /// The block that a task makes, as far as it is known without its inputs.
-    pub fn block(&self, index: u32, inputs: &Inputs<'_>) -> Result<Block> {
-        let coords = coords(index, self.cuts.iter().map(Cuts::blocks));
-        let (mut starts, mut shape) = (Vec::with_capacity(coords.len()), Vec::with_capacity(coords.len()));
-        for (axis, (cuts, at)) in self.cuts.iter().zip(&coords).enumerate() {
-            match cuts {
-                Cuts::Known(cuts) => {
-                    starts.push(cuts[*at as usize]);
-                    shape.push(cuts[*at as usize + 1] - cuts[*at as usize]);
+    /// Bytes of the largest box, as far as that is known.
+    pub fn most_bytes(&self) -> u64 {
+        self.most_elements().unwrap_or(0) as u64 * self.dtype.bytes() as u64
+    }
+
+    /// How many pieces a task reads.
+    pub fn count(&self, index: u32) -> usize {
+        let coords = coords(index, self.grid.iter().copied());
+        self.parts.iter().flat_map(|part| &part.reads).map(|reads| reads.count(&coords)).sum()
+    }
+
+    /// The box that a task takes, as far as it is known without its inputs.
+    pub fn block(&self, index: u32, inputs: &Inputs<'_>, first_input: usize) -> Result<Block> {
+        let coords = coords(index, self.grid.iter().copied());
+        let (mut starts, mut shape) = (Vec::with_capacity(self.axes.len()), Vec::with_capacity(self.axes.len()));
+        for (axis, taken) in self.axes.iter().enumerate() {
+            match taken.range(&coords) {
+                Some(range) => {
+                    starts.push(range.start);
+                    shape.push(range.len());
                 }
-                Cuts::Unknown(_) => {
+                None => {
                     starts.push(0);
-                    shape.push(self.unknown_len(axis, &coords, inputs)?);
+                    shape.push(self.unknown_len(axis, &coords, inputs, first_input)?);
                 }
             }
         }
@@ -143,13 +206,14 @@ impl Boxes {
     }
 
     /// The length of a block along an axis that is not known before a run, by the pieces that are read.
-    fn unknown_len(&self, axis: usize, coords: &[u32], inputs: &Inputs<'_>) -> Result<usize> {
-        let (mut first, mut found) = (0, None);
-        for reads in &self.reads {
-            let leaf = &self.fused.leaves[reads.leaf];
+    fn unknown_len(&self, axis: usize, coords: &[u32], inputs: &Inputs<'_>, first_input: usize) -> Result<usize> {
+        let (mut first, mut found) = (first_input, None);
+        for (part, reads) in self.parts.iter().flat_map(|part| part.reads.iter().map(move |reads| (part, reads))) {
+            let leaf = &part.fused.leaves[reads.leaf];
             let along = (0..leaf.view.axes.len())
                 .find(|at| leaf.view.axes[*at].of == Some(axis) && leaf.cuts[*at].known().is_none());
-            if let Some(along) = along {
+            let count = reads.count(coords);
+            if let Some(along) = along.filter(|_| count > 0) {
                 let len = inputs.get::<NdBlock>(first)?.shape()[along];
                 if *found.get_or_insert(len) != len {
                     let text = format!(
@@ -159,27 +223,126 @@ impl Boxes {
                     return Err(Error::new(ErrorKind::Data, text));
                 }
             }
-            first += reads.count(coords);
+            first += count;
         }
         found.ok_or_else(|| Error::internal("an axis of unknown length without a piece that knows it"))
     }
 
-    /// Runs the program over a block. `targets` are strides over its axes, and where its first element is; `take` is given each tile and
-    /// where it is in them.
+    /// Runs the program over a box. `targets` are strides over its axes, and where its first element is; `take` is given each tile and
+    /// where it is in them. What the task reads for it begins with `first_input`.
     ///
     /// # Errors
     /// What `take` returns.
-    pub fn run(&self, block: &Block, inputs: &Inputs<'_>, targets: &[Walk], take: &mut Take<'_>) -> Result<()> {
+    pub fn run(
+        &self,
+        block: &Block,
+        inputs: &Inputs<'_>,
+        mut first_input: usize,
+        targets: &[Walk],
+        take: &mut Take<'_>,
+    ) -> Result<()> {
         if block.shape.contains(&0) {
             return Ok(());
         }
+        for part in &self.parts {
+            if let Some(within) = part.of(block) {
+                part.run(block, &within, inputs, first_input, targets, take)?;
+            }
+            first_input += part.reads.iter().map(|reads| reads.count(&block.coords)).sum::<usize>();
+        }
+        Ok(())
+    }
+
+    /// Whether boxes are read as they lie in memory: nothing is computed.
+    pub fn is_readable(&self) -> bool {
+        match &self.parts[..] {
+            [part] => part.fused.is_read() && !matches!(part.fused.leaves[0].source, LeafSource::Made(_)),
+            _ => false,
+        }
+    }
+
+    /// The parts of a box along each axis in which no piece ends, of what [is readable](Boxes::is_readable).
+    pub fn segments(&self, block: &Block) -> Vec<Vec<Range<usize>>> {
+        let of_axis = |(axis, len): (usize, &usize)| match &self.parts[..] {
+            [part] if *len > 0 => part.segments(block, axis, &(0..*len)),
+            _ => Vec::new(),
+        };
+        block.shape.iter().enumerate().map(of_axis).collect()
+    }
+
+    /// The memory in which a cell of segments lies, and how.
+    ///
+    /// # Errors
+    /// Of kind `Internal`, where it lies in none.
+    pub fn memory<'a>(
+        &'a self,
+        block: &Block,
+        cell: &[Range<usize>],
+        inputs: &'a Inputs<'_>,
+        first_input: usize,
+    ) -> Result<(&'a Data, Walk)> {
+        let part = self.parts.first().ok_or_else(|| Error::internal("a region without a program"))?;
+        match part.bound(block, cell, inputs, first_input)?.pop() {
+            Some((Bound::Memory(data), walk)) => Ok((data, walk)),
+            _ => Err(Error::internal("a region that lies in no memory")),
+        }
+    }
+
+    /// The elements of a box in a block of their own.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn stored(&self, index: u32, inputs: &Inputs<'_>, first_input: usize) -> Result<(Block, NdBlock)> {
+        let block = self.block(index, inputs, first_input)?;
+        let data = with_lane!(self.dtype, T => self.store::<T>(&block, inputs, first_input)?);
+        let stored = NdBlock::new(&*block.shape, if self.dtype == DType::Bool { data.into_bools() } else { data })?;
+        Ok((block, stored))
+    }
+
+    fn store<T: Lane>(&self, block: &Block, inputs: &Inputs<'_>, first_input: usize) -> Result<Data> {
+        let target = [Walk { first: 0, steps: strides(&block.shape) }];
+        let stored = crate::store::Block::<T>::try_build(block.shape.iter().product(), |out| {
+            self.run(block, inputs, first_input, &target, &mut |machine, tile, places| {
+                let values = machine.output::<T>(tile.rows * tile.columns)?;
+                let (first, down, _) = places[0];
+                for (row, values) in values.chunks_exact(tile.columns).enumerate() {
+                    let from = (first + row as i64 * down) as usize;
+                    out[from..from + values.len()].copy_from_slice(values);
+                }
+                Ok(())
+            })
+        })?;
+        Ok(T::wrap(stored))
+    }
+}
+
+impl Part {
+    /// The part of a box that lies in this section.
+    fn of(&self, block: &Block) -> Option<Vec<Range<usize>>> {
+        let axes = self.within.iter().zip(block.starts.iter().zip(&block.shape)).map(|(within, (start, len))| {
+            let (from, to) = (within.start.max(*start), within.end.min(start + len));
+            (from < to).then(|| from - start..to - start)
+        });
+        axes.collect()
+    }
+
+    fn run(
+        &self,
+        block: &Block,
+        within: &[Range<usize>],
+        inputs: &Inputs<'_>,
+        first_input: usize,
+        targets: &[Walk],
+        take: &mut Take<'_>,
+    ) -> Result<()> {
         // Within a cell each leaf is read from one piece.
-        let segments: Vec<Vec<Range<usize>>> = (0..block.shape.len()).map(|axis| self.segments(block, axis)).collect();
+        let segments: Vec<Vec<Range<usize>>> =
+            within.iter().enumerate().map(|(axis, within)| self.segments(block, axis, within)).collect();
         let mut at = vec![0usize; segments.len()];
         loop {
             let cell: Vec<Range<usize>> = at.iter().zip(&segments).map(|(at, all)| all[*at].clone()).collect();
             let shape: Vec<usize> = cell.iter().map(ExactSizeIterator::len).collect();
-            let leaves = self.bound(block, &cell, inputs)?;
+            let leaves = self.bound(block, &cell, inputs, first_input)?;
             let moved: Vec<Walk> = targets
                 .iter()
                 .map(|walk| {
@@ -195,27 +358,19 @@ impl Boxes {
         }
     }
 
-    /// The parts of an axis of a block in which no piece ends.
-    fn segments(&self, block: &Block, axis: usize) -> Vec<Range<usize>> {
-        let (start, len) = (block.starts[axis], block.shape[axis]);
-        let mut ends = vec![len];
+    /// The parts of a range along an axis of a box in which no piece ends.
+    fn segments(&self, block: &Block, axis: usize, within: &Range<usize>) -> Vec<Range<usize>> {
+        let start = block.starts[axis];
+        let mut ends = vec![within.end];
         for reads in &self.reads {
             let leaf = &self.fused.leaves[reads.leaf];
             for (map, source) in leaf.view.axes.iter().zip(leaf.cuts.iter()) {
                 if let (Some(of), Some(cuts)) = (map.of, source.known())
                     && of == axis
                 {
-                    for cut in cuts.iter().map(|cut| *cut as i64) {
-                        // The first place that lies beyond the cut.
-                        let beyond = match map.step {
-                            step if step > 0 => {
-                                (cut - map.start).div_euclid(step) + i64::from((cut - map.start).rem_euclid(step) != 0)
-                            }
-                            0 => continue,
-                            step => (map.start - cut).div_euclid(-step) + 1,
-                        };
-                        let beyond = beyond - start as i64;
-                        if beyond > 0 && beyond < len as i64 {
+                    for cut in cuts.iter().filter_map(|cut| map.beyond(*cut as i64)) {
+                        let beyond = cut - start as i64;
+                        if beyond > within.start as i64 && beyond < within.end as i64 {
                             ends.push(beyond as usize);
                         }
                     }
@@ -224,7 +379,7 @@ impl Boxes {
         }
         ends.sort_unstable();
         ends.dedup();
-        let mut from = 0;
+        let mut from = within.start;
         ends.into_iter().map(|end| std::mem::replace(&mut from, end)..end).collect()
     }
 
@@ -234,9 +389,10 @@ impl Boxes {
         block: &Block,
         cell: &[Range<usize>],
         inputs: &'a Inputs<'_>,
+        mut first_input: usize,
     ) -> Result<Vec<(Bound<'a>, Walk)>> {
         let mut all = Vec::with_capacity(self.fused.leaves.len());
-        let (mut first_input, mut reads) = (0, self.reads.iter());
+        let mut reads = self.reads.iter();
         for leaf in &self.fused.leaves {
             // Where the cell begins, along each axis of the source.
             let begins = |axis: &AxisMap| axis.of.map_or(axis.start, |of| axis.at(block.starts[of] + cell[of].start));
@@ -251,7 +407,7 @@ impl Boxes {
                         strides(&shape.ok_or_else(|| Error::internal("numbers are made of an unknown shape"))?);
                     (Bound::Made(&**made), leaf.first(&strides, begins), strides)
                 }
-                LeafSource::Piece(_) => {
+                LeafSource::Piece(_) | LeafSource::Layer(_) => {
                     let reads = reads.next().ok_or_else(|| Error::internal("a leaf that nobody reads"))?;
                     let (piece, piece_starts) = reads.piece(leaf, block, &begins);
                     let piece = inputs.get::<NdBlock>(first_input + piece)?;
@@ -284,7 +440,7 @@ impl Leaf {
 impl Reads {
     /// Which blocks along an axis are read.
     fn span(axis: &GridAxis, coords: &[u32]) -> (u32, u32) {
-        axis.spans[axis.by.map_or(0, |by| coords[by] as usize)]
+        axis.span(axis.by().map_or(0, |by| coords[by]))
     }
 
     /// How many pieces a task reads.

@@ -2,13 +2,21 @@
 //! from, down to numbers that are there or can be made.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::kernels::{Made, Program, Register, Step};
 use super::super::optimize::Plan;
-use super::super::plan::{Cuts, Op, View};
+use super::super::plan::{AxisMap, Cuts, Op, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{DType, NdBlock};
+
+/// A part of a region that is one program.
+pub(super) struct Section {
+    pub fused: Fused,
+    /// Which places of the region, along each axis; to the largest number where its length is not known.
+    pub within: Vec<Range<usize>>,
+}
 
 /// A region of element-wise work.
 pub(super) struct Fused {
@@ -29,6 +37,28 @@ pub(super) enum LeafSource {
     Made(Arc<dyn Made>),
     /// The pieces of a node that has layers.
     Piece(usize),
+    /// The pieces of a layer.
+    Layer(u32),
+}
+
+impl Fused {
+    /// Whether nothing is done with what is read.
+    pub fn is_read(&self) -> bool {
+        matches!(self.program.steps[..], [Step::Load { .. }])
+    }
+}
+
+/// Why there is no program.
+enum Stop {
+    /// Other arrays stand at other places: along an axis the region is to be cut at these.
+    Split(usize, Vec<usize>),
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Error(error)
+    }
 }
 
 /// The steps so far, each value with a number of its own.
@@ -40,23 +70,75 @@ struct Draft {
     values: HashMap<(usize, Arc<View>), usize>,
 }
 
-/// The program that gives the elements of some nodes of one shape. Nodes for which `is_layer` says so are leaves; the wanted
-/// ones themselves are computed.
+/// The programs that give the elements of a node: one, or one for each section of it in which other arrays are put together. Nodes for
+/// which `is_layer` says so are leaves; the wanted one itself is computed.
 ///
 /// # Errors
 /// Of kind `Plan`, where a program would be too large.
-pub(super) fn fuse(plan: &Plan, wanted: &[usize], rank: usize, is_layer: &dyn Fn(usize) -> bool) -> Result<Fused> {
-    let mut draft = Draft::default();
-    let identity = Arc::new(View::identity(rank));
-    let mut outputs = Vec::with_capacity(wanted.len());
-    for node in wanted {
-        outputs.push(draft.add(plan, *node, &identity, is_layer)?);
+pub(super) fn fuse(plan: &Plan, wanted: usize, is_layer: &dyn Fn(usize) -> bool) -> Result<Vec<Section>> {
+    let cuts = &plan.nodes[wanted].cuts;
+    let identity = Arc::new(View::identity(cuts.len()));
+    let all: Vec<Range<usize>> = cuts.iter().map(|cuts| 0..cuts.len().unwrap_or(usize::MAX)).collect();
+    let (mut open, mut sections) = (vec![all], Vec::new());
+    while let Some(within) = open.pop() {
+        let mut draft = Draft::default();
+        match draft.add(plan, wanted, &identity, &within, is_layer) {
+            Ok(value) => sections.push(Section { fused: draft.finish(&[value])?, within }),
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Split(axis, at)) => {
+                let ends = at.iter().copied().chain([within[axis].end]).collect::<Vec<_>>();
+                let starts = std::iter::once(within[axis].start).chain(at.iter().copied());
+                let parts = starts.zip(ends).map(|(start, end)| {
+                    let mut part = within.clone();
+                    part[axis] = start..end;
+                    part
+                });
+                // The last one is taken first: they come out in their order.
+                let parts: Vec<_> = parts.collect();
+                open.extend(parts.into_iter().rev());
+            }
+        }
     }
-    draft.finish(&outputs)
+    Ok(sections)
+}
+
+/// Of arrays that stand one behind another along an axis the one that a view looks at within a range, and where it begins.
+fn stands_at(starts: &[usize], map: &AxisMap, within: &[Range<usize>]) -> Result<(usize, usize), Stop> {
+    let (first, last) = match map.of {
+        None => (map.start, map.start),
+        Some(of) => (map.at(within[of].start), map.at(within[of].end.max(within[of].start + 1) - 1)),
+    };
+    let of_place = |place: i64| {
+        let place = usize::try_from(place).unwrap_or(0);
+        starts.partition_point(|start| *start <= place).clamp(1, starts.len() - 1) - 1
+    };
+    let (one, other) = (of_place(first), of_place(last));
+    match map.of {
+        Some(of) if one != other => {
+            let range = &within[of];
+            let beyond = starts.iter().filter_map(|start| map.beyond(*start as i64));
+            let mut at: Vec<usize> = beyond.filter_map(|at| usize::try_from(at).ok()).collect();
+            at.retain(|at| *at > range.start && *at < range.end);
+            at.sort_unstable();
+            at.dedup();
+            match at.is_empty() {
+                true => Err(Stop::Error(Error::internal("arrays one behind another without a place between them"))),
+                false => Err(Stop::Split(of, at)),
+            }
+        }
+        _ => Ok((one, starts[one])),
+    }
 }
 
 impl Draft {
-    fn add(&mut self, plan: &Plan, wanted: usize, view: &Arc<View>, is_layer: &dyn Fn(usize) -> bool) -> Result<usize> {
+    fn add(
+        &mut self,
+        plan: &Plan,
+        wanted: usize,
+        view: &Arc<View>,
+        within: &[Range<usize>],
+        is_layer: &dyn Fn(usize) -> bool,
+    ) -> Result<usize, Stop> {
         // What is to be looked at, and whether its inputs were.
         let mut open: Vec<(usize, Arc<View>, bool)> = vec![(wanted, view.clone(), false)];
         while let Some((at, view, ready)) = open.pop() {
@@ -88,6 +170,12 @@ impl Draft {
                     continue;
                 }
                 Op::View(of) => vec![(node.inputs[0], Arc::new(view.of(of)))],
+                Op::Concat { axis, starts } => {
+                    let (of, start) = stands_at(starts, &view.axes[*axis], within)?;
+                    let mut moved = View::clone(&view);
+                    moved.axes[*axis].start -= start as i64;
+                    vec![(node.inputs[of], Arc::new(moved))]
+                }
                 Op::Rechunk => vec![(node.inputs[0], view.clone())],
                 Op::Unary(_) | Op::Cast => vec![(node.inputs[0], view.clone())],
                 Op::Binary(_) | Op::Select => {
@@ -105,9 +193,7 @@ impl Draft {
                     };
                     node.inputs.iter().map(through).collect()
                 }
-                Op::Outside | Op::Reduce(..) | Op::Map(_) => {
-                    return Err(Error::internal("blocks are read before their layer is made"));
-                }
+                _ => return Err(Error::internal("blocks are read before their layer is made").into()),
             };
             if !ready {
                 open.push((at, view, true));
@@ -119,7 +205,7 @@ impl Draft {
                 .map(|input| self.values.get(input).copied().ok_or_else(|| Error::internal("a step without inputs")))
                 .collect::<Result<_>>()?;
             let value = match (&node.op, &found[..]) {
-                (Op::View(_) | Op::Rechunk, [same]) => *same,
+                (Op::View(_) | Op::Rechunk | Op::Concat { .. }, [same]) => *same,
                 (Op::Unary(f), [a]) => {
                     let (f, of, a) = (*f, self.types[*a], *a as Register);
                     self.step(node.dtype, |to| Step::Unary { f, of, a, to })?
@@ -136,11 +222,12 @@ impl Draft {
                     let (of, mask, a, b) = (node.dtype, *mask as Register, *a as Register, *b as Register);
                     self.step(node.dtype, |to| Step::Select { of, mask, a, b, to })?
                 }
-                _ => return Err(Error::internal("a step with other inputs than it takes")),
+                _ => return Err(Error::internal("a step with other inputs than it takes").into()),
             };
             self.values.insert((at, view), value);
         }
-        self.values.get(&(wanted, view.clone())).copied().ok_or_else(|| Error::internal("a program without a result"))
+        let found = self.values.get(&(wanted, view.clone())).copied();
+        found.ok_or_else(|| Error::internal("a program without a result").into())
     }
 
     fn value(&mut self, dtype: DType) -> Result<usize> {
@@ -228,9 +315,10 @@ impl Draft {
 ///
 /// # Errors
 /// Where it cannot be made.
-pub(super) fn read(plan: &Plan, at: usize) -> Result<Fused> {
+pub(super) fn read(plan: &Plan, at: usize) -> Result<Vec<Section>> {
     let node = &plan.nodes[at];
     let mut draft = Draft::default();
     let value = draft.leaf(LeafSource::Piece(at), &View::identity(node.cuts.len()), &node.cuts, node.dtype)?;
-    draft.finish(&[value])
+    let within = node.cuts.iter().map(|cuts| 0..cuts.len().unwrap_or(usize::MAX)).collect();
+    Ok(vec![Section { fused: draft.finish(&[value])?, within }])
 }

@@ -6,19 +6,24 @@
 
 mod boxes;
 mod fuse;
+mod gather;
+mod product;
+mod recut;
 mod reduce;
+mod scan;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::kernels::{Lane, Walk, with_lane};
 use super::optimize::{self, Node, Plan};
-use super::plan::{Cuts, Op, UserMap, coords, strides};
+use super::plan::{Cuts, MapOp, Op, TaskPlace, coords};
 use crate::error::{Error, Result, Role};
 use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext};
 use crate::plan::{Member, PlanOptions, Planned, Region, RegionLowering};
-use crate::store::{Block, DType, Data, NdBlock};
+use crate::store::NdBlock;
 use boxes::Boxes;
+use fuse::LeafSource;
+use gather::Gather;
 use reduce::Group;
 
 /// All arrays.
@@ -45,7 +50,7 @@ impl Region for Arrays {
         let is_layer = layers_of(&plan, (options.is_on)("elementwise"));
         let made = vec![None; plan.nodes.len()];
         let groups = reduce::groups(&plan);
-        Ok(Box::new(Lowering { plan, is_layer, made, groups, texts }))
+        Ok(Box::new(Lowering { plan, is_layer, made, groups, recuts: Vec::new(), limit: options.limit_bytes, texts }))
     }
 }
 
@@ -58,6 +63,10 @@ struct Lowering {
     made: Vec<Option<u32>>,
     /// Reductions that are done in one pass; by their place among the groups, and within the group.
     groups: (Vec<Group>, HashMap<usize, (usize, usize)>),
+    /// Layers whose blocks are cut anew for their readers.
+    recuts: Vec<recut::Recut>,
+    /// The memory limit.
+    limit: u64,
     texts: Vec<(String, String)>,
 }
 
@@ -70,24 +79,39 @@ enum Owner {
     Several,
 }
 
+/// Whether a node is made element by element, and may be a part of what reads it.
+fn is_fusible(op: &Op) -> bool {
+    match op {
+        Op::Outside
+        | Op::Reduce(..)
+        | Op::Totals(..)
+        | Op::Scan { .. }
+        | Op::Product(_)
+        | Op::Map(_)
+        | Op::Take { .. } => false,
+        Op::Memory(_) | Op::Full(_) | Op::Made(_) | Op::Unary(_) | Op::Binary(_) => true,
+        Op::Select | Op::Cast | Op::View(_) | Op::Rechunk | Op::Concat { .. } => true,
+    }
+}
+
 /// Which nodes have layers of their own.
 fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
     // What it takes to make an element anew.
     let mut costs = vec![0u32; plan.nodes.len()];
     for (at, node) in plan.nodes.iter().enumerate() {
         let own = match &node.op {
-            Op::Memory(_) | Op::Full(_) | Op::Outside | Op::Reduce(..) | Op::Map(_) => 1,
             Op::Made(made) => made.cost,
             Op::Unary(f) => f.cost(),
             Op::Binary(f) => f.cost(),
-            Op::Select | Op::Cast => 1,
-            Op::View(_) | Op::Rechunk => 0,
+            Op::View(_) | Op::Rechunk | Op::Concat { .. } => 0,
+            _ => 1,
         };
-        let below = node.inputs.iter().map(|input| match plan.nodes[*input].op {
-            Op::Outside | Op::Reduce(..) | Op::Map(_) => 1,
-            _ => costs[*input],
-        });
-        costs[at] = below.fold(own, u32::saturating_add);
+        let below = node.inputs.iter().map(|input| if is_fusible(&plan.nodes[*input].op) { costs[*input] } else { 1 });
+        costs[at] = match &node.op {
+            // An element is made of one of them.
+            Op::Concat { .. } => below.max().unwrap_or(0),
+            _ => below.fold(own, u32::saturating_add),
+        };
     }
     let mut owners = vec![Owner::Nobody; plan.nodes.len()];
     let mut is_layer = vec![false; plan.nodes.len()];
@@ -95,15 +119,25 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
     let needed = plan.needed();
     for at in (0..plan.nodes.len()).rev().filter(|at| needed[*at]) {
         let node = &plan.nodes[at];
-        let fusible = !matches!(node.op, Op::Outside | Op::Reduce(..) | Op::Map(_));
         let is_source = node.inputs.is_empty();
-        if !fusible || (!fuses && !is_source) || (owners[at] == Owner::Several && costs[at] > CHEAP && !is_source) {
+        if !is_fusible(&node.op)
+            || (!fuses && !is_source)
+            || (owners[at] == Owner::Several && costs[at] > CHEAP && !is_source)
+        {
             is_layer[at] = true;
         }
         let mine = if is_layer[at] { Owner::One(at) } else { owners[at] };
-        for input in &node.inputs {
-            // A function of blocks is given them as they are cut.
-            is_layer[*input] |= matches!(node.op, Op::Map(_));
+        for (number, input) in node.inputs.iter().enumerate() {
+            let is_read_whole = match &node.op {
+                Op::Take { .. } => true,
+                // What several tasks take is made once.
+                Op::Product(_) => costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty(),
+                Op::Map(map) => {
+                    map.takes_again(number) && (costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty())
+                }
+                _ => false,
+            };
+            is_layer[*input] |= is_read_whole;
             owners[*input] = match owners[*input] {
                 Owner::Nobody => mine,
                 known if known == mine => known,
@@ -142,39 +176,51 @@ impl Planned for Lowering {
 impl Lowering {
     fn make(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
         let node = &self.plan.nodes[at];
-        match &node.op {
+        let op = node.op.clone();
+        match &op {
             Op::Outside => lowering.outside(node.member, 0).map(|(layer, _)| layer),
             Op::Reduce(..) => self.reduce(at, lowering),
-            Op::Map(map) => self.map_blocks(at, map, lowering),
+            Op::Totals(fold, axes) => self.totals(at, (fold, axes), lowering),
+            Op::Scan { axis, product } => self.scan(at, (*axis, *product), lowering),
+            Op::Product(groups) => self.product(at, groups, lowering),
+            Op::Map(map) => self.map(at, map, lowering),
+            Op::Take { axis, places } => self.take(at, *axis, places, lowering),
             _ => self.blocks(at, lowering),
         }
     }
 
-    /// The region that gives the elements of nodes, in blocks with these cuts.
-    fn region(&self, wanted: &[usize], cuts: Arc<[Cuts]>) -> Result<Boxes> {
-        let is_layer = |at: usize| self.is_layer[at];
-        Boxes::new(fuse::fuse(&self.plan, wanted, cuts.len(), &is_layer)?, cuts)
+    /// The programs that give the elements of a node.
+    fn sections(&self, at: usize) -> Result<Vec<fuse::Section>> {
+        fuse::fuse(&self.plan, at, &|at: usize| self.is_layer[at])
+    }
+
+    /// The same of a node that some task needs: of one that has a layer, what reads that.
+    fn sections_or_read(&self, at: usize) -> Result<Vec<fuse::Section>> {
+        if self.is_layer[at] { fuse::read(&self.plan, at) } else { self.sections(at) }
     }
 
     /// What the tasks of a region read.
     fn reads(&self, boxes: &Boxes) -> Result<Vec<Input>> {
-        let read = |(node, pattern): (usize, Pattern)| {
-            let layer = self.made[node].ok_or_else(|| Error::internal("blocks are read before they are made"))?;
+        let read = |(source, pattern): (&LeafSource, Pattern)| {
+            let layer = match source {
+                LeafSource::Piece(node) => self.made[*node],
+                LeafSource::Layer(layer) => Some(*layer),
+                LeafSource::Memory(_) | LeafSource::Made(_) => None,
+            };
+            let layer = layer.ok_or_else(|| Error::internal("blocks are read before they are made"))?;
             Ok(Input { layer, pattern })
         };
         boxes.inputs().map(read).collect()
     }
 
     /// The blocks of element-wise work, written out.
-    fn blocks(&self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
-        let node = &self.plan.nodes[at];
-        let boxes = self.region(&[at], node.cuts.clone())?;
-        let (reads, tasks, dtype) = (self.reads(&boxes)?, boxes.tasks(), node.dtype);
-        let need = boxes.most_elements().unwrap_or(0) as u64 * dtype.bytes() as u64 + boxes.machine_bytes();
+    fn blocks(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
+        let cuts = self.plan.nodes[at].cuts.clone();
+        let (boxes, reads) = self.block_boxes(self.sections(at)?, &cuts, false, lowering)?;
+        let (node, tasks) = (&self.plan.nodes[at], boxes.tasks());
+        let need = boxes.most_bytes() + boxes.machine_bytes();
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let block = boxes.block(index, inputs)?;
-            let data = with_lane!(dtype, T => store::<T>(&boxes, &block, inputs)?);
-            NdBlock::new(block.shape, if dtype == DType::Bool { data.into_bools() } else { data })
+            boxes.stored(index, inputs, 0).map(|(_, block)| block)
         };
         let op = Each::new(op).kind(NdBlock::kind()).need(need);
         let meta = meta(node);
@@ -182,42 +228,61 @@ impl Lowering {
         Ok(layer.layer())
     }
 
-    /// What a user's function makes of each block.
-    fn map_blocks(&self, at: usize, map: &UserMap, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
-        let node = &self.plan.nodes[at];
-        let reads = node.inputs.iter().map(|input| {
-            let layer = self.made[*input].ok_or_else(|| Error::internal("blocks are read before they are made"))?;
-            Ok(Input { layer, pattern: Pattern::OneToOne })
-        });
-        let reads: Vec<Input> = reads.collect::<Result<_>>()?;
-        let lens: Vec<u32> = node.cuts.iter().map(Cuts::blocks).collect();
-        let (function, tasks) = (map.function.clone(), lens.iter().product());
+    /// What a function makes of boxes of its inputs.
+    fn map(&mut self, at: usize, map: &MapOp, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
+        let (mut all, mut reads, mut need) = (Vec::new(), Vec::new(), map.need);
+        for (input, takes) in self.plan.nodes[at].inputs.clone().into_iter().zip(&map.takes) {
+            let sections = self.sections_or_read(input)?;
+            let (boxes, read) = self.boxes(sections, takes.clone(), map.grid.clone(), false, lowering)?;
+            reads.extend(read);
+            let plain = boxes.is_plain();
+            need += if plain { 0 } else { boxes.most_bytes() + boxes.machine_bytes() };
+            all.push((boxes, plain));
+        }
+        let (node, function, tasks) = (&self.plan.nodes[at], map.function.clone(), map.grid.iter().product());
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let given = (0..inputs.len()).map(|at| inputs.take::<NdBlock>(at)).collect::<Result<Vec<_>>>()?;
-            function(&given, &coords(index, lens.iter().copied()))
+            let (mut given, mut starts, mut first) = (Vec::with_capacity(all.len()), Vec::new(), 0);
+            for (boxes, plain) in &all {
+                let (block, stored) = match plain {
+                    // The block that a task takes is the piece.
+                    true => (boxes.block(index, inputs, first)?, inputs.take::<NdBlock>(first)?),
+                    false => boxes.stored(index, inputs, first)?,
+                };
+                starts.push(block.starts);
+                given.push(stored);
+                first += boxes.count(index);
+            }
+            let coords = all.first().map(|(boxes, _)| coords(index, boxes.grid().iter().copied()));
+            function(given, &TaskPlace { coords: coords.unwrap_or_default(), starts })
         };
-        let op = Each::new(op).kind(NdBlock::kind()).need(map.need);
+        let op = Each::new(op).kind(NdBlock::kind()).need(need);
+        let meta = meta(node);
+        let layer: LayerRef<NdBlock> = lowering.gated(node.member, |draft| draft.regular(meta, tasks, reads, op))?;
+        Ok(layer.layer())
+    }
+
+    /// Places of an axis. A task reads the pieces in which its places lie.
+    fn take(
+        &self,
+        at: usize,
+        axis: usize,
+        places: &Arc<[usize]>,
+        lowering: &mut RegionLowering<'_, '_>,
+    ) -> Result<u32> {
+        let node = &self.plan.nodes[at];
+        let input = node.inputs[0];
+        let layer = self.made[input].ok_or_else(|| Error::internal("blocks are read before they are made"))?;
+        let from = &self.plan.nodes[input].cuts;
+        let gather = Gather::new(axis, places.clone(), &node.cuts, from)?;
+        let tasks = node.cuts.iter().map(Cuts::blocks).product();
+        let most: usize = node.cuts.iter().filter_map(Cuts::most).product();
+        let (grid, need) = (gather.grid(), (most * node.dtype.bytes()) as u64);
+        let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| gather.block(index, inputs);
+        let op = Each::new(op).kind(NdBlock::kind()).need(need);
+        let reads = vec![Input { layer, pattern: Pattern::Grid(Arc::new(grid)) }];
         let layer: LayerRef<NdBlock> = lowering.draft().regular(meta(node), tasks, reads, op)?;
         Ok(layer.layer())
     }
-}
-
-/// The elements of a block.
-fn store<T: Lane>(boxes: &Boxes, block: &boxes::Block, inputs: &Inputs<'_>) -> Result<Data> {
-    let (register, _) = boxes.fused().program.outputs[0];
-    let target = [Walk { first: 0, steps: strides(&block.shape) }];
-    let stored = Block::<T>::try_build(block.shape.iter().product(), |out| {
-        boxes.run(block, inputs, &target, &mut |machine, tile, places| {
-            let values = machine.get::<T>(register, tile.rows * tile.columns)?;
-            let (first, down, _) = places[0];
-            for (row, values) in values.chunks_exact(tile.columns).enumerate() {
-                let from = (first + row as i64 * down) as usize;
-                out[from..from + values.len()].copy_from_slice(values);
-            }
-            Ok(())
-        })
-    })?;
-    Ok(T::wrap(stored))
 }
 
 fn meta(node: &Node) -> Meta {

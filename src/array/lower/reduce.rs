@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::kernels::{Place, Reduction, Target, Walk, Work};
+use super::super::kernels::{Fold, Place, Target, Walk, Work};
 use super::super::optimize::Plan;
-use super::super::plan::{Cuts, Op, strides};
+use super::super::plan::{Cuts, Op, coords, strides};
 use super::boxes::Boxes;
 use super::{Lowering, meta};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 16 << 20;
 pub(super) struct Group {
     input: usize,
     axes: Arc<[usize]>,
-    members: Vec<(usize, Reduction)>,
+    members: Vec<(usize, Arc<dyn Fold>)>,
     /// The layer of what they keep, once it is there, and the cuts of its blocks.
     made: Option<(u32, Arc<[Cuts]>)>,
 }
@@ -44,7 +44,7 @@ pub(super) fn groups(plan: &Plan) -> (Vec<Group>, HashMap<usize, (usize, usize)>
             groups.len() - 1
         });
         places.insert(at, (group, groups[group].members.len()));
-        groups[group].members.push((at, *reduction));
+        groups[group].members.push((at, reduction.clone()));
     }
     (groups, places)
 }
@@ -61,12 +61,12 @@ impl Lowering {
         let (Some((kept, cuts)), node) = (&group.made, &self.plan.nodes[at]) else {
             return Err(Error::internal("a reduction that kept nothing"));
         };
-        let (reduction, tasks) = (group.members[member].1, cuts.iter().map(Cuts::blocks).product());
-        let finish = move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
+        let (reduction, tasks) = (group.members[member].1.clone(), cuts.iter().map(Cuts::blocks).product());
+        let own_cuts = cuts.clone();
+        let finish = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
             let kept = inputs.get::<Kept>(0)?;
             let own = kept.get(member).ok_or_else(|| Error::internal("a reduction that kept nothing"))?;
-            let shape = own.first().map(|block| block.shape().to_vec()).unwrap_or_default();
-            reduction.finish(own, &shape)
+            reduction.finish(own, &left_shape(&own_cuts, index, own))
         };
         let op = Each::new(finish).kind(NdBlock::kind());
         let reads = vec![crate::graph::Input { layer: *kept, pattern: Pattern::OneToOne }];
@@ -75,28 +75,27 @@ impl Lowering {
     }
 
     /// The layers of what is kept of blocks, down to one along each axis that is reduced.
-    fn keep(&self, at: usize, group: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(u32, Arc<[Cuts]>)> {
+    fn keep(&mut self, at: usize, group: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(u32, Arc<[Cuts]>)> {
         let group = &self.groups.0[group];
-        let (node, input) = (&self.plan.nodes[at], &self.plan.nodes[group.input]);
+        let input = &self.plan.nodes[group.input];
         let is_direct = self.is_layer[group.input];
         let cuts = if is_direct { input.cuts.clone() } else { refined(&input.cuts, &group.axes, input.dtype.bytes()) };
-        let boxes = match is_direct {
-            // The blocks are there: they are read as they are.
-            true => self.over_layer(group.input, cuts.clone())?,
-            false => self.region(&[group.input], cuts.clone())?,
-        };
-        let reductions: Vec<Reduction> = group.members.iter().map(|(_, reduction)| *reduction).collect();
-        let axes = group.axes.clone();
-        let (reads, tasks) = (self.reads(&boxes)?, boxes.tasks());
+        let sections = self.sections_or_read(group.input)?;
+        let (axes, members) = (group.axes.clone(), group.members.clone());
+        let (boxes, reads) = self.block_boxes(sections, &cuts, true, lowering)?;
+        let node = &self.plan.nodes[at];
+        let reductions: Vec<Arc<dyn Fold>> = members.into_iter().map(|(_, fold)| fold).collect();
+        let tasks = boxes.tasks();
         let left = |cuts: &[Cuts]| -> u64 {
             let most = cuts.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, cuts)| cuts.most());
             most.map(|most| most.unwrap_or(1) as u64).product()
         };
-        let kept_bytes: u64 = reductions.iter().map(Reduction::kept_bytes).sum::<u64>() * left(&cuts);
+        let kept_bytes: u64 = reductions.iter().map(|reduction| reduction.kept_bytes(left(&cuts))).sum();
         let need = kept_bytes + boxes.machine_bytes();
-        let (first, own_axes) = (reductions.clone(), axes.clone());
-        let op =
-            move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| block(&boxes, &first, &own_axes, index, inputs);
+        let (first, own_axes, own_cuts) = (reductions.clone(), axes.clone(), cuts.clone());
+        let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
+            block(&boxes, &own_cuts, (&first, &own_axes), index, inputs)
+        };
         let op = Each::<_, Kept>::new(op).need(need);
         let layer_meta = meta(node);
         let mut layer: LayerRef<Kept> =
@@ -113,7 +112,7 @@ impl Lowering {
                 false => GridAxis::same(*len, axis),
                 true => {
                     let spans = (0..above[axis]).map(|at| (at * fan, (at * fan + fan).min(*len))).collect();
-                    GridAxis { len: *len, by: Some(axis), spans }
+                    GridAxis::spans(*len, axis, 0, spans)
                 }
             });
             let pattern = Pattern::Grid(Arc::new(Grid::new(above.clone(), below.collect())));
@@ -139,16 +138,29 @@ impl Lowering {
             .map(|(axis, cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() });
         Ok((layer.layer(), cuts.collect()))
     }
+}
 
-    /// A region that reads the blocks of a node that has layers.
-    fn over_layer(&self, at: usize, cuts: Arc<[Cuts]>) -> Result<Boxes> {
-        Boxes::new(super::fuse::read(&self.plan, at)?, cuts)
-    }
+/// The shape of what is left of a block, with length 1 along what is gone.
+fn left_shape(cuts: &[Cuts], index: u32, kept: &[NdBlock]) -> Vec<usize> {
+    let at = coords(index, cuts.iter().map(Cuts::blocks));
+    let known = cuts.iter().zip(at).map(|(cuts, at)| {
+        let cuts = cuts.known()?;
+        Some(cuts[at as usize + 1] - cuts[at as usize])
+    });
+    // Lengths that are not known are those of what is kept.
+    let known: Option<Vec<usize>> = known.collect();
+    known.unwrap_or_else(|| kept.first().map(|block| block.shape().to_vec()).unwrap_or_default())
 }
 
 /// What a task keeps of its block.
-fn block(boxes: &Boxes, reductions: &[Reduction], axes: &[usize], index: u32, inputs: &Inputs<'_>) -> Result<Kept> {
-    let block = boxes.block(index, inputs)?;
+pub(super) fn block(
+    boxes: &Boxes,
+    cuts: &[Cuts],
+    (reductions, axes): (&[Arc<dyn Fold>], &[usize]),
+    index: u32,
+    inputs: &Inputs<'_>,
+) -> Result<Kept> {
+    let block = boxes.block(index, inputs, 0)?;
     let left: Vec<usize> =
         block.shape.iter().enumerate().map(|(axis, len)| if axes.contains(&axis) { 1 } else { *len }).collect();
     let places = left.iter().product();
@@ -160,12 +172,11 @@ fn block(boxes: &Boxes, reductions: &[Reduction], axes: &[usize], index: u32, in
     for axis in axes.iter().rev() {
         numbers[*axis] = stride;
         first += stride * block.starts[*axis] as i64;
-        stride *= boxes.cuts()[*axis].len().unwrap_or(1) as i64;
+        stride *= cuts[*axis].len().unwrap_or(1) as i64;
     }
     let targets = [Walk { first: 0, steps }, Walk { first, steps: numbers }];
-    let (register, _) = boxes.fused().program.outputs[0];
-    let mut works: Vec<Box<dyn Work>> = reductions.iter().map(|reduction| reduction.start(register, places)).collect();
-    boxes.run(&block, inputs, &targets, &mut |machine, tile, at: &[Place]| {
+    let mut works: Vec<Box<dyn Work>> = reductions.iter().map(|reduction| reduction.start(places)).collect();
+    boxes.run(&block, inputs, 0, &targets, &mut |machine, tile, at: &[Place]| {
         let [(place, down, along), number] = [at[0], at[1]];
         let target = Target { first: place as usize, down: down as usize, along: along as usize, number };
         works.iter_mut().try_for_each(|work| work.add(machine, tile, target))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::plan::{Binary, Cuts, DType, Number, Op, Reduction, Unary, View};
+use super::super::plan::{Binary, Cuts, DType, Number, Op, Unary, View};
 use super::arena::Plan;
 
 /// What nodes have in common that do the same.
@@ -28,7 +28,13 @@ enum What {
     Cast,
     View(View),
     Rechunk,
-    Reduce(Reduction, Arc<[usize]>),
+    Reduce(String, Arc<[usize]>),
+    Totals(String, Arc<[usize]>),
+    Scan(usize, bool),
+    Product(Arc<[usize]>),
+    Concat(usize, Arc<[usize]>),
+    Take(usize, Arc<[usize]>),
+    Map(String),
 }
 
 impl What {
@@ -44,8 +50,14 @@ impl What {
             Op::Cast => What::Cast,
             Op::View(view) => What::View(view.clone()),
             Op::Rechunk => What::Rechunk,
-            Op::Reduce(reduction, axes) => What::Reduce(*reduction, axes.clone()),
-            Op::Outside | Op::Map(_) => return None,
+            Op::Reduce(fold, axes) => What::Reduce(fold.key(), axes.clone()),
+            Op::Totals(fold, axes) => What::Totals(fold.key(), axes.clone()),
+            Op::Scan { axis, product } => What::Scan(*axis, *product),
+            Op::Product(groups) => What::Product(groups.clone()),
+            Op::Concat { axis, starts } => What::Concat(*axis, starts.clone()),
+            Op::Take { axis, places } => What::Take(*axis, places.clone()),
+            Op::Map(map) => What::Map(map.key.clone()?),
+            Op::Outside => return None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Where axes are cut into blocks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -85,6 +86,73 @@ impl Cuts {
                 Cuts::Known(all.into())
             }
             _ => self.clone(),
+        }
+    }
+}
+
+/// What the tasks of a grid take of an axis.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    /// By their places on which axis of the grid; all take the same where there is none.
+    by: Option<usize>,
+    /// From where to where, by place; nothing of axes of unknown length, of which they take a block each, or all.
+    ranges: Option<Arc<[(usize, usize)]>>,
+    places: u32,
+}
+
+impl Taken {
+    /// The blocks of an axis.
+    pub fn blocks(by: usize, cuts: &Cuts) -> Taken {
+        let ranges = cuts.known().map(|cuts| cuts.windows(2).map(|two| (two[0], two[1])).collect());
+        Taken { by: Some(by), ranges, places: cuts.blocks() }
+    }
+
+    /// All of it.
+    pub fn whole(cuts: &Cuts) -> Taken {
+        Taken { by: None, ranges: cuts.len().map(|len| [(0, len)].into()), places: cuts.blocks() }
+    }
+
+    /// Ranges, which begin and end one behind another.
+    pub fn ranges(by: usize, ranges: impl IntoIterator<Item = (usize, usize)>) -> Taken {
+        let ranges: Arc<[(usize, usize)]> = ranges.into_iter().collect();
+        Taken { by: Some(by), places: ranges.len() as u32, ranges: Some(ranges) }
+    }
+
+    pub fn by(&self) -> Option<usize> {
+        self.by
+    }
+
+    /// How many different ranges, or of an axis of unknown length how many blocks, there are.
+    pub fn places(&self) -> u32 {
+        self.places
+    }
+
+    /// All ranges, if they are known.
+    pub fn known(&self) -> Option<impl Iterator<Item = Range<usize>>> {
+        self.ranges.as_ref().map(|ranges| ranges.iter().map(|(start, end)| *start..*end))
+    }
+
+    /// What a task takes, if that is known.
+    pub fn range(&self, coords: &[u32]) -> Option<Range<usize>> {
+        let ranges = self.ranges.as_ref()?;
+        let (start, end) = ranges[self.by.map_or(0, |by| coords[by] as usize)];
+        Some(start..end)
+    }
+
+    /// The longest range, if that is known.
+    pub fn most(&self) -> Option<usize> {
+        self.known().map(|mut ranges| ranges.by_ref().map(|range| range.len()).max().unwrap_or(0))
+    }
+
+    /// Whether each place takes the block of the same number.
+    pub fn takes_blocks(&self, cuts: &Cuts) -> bool {
+        match (cuts, &self.ranges) {
+            (Cuts::Known(cuts), Some(ranges)) => {
+                cuts.len() == ranges.len() + 1
+                    && cuts.windows(2).zip(ranges.iter()).all(|(two, range)| (two[0], two[1]) == *range)
+            }
+            (Cuts::Unknown(blocks), None) => self.places == *blocks && (self.by.is_some() || *blocks == 1),
+            _ => false,
         }
     }
 }

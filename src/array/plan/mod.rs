@@ -14,9 +14,9 @@ use crate::origin::Origin;
 use crate::plan::{Node, NodeRef, Region, Role};
 use crate::store::NdBlock;
 
-pub(super) use super::kernels::{Binary, Number, Reduction, Unary};
+pub(super) use super::kernels::{Binary, Fold, Number, Unary};
 pub(crate) use crate::store::DType;
-pub(crate) use cuts::{Cuts, resolve_axis};
+pub(crate) use cuts::{Cuts, Taken, resolve_axis};
 pub(crate) use view::{AxisMap, View, coords, strides};
 
 /// An operation. Its inputs are arrays.
@@ -40,10 +40,30 @@ pub(crate) enum Op {
     View(View),
     /// The same elements, cut in another way.
     Rechunk,
-    /// Along some axes all elements become one; the axes stay with length 1.
-    Reduce(Reduction, Arc<[usize]>),
-    /// What a user's function makes of each block.
-    Map(UserMap),
+    /// Along some axes all elements become one or a few; the axes stay, as far as the result has them.
+    Reduce(Arc<dyn Fold>, Arc<[usize]>),
+    /// Of each block what a fold makes of it along some axes.
+    Totals(Arc<dyn Fold>, Arc<[usize]>),
+    /// The sums or products of all elements up to each one along an axis, beginning with what a second input tells of each block.
+    Scan {
+        axis: usize,
+        product: bool,
+    },
+    /// Products of matrices: of two arrays that agree in all axes but the last two. Along a first axis there is one for each group of what is
+    /// summed up, which begin and end at these places.
+    Product(Arc<[usize]>),
+    /// Arrays one behind another along an axis: where each begins, and where the last one ends.
+    Concat {
+        axis: usize,
+        starts: Arc<[usize]>,
+    },
+    /// Places of an axis, in any order and as often as they are named.
+    Take {
+        axis: usize,
+        places: Arc<[usize]>,
+    },
+    /// What a function makes of boxes of its inputs, block by block.
+    Map(MapOp),
 }
 
 /// Numbers that follow from their place, as plain data with a kernel.
@@ -56,16 +76,32 @@ pub(crate) struct MadeOp {
     pub cost: u32,
 }
 
-/// A user's function of blocks.
+/// A function of boxes. Its tasks stand on a grid; in their order they give the blocks of the result in theirs.
 #[derive(Clone)]
-pub(crate) struct UserMap {
-    pub function: Arc<UserFunction>,
-    /// Bytes that it makes of a block, at most.
+pub(crate) struct MapOp {
+    /// What it is, in a line.
+    pub label: String,
+    /// Lengths of the axes of the grid.
+    pub grid: Vec<u32>,
+    /// What tasks take of each input, along each of its axes.
+    pub takes: Vec<Vec<Taken>>,
+    pub function: Arc<MapFunction>,
+    /// Bytes that it makes of its boxes, at most.
     pub need: u64,
+    /// Equal for functions that do the same; without one it is equal to no other.
+    pub key: Option<String>,
 }
 
-/// The inputs of a task, and where it stands on the grid of blocks.
-pub(crate) type UserFunction = dyn Fn(&[NdBlock], &[u32]) -> Result<NdBlock> + Send + Sync;
+/// Where a task stands.
+pub(crate) struct TaskPlace {
+    /// On the grid.
+    pub coords: Vec<u32>,
+    /// Where in each input its box begins; 0 along axes of unknown lengths.
+    pub starts: Vec<Vec<usize>>,
+}
+
+/// Makes a block of the boxes of a task.
+pub(crate) type MapFunction = dyn Fn(Vec<NdBlock>, &TaskPlace) -> Result<NdBlock> + Send + Sync;
 
 /// A node of the plan and what is known of the array it gives.
 #[derive(Clone)]
@@ -191,6 +227,15 @@ pub(crate) fn broadcast_cuts(a: &Blocks, b: &Blocks) -> Result<Vec<Cuts>> {
     Ok(cuts)
 }
 
+impl MapOp {
+    /// Whether several tasks take the same of an input.
+    pub fn takes_again(&self, input: usize) -> bool {
+        let takes = &self.takes[input];
+        let free = (0..self.grid.len()).filter(|axis| takes.iter().all(|taken| taken.by() != Some(*axis)));
+        free.map(|axis| self.grid[axis]).product::<u32>() > 1
+    }
+}
+
 impl Op {
     /// What it is, in a line.
     pub fn label(&self) -> String {
@@ -216,7 +261,16 @@ impl Op {
                 let axes: Vec<String> = axes.iter().map(usize::to_string).collect();
                 format!("{} over axes {}", reduction.name(), axes.join(", "))
             }
-            Op::Map(_) => "map_blocks".to_string(),
+            Op::Totals(fold, _) => format!("{} of each block", fold.name()),
+            Op::Scan { axis, product } => {
+                format!("running {} along axis {axis}", if *product { "product" } else { "sum" })
+            }
+            Op::Product(groups) => {
+                format!("products of {} places in {} groups", groups[groups.len() - 1], groups.len() - 1)
+            }
+            Op::Concat { axis, starts } => format!("{} arrays along axis {axis}", starts.len() - 1),
+            Op::Take { axis, places } => format!("{} places of axis {axis}", places.len()),
+            Op::Map(map) => map.label.clone(),
         }
     }
 }

@@ -28,6 +28,18 @@ impl AxisMap {
         AxisMap { of: Some(of), start: 0, step: 1 }
     }
 
+    /// The first place of the view that lies beyond a cut of what is viewed, in the direction of the step; nothing where the place is
+    /// fixed.
+    pub fn beyond(&self, cut: i64) -> Option<i64> {
+        match self.step {
+            0 => None,
+            step if step > 0 => {
+                Some((cut - self.start).div_euclid(step) + i64::from((cut - self.start).rem_euclid(step) != 0))
+            }
+            step => Some((self.start - cut).div_euclid(-step) + 1),
+        }
+    }
+
     /// The place that belongs to one of the view.
     pub fn at(&self, place: usize) -> i64 {
         self.start + self.step * place as i64

@@ -1,0 +1,181 @@
+//! How many elements lie in each of some ranges, and how often each whole number is there.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::fold::Fold;
+use super::program::{Machine, Tile, with_lane};
+use super::reduce::{Target, Work};
+use super::wide::Wide;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Block, DType, Data, NdBlock};
+
+/// Counts of elements between edges; the last range has its upper edge, too. NaN lies in none.
+pub(crate) struct Histogram {
+    pub of: DType,
+    /// At least two, none less than the one before.
+    pub edges: Arc<[f64]>,
+    /// Whether they are evenly apart.
+    pub even: bool,
+}
+
+impl Fold for Histogram {
+    fn name(&self) -> &str {
+        "histogram"
+    }
+
+    fn key(&self) -> String {
+        let edges: Vec<u64> = self.edges.iter().map(|edge| edge.to_bits()).collect();
+        format!("histogram {edges:?}")
+    }
+
+    fn kept_bytes(&self, _: u64) -> u64 {
+        8 * self.edges.len() as u64
+    }
+
+    fn start(&self, _: usize) -> Box<dyn Work> {
+        let (edges, counts) = (self.edges.clone(), vec![0; self.edges.len() - 1]);
+        let (first, last) = (edges[0], edges[edges.len() - 1]);
+        let scale = if self.even { counts.len() as f64 / (last - first) } else { 0.0 };
+        with_lane!(self.of, T => Box::new(Counting::<T> { edges, counts, first, last, scale, of: PhantomData }))
+    }
+
+    fn merge(&self, into: &mut Vec<NdBlock>, other: &[NdBlock]) -> Result<()> {
+        add_counts(into, other)
+    }
+
+    fn finish(&self, kept: &[NdBlock], _: &[usize]) -> Result<NdBlock> {
+        kept.first().cloned().ok_or_else(missing)
+    }
+}
+
+fn missing() -> Error {
+    Error::internal("counts that were not kept")
+}
+
+/// Adds counts to others; the longer ones go on.
+fn add_counts(into: &mut [NdBlock], other: &[NdBlock]) -> Result<()> {
+    let (Some(into), Some(other)) = (into.first_mut(), other.first()) else { return Err(missing()) };
+    let other = other.get::<u64>()?;
+    if into.data().len() < other.len() {
+        let mut longer = into.get::<u64>()?.to_vec();
+        longer.resize(other.len(), 0);
+        *into = counts(longer)?;
+    }
+    into.get_mut::<u64>()?.iter_mut().zip(other.iter()).for_each(|(count, more)| *count += more);
+    Ok(())
+}
+
+fn counts(counts: Vec<u64>) -> Result<NdBlock> {
+    NdBlock::new([counts.len()], Data::U64(Block::from_vec(counts)))
+}
+
+struct Counting<T> {
+    edges: Arc<[f64]>,
+    counts: Vec<u64>,
+    first: f64,
+    last: f64,
+    /// Ranges for each unit, where all are equally wide.
+    scale: f64,
+    of: PhantomData<T>,
+}
+
+impl<T> Counting<T> {
+    fn count(&mut self, value: f64) {
+        // NaN is not between them.
+        if !(value >= self.first && value <= self.last) {
+            return;
+        }
+        let bins = self.counts.len();
+        let bin = match self.scale {
+            0.0 => (self.edges.partition_point(|edge| *edge <= value).max(1) - 1).min(bins - 1),
+            scale => {
+                // Rounding may give the range beside the right one.
+                let about = (((value - self.first) * scale) as usize).min(bins - 1);
+                if value < self.edges[about] {
+                    about - 1
+                } else if about + 1 < bins && value >= self.edges[about + 1] {
+                    about + 1
+                } else {
+                    about
+                }
+            }
+        };
+        self.counts[bin] += 1;
+    }
+}
+
+impl<T: Wide> Work for Counting<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, _: Target) -> Result<()> {
+        machine.output::<T>(tile.rows * tile.columns)?.iter().for_each(|value| self.count(value.to_f64()));
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![counts(self.counts)?])
+    }
+}
+
+/// How often each number from 0 on is there.
+pub(crate) struct Bincount {
+    pub of: DType,
+    /// So many are counted at least.
+    pub least: usize,
+}
+
+/// The largest number that is counted: counts of all take 1 GiB then.
+const LARGEST: u64 = (1 << 27) - 1;
+
+impl Fold for Bincount {
+    fn name(&self) -> &str {
+        "bincount"
+    }
+
+    fn key(&self) -> String {
+        format!("bincount {}", self.least)
+    }
+
+    fn kept_bytes(&self, _: u64) -> u64 {
+        8 * self.least as u64
+    }
+
+    fn start(&self, _: usize) -> Box<dyn Work> {
+        let counts = vec![0; self.least];
+        with_lane!(self.of, T => Box::new(Numbers::<T> { counts, of: PhantomData }))
+    }
+
+    fn merge(&self, into: &mut Vec<NdBlock>, other: &[NdBlock]) -> Result<()> {
+        add_counts(into, other)
+    }
+
+    fn finish(&self, kept: &[NdBlock], _: &[usize]) -> Result<NdBlock> {
+        kept.first().cloned().ok_or_else(missing)
+    }
+}
+
+struct Numbers<T> {
+    counts: Vec<u64>,
+    of: PhantomData<T>,
+}
+
+impl<T: Wide> Work for Numbers<T> {
+    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, _: Target) -> Result<()> {
+        for value in machine.output::<T>(tile.rows * tile.columns)? {
+            let float = value.to_f64();
+            if !(0.0..=LARGEST as f64).contains(&float) {
+                let text = format!("bincount counts numbers from 0 to {LARGEST}, and {float} is among them");
+                return Err(Error::new(ErrorKind::Data, text));
+            }
+            let at = float as usize;
+            if at >= self.counts.len() {
+                self.counts.resize(at + 1, 0);
+            }
+            self.counts[at] += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &[usize]) -> Result<Vec<NdBlock>> {
+        Ok(vec![counts(self.counts)?])
+    }
+}

@@ -1,0 +1,256 @@
+//! Counts in ranges, the largest elements, weighted means.
+
+use std::sync::Arc;
+
+use ndarray::{Axis, Dimension, Ix0, Ix1, RemoveAxis};
+
+use super::Array;
+use super::blocks::at_line;
+use super::element::{Element, Real};
+use super::kernels::{Bincount, Fold, Histogram, TopK};
+use super::plan::{Blocks, Cuts, Op, resolve_axis};
+use super::promote::Promote;
+use crate::error::{Error, ErrorKind, Result};
+use crate::origin::Origin;
+use crate::store::DType;
+
+fn plan(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Plan, text)
+}
+
+/// The edges of so many ranges of one width between two numbers: one more than ranges.
+///
+/// # Errors
+/// Of kind `Plan`, where there is no range, or the numbers are not finite and one below the other.
+///
+/// ```
+/// use chunkwise::prelude::*;
+///
+/// assert_eq!(array::histogram_edges(2, (0.0, 3.0))?, [0.0, 1.5, 3.0]);
+/// # Ok::<(), chunkwise::Error>(())
+/// ```
+pub fn histogram_edges(bins: usize, (low, high): (f64, f64)) -> Result<Vec<f64>> {
+    if bins == 0 {
+        return Err(plan("a histogram of no ranges"));
+    }
+    if !(low < high && (high - low).is_finite()) {
+        return Err(plan(format!("a histogram from {low} to {high}: the first is to be less, and both finite")));
+    }
+    let width = (high - low) / bins as f64;
+    Ok((0..bins).map(|edge| low + edge as f64 * width).chain([high]).collect())
+}
+
+/// An error where elements have no order.
+fn ordered(blocks: &Blocks, verb: &str) -> Result<()> {
+    match blocks.dtype {
+        DType::C32 | DType::C64 => Err(plan(format!("`{verb}` is not defined for {}", blocks.dtype))),
+        _ => Ok(()),
+    }
+}
+
+/// What a fold over all axes makes: some numbers along one axis.
+fn over_all(
+    blocks: &Blocks,
+    fold: Arc<dyn Fold>,
+    dtype: DType,
+    cuts: Cuts,
+    verb: &'static str,
+    origin: Origin,
+) -> Result<Blocks> {
+    let axes: Arc<[usize]> = (0..blocks.rank()).collect();
+    Blocks::new(Op::Reduce(fold, axes), &[blocks], dtype, vec![cuts], verb, origin)
+}
+
+impl<A: Real, D: Dimension> Array<A, D> {
+    /// How many elements lie in each of so many ranges of one width between two numbers, as NumPy counts them: a range has its lower edge,
+    /// the last one its upper edge too; what lies outside, and NaN, is not counted. [`histogram_edges`] gives the edges.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where there is no range, or the numbers are not finite and one below the other.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![0.0, 1.0, 1.5, 3.0, 9.0], 2);
+    /// assert_eq!(x.histogram(2, (0.0, 3.0)).compute()?, ndarray::arr1(&[2, 2]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn histogram(&self, bins: usize, range: (f64, f64)) -> Array<u64, Ix1> {
+        let (verb, origin) = ("histogram", Origin::caller());
+        let made = || {
+            let (blocks, edges) = (self.blocks()?, histogram_edges(bins, range)?);
+            ordered(blocks, verb)?;
+            let fold = Histogram { of: blocks.dtype, edges: edges.into(), even: true };
+            over_all(blocks, Arc::new(fold), DType::U64, Cuts::whole(bins), verb, origin)
+        };
+        at_line(made(), verb, origin)
+    }
+
+    /// As [`Array::histogram`], between edges of one's own.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where there are fewer than two edges, or they do not ascend.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![0.0, 1.0, 1.5, 3.0, 9.0], 2);
+    /// assert_eq!(x.histogram_between(&[0.0, 1.0, 10.0]).compute()?, ndarray::arr1(&[1, 4]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn histogram_between(&self, edges: &[f64]) -> Array<u64, Ix1> {
+        let (verb, origin) = ("histogram_between", Origin::caller());
+        let made = || {
+            let blocks = self.blocks()?;
+            ordered(blocks, verb)?;
+            if edges.len() < 2 || !edges.windows(2).all(|two| two[0] <= two[1]) {
+                return Err(plan("the edges of a histogram are two at least, and ascend"));
+            }
+            let fold = Histogram { of: blocks.dtype, edges: edges.into(), even: false };
+            over_all(blocks, Arc::new(fold), DType::U64, Cuts::whole(edges.len() - 1), verb, origin)
+        };
+        at_line(made(), verb, origin)
+    }
+
+    /// The `k` largest elements along an axis, the largest first; with `-k` the smallest, the smallest first. NaN counts as the
+    /// largest. Where there are fewer than `k`, all of them.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where `k` is 0 or the length of the axis is not known.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![5, 1, 3, 6], 2);
+    /// assert_eq!(x.topk(2, 0).compute()?, ndarray::arr1(&[6, 5]));
+    /// assert_eq!(x.topk(-2, 0).compute()?, ndarray::arr1(&[1, 3]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn topk(&self, k: isize, axis: isize) -> Array<A, D> {
+        let (verb, origin) = ("topk", Origin::caller());
+        at_line(self.blocks().and_then(|blocks| top(blocks, k, axis, false, verb, origin)), verb, origin)
+    }
+
+    /// The places along an axis of what [`Array::topk`] gives; of equal elements the first comes first.
+    ///
+    /// # Errors
+    /// As [`Array::topk`].
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![5, 1, 3, 6], 2);
+    /// assert_eq!(x.argtopk(2, 0).compute()?, ndarray::arr1(&[3, 0]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn argtopk(&self, k: isize, axis: isize) -> Array<i64, D> {
+        let (verb, origin) = ("argtopk", Origin::caller());
+        at_line(self.blocks().and_then(|blocks| top(blocks, k, axis, true, verb, origin)), verb, origin)
+    }
+
+    /// The greatest element less the least, of all.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// assert_eq!(array::from_vec(vec![5, 1, 3], 2).ptp().compute()?, 4);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn ptp(&self) -> Array<A, Ix0>
+    where
+        A: Promote<A, Output = A>,
+    {
+        &self.max() - &self.min()
+    }
+
+    /// The greatest element less the least along an axis, which is dropped.
+    #[track_caller]
+    pub fn ptp_axis(&self, axis: Axis) -> Array<A, D::Smaller>
+    where
+        D: RemoveAxis,
+        A: Promote<A, Output = A>,
+        D::Smaller: ndarray::DimMax<D::Smaller, Output = D::Smaller>,
+    {
+        &self.max_axis(axis) - &self.min_axis(axis)
+    }
+}
+
+/// The first of an order along an axis, or their places.
+fn top(blocks: &Blocks, k: isize, axis: isize, places: bool, verb: &'static str, origin: Origin) -> Result<Blocks> {
+    ordered(blocks, verb)?;
+    let axis = resolve_axis(axis, blocks.rank())?;
+    let len = blocks.cuts[axis]
+        .len()
+        .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+    if k == 0 {
+        return Err(plan("the first 0 elements of an order"));
+    }
+    let count = k.unsigned_abs().min(len);
+    let mut cuts = blocks.cuts.to_vec();
+    cuts[axis] = Cuts::whole(count);
+    let fold = TopK { of: blocks.dtype, k: count, largest: k > 0, places, axis };
+    let dtype = if places { DType::I64 } else { blocks.dtype };
+    if count == 0 {
+        return Blocks::new(Op::Full(super::kernels::Number::zero(dtype)), &[], dtype, cuts, verb, origin);
+    }
+    Blocks::new(Op::Reduce(Arc::new(fold), [axis].into()), &[blocks], dtype, cuts, verb, origin)
+}
+
+impl<A: Element, D: Dimension> Array<A, D> {
+    /// How often each number from 0 on is there, up to the largest that is, and `least` numbers at least. How many there are is known after a
+    /// run only.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the elements are no integers; of kind `Data`, where one is negative or larger than 2²⁷.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// assert_eq!(array::from_vec(vec![1, 3, 1], 2).bincount(0).compute()?, ndarray::arr1(&[0, 2, 0, 1]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bincount(&self, least: usize) -> Array<u64, Ix1> {
+        let (verb, origin) = ("bincount", Origin::caller());
+        let made = || {
+            let blocks = self.blocks()?;
+            if matches!(blocks.dtype, DType::F32 | DType::F64 | DType::C32 | DType::C64) {
+                return Err(plan(format!("bincount counts whole numbers, not {}: cast them", blocks.dtype)));
+            }
+            let fold = Bincount { of: blocks.dtype, least };
+            over_all(blocks, Arc::new(fold), DType::U64, Cuts::Unknown(1), verb, origin)
+        };
+        at_line(made(), verb, origin)
+    }
+}
+
+impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
+    /// The mean of all elements, each with a weight; both arrays broadcast.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![1.0, 2.0, 6.0], 2);
+    /// assert_eq!(x.average(&array::from_vec(vec![1.0, 1.0, 2.0], 2)).compute()?, 3.75);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn average(&self, weights: &Array<f64, D>) -> Array<f64, Ix0> {
+        &(self * weights).sum() / &weights.sum()
+    }
+
+    /// The mean along an axis, which is dropped, each element with a weight.
+    #[track_caller]
+    pub fn average_axis(&self, weights: &Array<f64, D>, axis: Axis) -> Array<f64, D::Smaller>
+    where
+        D: RemoveAxis,
+        D::Smaller: ndarray::DimMax<D::Smaller, Output = D::Smaller>,
+    {
+        &(self * weights).sum_axis(axis) / &weights.sum_axis(axis)
+    }
+}
