@@ -10,6 +10,7 @@ use arrow::error::ArrowError;
 
 use super::objects::Shape;
 use crate::formats::integers::Integers;
+use crate::formats::lines::shown;
 
 /// A number that no integer type of its column holds.
 #[derive(Debug)]
@@ -38,8 +39,10 @@ pub(super) fn settle(
     // What cannot be made columns of is told, with its place, by whoever reads it.
     let Ok(Some(batch)) = digits(wanted, text, rows) else { return Ok(schema) };
     let all: Vec<usize> = (0..batch.num_rows()).collect();
-    let settled = |field: &FieldRef| match batch.column_by_name(field.name()) {
-        Some(column) => Ok(with_type(field, settled(field.data_type(), column, &all, field.name())?)),
+    // They stand in the order of the schema.
+    let mut made = batch.schema_ref().fields().iter().zip(batch.columns()).peekable();
+    let settled = |field: &FieldRef| match made.next_if(|(of, _)| of.name() == field.name()) {
+        Some((_, column)) => Ok(with_type(field, settled(field.data_type(), column, &all, field.name())?)),
         None => Ok(field.clone()),
     };
     Ok(Schema::new(schema.fields().iter().map(settled).collect::<Result<Vec<_>, _>>()?))
@@ -126,6 +129,7 @@ fn misfit(values: &ArrayRef, rows: &[usize], row: usize, text: &str, key: &str) 
     if values.as_string::<i32>().iter().take(rows.len()).flatten().any(|text| !all.add(text.as_bytes())) {
         return Ok(DataType::Float64);
     }
+    let text = shown(text.as_bytes());
     let text = match all.negative && !all.beyond {
         true => format!(
             "{text} stands among negative integers and integers above {}, which no integer type has both",

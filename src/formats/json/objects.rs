@@ -16,6 +16,8 @@ use arrow::json::ReaderBuilder;
 use arrow::json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory, Tape, TapeElement};
 use foldhash::fast::FixedState;
 
+use super::scan::plain;
+
 /// How deep values may lie in each other: the library tells wrong ones by recursion.
 const DEPTH: u32 = 128;
 
@@ -66,6 +68,35 @@ pub(super) fn lost_key(error: &ArrowError) -> Option<&LostKey> {
     }
 }
 
+/// A value of a line that is not what its column is of.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    pub column: String,
+    pub data_type: DataType,
+    /// What is said of it.
+    pub error: ArrowError,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column `{}`: {}", self.column, plain(&self.error))
+    }
+}
+
+impl std::error::Error for Misfit {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// The misfit that an error is about.
+pub(super) fn misfit(error: &ArrowError) -> Option<&Misfit> {
+    match error {
+        ArrowError::ExternalError(inner) => inner.downcast_ref(),
+        _ => None,
+    }
+}
+
 fn lost(key: &str, twice: bool) -> ArrowError {
     ArrowError::ExternalError(Box::new(LostKey { path: vec![key.to_string()], twice }))
 }
@@ -85,6 +116,12 @@ fn inside(error: ArrowError, field: &FieldRef) -> ArrowError {
         }
         other => other,
     }
+}
+
+/// An error of the values of a column.
+fn of_column(error: ArrowError, field: &FieldRef) -> ArrowError {
+    let (column, data_type) = (field.name().clone(), field.data_type().clone());
+    ArrowError::ExternalError(Box::new(Misfit { column, data_type, error }))
 }
 
 /// Makes the decoders of objects, at any depth.
@@ -269,7 +306,12 @@ impl ArrayDecoder for Objects {
         let mut columns = Vec::with_capacity(self.fields.len());
         for (slot, (decoder, field)) in self.decoders.iter_mut().zip(&self.fields).enumerate() {
             let places = &self.places[slot * rows..(slot + 1) * rows];
-            columns.push(decoder.decode(tape, places).map_err(|error| inside(error, field))?);
+            columns.push(decoder.decode(tape, places).map_err(|error| {
+                match self.root && lost_key(&error).is_none() {
+                    true => of_column(error, field),
+                    false => inside(error, field),
+                }
+            })?);
         }
         let nulls = valid.map(|mut bits| NullBuffer::new(bits.finish()));
         Ok(Arc::new(StructArray::try_new_with_length(self.fields.clone(), columns, nulls, rows)?))

@@ -5,12 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::Decoder;
 
 use super::JsonSource;
-use super::objects::{LostKey, Shape, lost_key};
+use super::objects::{LostKey, Misfit, Shape, lost_key, misfit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
@@ -192,7 +191,7 @@ impl JsonScan {
         Ok(())
     }
 
-    /// The error of a file with its line and column: its lines are read again one by one from the start of the batch on.
+    /// The error of a file with its line and column: its lines are read again from the start of the batch on.
     fn failed(&self, file: &SourceFile, from: u64, error: &ArrowError) -> Error {
         match self.find(file, from) {
             Ok(Some(found)) => found,
@@ -203,45 +202,84 @@ impl JsonScan {
 
     fn find(&self, file: &SourceFile, from: u64) -> Result<Option<Error>> {
         let failed = |error| Error::io(&file.path, "cannot read", error);
-        let mut text = BufReader::new(file.text()?);
-        std::io::copy(&mut text.by_ref().take(from), &mut std::io::sink()).map_err(failed)?;
-        let (mut place, mut line) = (from, Vec::new());
+        let mut source = BufReader::new(file.text()?);
+        std::io::copy(&mut source.by_ref().take(from), &mut std::io::sink()).map_err(failed)?;
+        // As many lines as a batch may have been made of, and where each of them ends.
+        let (mut start, mut text, mut ends) = (from, Vec::new(), Vec::new());
         loop {
-            line.clear();
-            let read = text.by_ref().take(LONGEST).read_until(b'\n', &mut line).map_err(failed)? as u64;
+            let read = source.by_ref().take(LONGEST).read_until(b'\n', &mut text).map_err(failed)? as u64;
             // A line that long is not held a second time.
-            if read == 0 || read == LONGEST {
+            if read == LONGEST {
                 return Ok(None);
             }
-            let Err(error) = one(&self.shape, &line) else {
-                place += read;
+            if read > 0 {
+                ends.push(text.len());
+            }
+            if read > 0 && ends.len() < BATCH_ROWS && (text.len() as u64) < MOST_BATCH_BYTES {
                 continue;
-            };
-            let number = line_of(file, place)?;
-            let path = file.path.display();
-            if let Some(key) = lost_key(&error) {
-                let text = format!("{path}, line {number}: {}", self.how_to_keep(key));
-                return Ok(Some(Error::new(ErrorKind::Data, text)));
             }
-            let value: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
-            for field in self.shape.wanted.fields() {
-                let Some(value) = value.as_ref().and_then(|value| value.get(field.name())) else { continue };
-                let wanted: SchemaRef = Arc::new(Schema::new(vec![field.clone()]));
-                if one(&Shape { wanted, ..self.shape.clone() }, &line).is_err() {
-                    let (name, value) = (field.name(), shown(value.to_string().as_bytes()));
-                    let mut text =
-                        format!("{path}, line {number}, column `{name}`: `{value}` is not a {}", field.data_type());
-                    if !self.source.options.dtypes.iter().any(|(declared, _)| declared == name) {
-                        let rows = self.source.options.sample_rows;
-                        text.push_str(&format!(
-                            "; the type was taken from the first {rows} rows: declare another with dtype(\"{name}\", …)"
-                        ));
-                    }
-                    return Ok(Some(Error::new(ErrorKind::Data, text)));
-                }
+            if let Some(line) = self.first_wrong(&text, &ends) {
+                let begin = line.checked_sub(1).map_or(0, |before| ends[before]);
+                return self.told(file, start + begin as u64, &text[begin..ends[line]]).map(Some);
             }
-            return Ok(Some(Error::new(ErrorKind::Data, format!("{path}, line {number}: {}", plain(&error)))));
+            if read == 0 {
+                return Ok(None);
+            }
+            start += text.len() as u64;
+            text.clear();
+            ends.clear();
         }
+    }
+
+    /// The first of some lines without which those before it can be read. Halves are tried, as each try goes through all columns.
+    fn first_wrong(&self, text: &[u8], ends: &[usize]) -> Option<usize> {
+        let mut right = ends.len();
+        if right == 0 || decoded(&self.shape, text, right).is_ok() {
+            return None;
+        }
+        let mut left = 0;
+        while right - left > 1 {
+            let middle = left + (right - left) / 2;
+            let begin = left.checked_sub(1).map_or(0, |before| ends[before]);
+            match decoded(&self.shape, &text[begin..ends[middle - 1]], middle - left) {
+                Ok(()) => left = middle,
+                Err(_) => right = middle,
+            }
+        }
+        Some(left)
+    }
+
+    /// What is wrong with a line that begins at a place of the file.
+    fn told(&self, file: &SourceFile, place: u64, line: &[u8]) -> Result<Error> {
+        let number = line_of(file, place)?;
+        let path = file.path.display();
+        let text = match decoded(&self.shape, line, 1) {
+            Ok(()) => "cannot be read".to_string(),
+            Err(error) => match (lost_key(&error), misfit(&error)) {
+                (Some(key), _) => self.how_to_keep(key),
+                (None, Some(misfit)) => return Ok(self.of_another_type(file, number, line, misfit)),
+                (None, None) => plain(&error),
+            },
+        };
+        Ok(Error::new(ErrorKind::Data, format!("{path}, line {number}: {text}")))
+    }
+
+    /// The error of a value that is not what its column is of.
+    fn of_another_type(&self, file: &SourceFile, number: u64, line: &[u8], misfit: &Misfit) -> Error {
+        let (path, name) = (file.path.display(), &misfit.column);
+        let Some(value) = value_of(line, name) else {
+            let text = format!("{path}, line {number}, column `{name}`: {}", plain(&misfit.error));
+            return Error::new(ErrorKind::Data, text);
+        };
+        let value = shown(value);
+        let mut text = format!("{path}, line {number}, column `{name}`: `{value}` is not a {}", misfit.data_type);
+        if !self.source.options.dtypes.iter().any(|(declared, _)| declared == name) {
+            let rows = self.source.options.sample_rows;
+            text.push_str(&format!(
+                "; the type was taken from the first {rows} rows: declare another with dtype(\"{name}\", …)"
+            ));
+        }
+        Error::new(ErrorKind::Data, text)
     }
 }
 
@@ -281,15 +319,86 @@ impl Scan for JsonScan {
     }
 }
 
-/// Reads a single line.
-fn one(shape: &Shape, line: &[u8]) -> Result<(), ArrowError> {
-    let mut decoder = shape.decoder(2)?;
-    decoder.decode(line)?;
-    decoder.flush().map(drop)
+/// Reads some lines to see whether they can be.
+fn decoded(shape: &Shape, mut text: &[u8], lines: usize) -> Result<(), ArrowError> {
+    let mut decoder = shape.decoder(lines)?;
+    loop {
+        let used = decoder.decode(text)?;
+        text = &text[used..];
+        if text.is_empty() {
+            return decoder.flush().map(drop);
+        }
+        // There are more objects than lines.
+        decoder.flush()?;
+    }
 }
+
+/// The value of a key as it is written in a line of one object, which the library could take apart.
+fn value_of<'a>(line: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let (mut at, mut found) = (memchr::memchr(b'{', line)? + 1, None);
+    loop {
+        let begin = at + memchr::memchr(b'"', &line[at..])?;
+        let end = end_of_text(line, begin)?;
+        let from = end + memchr::memchr(b':', &line[end..])? + 1;
+        let to = end_of_value(line, from)?;
+        let name = &line[begin..end];
+        let is_key = match memchr::memchr(b'\\', name) {
+            None => name[1..name.len() - 1] == *key.as_bytes(),
+            Some(_) => serde_json::from_slice::<String>(name).is_ok_and(|name| name == key),
+        };
+        if is_key {
+            found = Some(line[from..to].trim_ascii());
+        }
+        at = to + 1;
+        if line[to] == b'}' {
+            // Of several objects it is not known which one is wrong.
+            return found.filter(|_| line[at..].trim_ascii().is_empty());
+        }
+    }
+}
+
+/// The place behind a text that begins at a quote.
+fn end_of_text(line: &[u8], begin: usize) -> Option<usize> {
+    let mut at = begin + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
+        if line[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// The place of the comma or the bracket behind a value.
+fn end_of_value(line: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        match line.get(at)? {
+            b'"' => {
+                at = end_of_text(line, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' | b']' if depth == 0 => return Some(at),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// Letters that are shown of what the library says: there are whole values in it.
+const SAID: usize = 400;
 
 /// What the library says, without its own prefix.
 pub(super) fn plain(error: &ArrowError) -> String {
-    let text = error.to_string();
-    text.strip_prefix("Json error: ").unwrap_or(&text).to_string()
+    let text = match error {
+        ArrowError::ExternalError(inner) => inner.to_string(),
+        other => other.to_string(),
+    };
+    let text = text.strip_prefix("Json error: ").unwrap_or(&text);
+    match text.char_indices().nth(SAID) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_string(),
+    }
 }

@@ -160,6 +160,73 @@ fn wrong_lines_are_told() {
 }
 
 #[test]
+fn values_are_shown_as_they_are_written() {
+    let declared = |data_type| JsonOptions {
+        dtypes: vec![("a".to_string(), data_type)],
+        sample_rows: 1,
+        ..JsonOptions::default()
+    };
+    let digits = "7".repeat(100);
+    let cut = format!("{}…", "7".repeat(80));
+    for (value, data_type, told) in [
+        ("18446744073709551616", DataType::Int64, "`18446744073709551616` is not a Int64"),
+        ("9007199254740993.0", DataType::Int64, "`9007199254740993.0` is not a Int64"),
+        ("-0.10E+1", DataType::UInt8, "`-0.10E+1` is not a UInt8"),
+        (&digits, DataType::Int32, &format!("`{cut}` is not a Int32")),
+        ("{\"y\" :2,  \"x\":1.50}", DataType::Int64, "`{\"y\" :2,  \"x\":1.50}` is not a Int64"),
+        ("\"\\u0078\\\",}\"", DataType::Int64, "`\"\\u0078\\\",}\"` is not a Int64"),
+        ("[\"]\", {\"a\":[]}]", DataType::Int64, "`[\"]\", {\"a\":[]}]` is not a Int64"),
+    ] {
+        let text = format!("{{\"b\":\"x\"}}\n{{\"b\":\"a\\\":,\",\"\\u0061\": {value} }}\n");
+        let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+        assert_eq!(files.fails("f.jsonl", declared(data_type)), format!("f.jsonl, line 2, column `a`: {told}"));
+    }
+    let text = format!("{{\"a\":{digits}}}\n");
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    let told = files.fails("f.jsonl", JsonOptions::default());
+    assert!(told.starts_with(&format!("f.jsonl, line 1, key `a`: {cut} fits neither Int64 nor UInt64: ")), "{told}");
+    // Of what is no JSON the library tells, which repeats whole values.
+    let text = format!("{{\"a\":1}}\n[\"{}\"]\n", "x".repeat(10_000));
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    let told = files.fails("f.jsonl", JsonOptions { sample_rows: 1, ..JsonOptions::default() });
+    assert!(told.starts_with("f.jsonl, line 2: ") && told.chars().count() < 450, "{told}");
+}
+
+#[test]
+fn the_first_wrong_line_is_found() {
+    for rows in [1, 2, 3, 7, 64, 100] {
+        for wrong in 0..rows {
+            let line = |row: usize| match row {
+                row if row == wrong => format!("{{\"n\":0.5}}{}\n", " ".repeat(row % 3)),
+                row if row > wrong && row % 5 == 0 => "{\"q\":\n".to_string(),
+                row if row % 7 == 3 => "{\"n\":1} {\"n\":2}\n\n".to_string(),
+                row => format!("{{\"n\":{row}}}\n"),
+            };
+            let lines: Vec<String> = (0..rows).map(line).collect();
+            let number = 1 + lines[..wrong].concat().matches('\n').count();
+            let files = Files::new(&[("f.jsonl", lines.concat().as_bytes())]);
+            let options = JsonOptions { dtypes: vec![("n".to_string(), DataType::Int64)], ..JsonOptions::default() };
+            let options = JsonOptions { sample_rows: 0, ..options };
+            for block in [1, 100, 1 << 20] {
+                let options = JsonOptions { block_bytes: Some(block), ..options.clone() };
+                let told = format!("f.jsonl, line {number}, column `n`: `0.5` is not a Int64");
+                let found = files.open("f.jsonl", options.clone()).map(|_| files.fails("f.jsonl", options));
+                assert_eq!(found.unwrap_or_else(|error| error.to_string()), told, "{rows} {wrong} {block}");
+            }
+        }
+    }
+    // The last of many columns.
+    let line = |last: &str| {
+        let keys: Vec<String> = (0..3_000).map(|n| format!("\"k{n}\":1")).collect();
+        format!("{{{},\"last\":{last}}}\n", keys.join(","))
+    };
+    let text = [line("1"), line("2"), line("18446744073709551616")].concat();
+    let files = Files::new(&[("f.jsonl", text.as_bytes())]);
+    let told = files.fails("f.jsonl", JsonOptions { sample_rows: 1, ..JsonOptions::default() });
+    assert!(told.starts_with("f.jsonl, line 3, column `last`: `18446744073709551616` is not a Int64; "), "{told}");
+}
+
+#[test]
 fn no_value_is_lost() {
     let text = "{\"a\":1,\"s\":{\"x\":1},\"l\":[{\"y\":1}]}\n".repeat(3);
     let options = |block_bytes: u64, ignore_unknown: bool| JsonOptions {
