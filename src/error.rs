@@ -139,7 +139,8 @@ impl Error {
     ) -> Error {
         let source: Box<dyn std::error::Error + Send + Sync> = source.into();
         let context = context.to_string();
-        let message = if context.is_empty() { source.to_string() } else { format!("{context}: {source}") };
+        let said = bare(&*source);
+        let message = if context.is_empty() { said } else { format!("{context}: {said}") };
         Error(Arc::new(Inner {
             kind,
             message,
@@ -300,6 +301,24 @@ impl fmt::Debug for Error {
     }
 }
 
+/// What libraries of files put before the error of another one, such as of the disk.
+const COVERS: [&str; 3] = ["External: ", "External error: ", "Io error: "];
+
+/// The text of an error, without the words of libraries that only hand it on.
+fn bare(mut error: &(dyn std::error::Error + 'static)) -> String {
+    loop {
+        let text = error.to_string();
+        let inner = error.source().filter(|inner| {
+            let inner = inner.to_string();
+            COVERS.iter().any(|cover| text.strip_prefix(cover) == Some(&inner))
+        });
+        match inner {
+            Some(inner) => error = inner,
+            None => return text,
+        }
+    }
+}
+
 /// What Arrow's functions say inside a user's function, so that `?` takes it.
 impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Error {
@@ -393,6 +412,24 @@ mod tests {
         let behind = Error::at_row(7, "no number").behind(10);
         assert_eq!(behind.message(), "row 17: no number");
         assert_eq!(behind.placed(|row| format!("row {row} of t")).message(), "row 17 of t: no number");
+    }
+
+    #[test]
+    fn what_is_handed_on_is_told_as_it_was() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let told = |source: Box<dyn std::error::Error + Send + Sync>| {
+            let error = Error::with_source(ErrorKind::Io, "cannot write f", source);
+            assert!(std::error::Error::source(&error).is_some());
+            error.message().to_string()
+        };
+        use arrow::error::ArrowError;
+        let whole = format!("cannot write f: {}", full());
+        assert_eq!(told(ArrowError::from(full()).into()), whole);
+        assert_eq!(told(ArrowError::ExternalError(Box::new(ArrowError::from(full()))).into()), whole);
+        #[cfg(feature = "parquet")]
+        assert_eq!(told(parquet::errors::ParquetError::from(ArrowError::from(full())).into()), whole);
+        assert_eq!(told(ArrowError::CastError("x".into()).into()), "cannot write f: Cast error: x");
+        assert_eq!(told("External: x".into()), "cannot write f: External: x");
     }
 
     #[test]
