@@ -7,7 +7,7 @@ use arrow::compute::filter;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{BinaryOp, Expr, Program, unknown_column};
+use crate::expr::{BinaryOp, Expr, Lookup, Program, unknown_column};
 
 /// All conditions of a scan together, made ready for batches of the columns that they read.
 #[derive(Clone, Debug)]
@@ -36,9 +36,9 @@ impl Conditions {
     pub fn new(predicates: &[Expr], schema: &Schema) -> Result<Option<Conditions>> {
         let and = |left: Expr, right: Expr| Expr::Binary(Arc::new(left), BinaryOp::And, Arc::new(right));
         let Some(all) = predicates.iter().cloned().reduce(and) else { return Ok(None) };
-        let mut columns = Vec::new();
+        let (mut columns, known) = (Vec::new(), Lookup::new(schema));
         for name in all.columns() {
-            columns.push(schema.index_of(&name).map_err(|_| unknown_column(&name, schema))?);
+            columns.push(known.place(&name).ok_or_else(|| unknown_column(&name, schema))?);
         }
         columns.sort_unstable();
         let schema = projected(schema, &columns);

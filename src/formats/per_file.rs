@@ -3,6 +3,7 @@
 //! All formats read them through here: which columns a source has beside those in its files, their values, and which files a condition on
 //! them leaves out before any is opened.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,7 +14,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
 
 use super::hive::{DataFile, KeyColumn, digest, key_columns};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::{Expr, Program, unknown_column};
+use crate::expr::{Expr, Lookup, Program, unknown_column};
 
 /// Which columns a source has beside those in its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,10 @@ impl Default for FileColumns {
 }
 
 impl FileColumns {
-    /// Whether the directories of some files give a column.
-    pub(super) fn is_key(&self, name: &str, files: &[DataFile]) -> bool {
-        self.hive && files.iter().any(|file| file.keys.iter().any(|(key, _)| key == name))
+    /// The columns that the directories of some files give.
+    pub(super) fn keys<'a>(&self, files: &'a [DataFile]) -> HashSet<&'a str> {
+        let keys = files.iter().flat_map(|file| &file.keys).map(|(key, _)| key.as_str());
+        if self.hive { keys.collect() } else { HashSet::new() }
     }
 }
 
@@ -92,7 +94,8 @@ impl PerFile {
         options: &FileColumns,
         declared: &[(String, DataType)],
     ) -> Result<PerFile> {
-        if let Some((name, _)) = options.hive_types.iter().find(|(name, _)| !options.is_key(name, files)) {
+        let known = options.keys(files);
+        if let Some((name, _)) = options.hive_types.iter().find(|(name, _)| !known.contains(name.as_str())) {
             let why = if options.hive { "no directory of a file is called `key=value` for it" } else { "hive is off" };
             return Err(Error::new(ErrorKind::Plan, format!("the type of key `{name}` is declared, and {why}")));
         }
@@ -138,11 +141,12 @@ impl PerFile {
     #[cfg(feature = "parquet")]
     pub fn select(self, names: &[String]) -> Result<PerFile> {
         let mut places: Vec<usize> = Vec::with_capacity(names.len());
+        let (fields, mut seen) = (Lookup::new(&self.schema), HashSet::with_capacity(names.len()));
         for name in names {
-            let Some((place, _)) = self.schema.column_with_name(name) else {
+            let Some(place) = fields.place(name) else {
                 return Err(unknown_column(name, &self.schema));
             };
-            if places.contains(&place) {
+            if !seen.insert(place) {
                 return Err(Error::new(ErrorKind::Plan, format!("column `{name}` is wanted twice")));
             }
             places.push(place);
@@ -195,10 +199,11 @@ impl PerFile {
     /// Of kind `Plan`, where a condition does not fit the schema.
     pub fn judge(&self, predicates: &[Expr], files: usize) -> Result<Judged> {
         let mut judged = Judged { rest: Vec::new(), kept: vec![true; files] };
+        let known = Lookup::new(&self.schema);
         for predicate in predicates {
             let (mut fields, mut arrays, mut settled) = (Vec::new(), Vec::new(), true);
             for name in predicate.columns() {
-                let place = self.schema.index_of(&name).map_err(|_| unknown_column(&name, &self.schema))?;
+                let place = known.place(&name).ok_or_else(|| unknown_column(&name, &self.schema))?;
                 match self.values(place) {
                     Some(values) => {
                         fields.push(self.schema.fields()[place].clone());

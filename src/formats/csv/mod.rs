@@ -28,7 +28,7 @@ use super::hive::{content_key, data_files};
 use super::per_file::PerFile;
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::unknown_column;
+use crate::expr::{Lookup, unknown_column};
 
 pub use encode::{CsvWriteOptions, Quoting, encode, encode_header};
 pub use options::{BadRows, CsvOptions, ShortRows};
@@ -59,17 +59,19 @@ impl CsvSource {
         let files = data_files(path, &EXTENSIONS)?;
         let (found, sample) = sample::take(files.iter().map(|file| &file.file), &options)?;
         let mut fields = Vec::with_capacity(found.len());
+        let by_column = options.by_column();
         for (name, seen) in found {
-            let data_type = options.declared(&name).unwrap_or(seen);
+            let data_type = by_column.declared(&name).unwrap_or(seen);
             fields::Parser::check(&name, &data_type)?;
             fields.push(Arc::new(Field::new(name, data_type, true)));
         }
-        let told = options.told();
+        let told = by_column.told();
         let per_file = PerFile::new(fields, &files, &options.file_columns, &told)?;
+        let columns = Lookup::new(per_file.schema());
         for (name, in_rows) in
             told.iter().map(|(name, _)| (name, false)).chain(options.columns_of_files().map(|name| (name, true)))
         {
-            let Ok(place) = per_file.schema().index_of(name) else {
+            let Some(place) = columns.place(name) else {
                 return Err(unknown_column(name, per_file.schema()));
             };
             if in_rows && !per_file.in_rows(place) {

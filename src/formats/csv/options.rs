@@ -1,5 +1,7 @@
 //! How CSV files are written, and what is known of them beforehand.
 
+use std::collections::{HashMap, HashSet};
+
 use arrow::datatypes::{DataType, TimeUnit};
 
 use super::fields::{Markers, Parser};
@@ -137,48 +139,22 @@ impl CsvOptions {
         Dialect { delimiter: self.delimiter, quote: self.quote, comment: self.comment }
     }
 
-    /// The type of a column, if it is told.
-    pub(super) fn declared(&self, name: &str) -> Option<DataType> {
-        let declared = self.dtypes.iter().rev().find(|(known, _)| known == name).map(|(_, declared)| declared.clone());
-        declared.or_else(|| {
-            let date = self.parse_dates.iter().any(|known| known == name) || self.format(name).is_some();
-            date.then_some(DataType::Timestamp(TimeUnit::Microsecond, None))
-        })
-    }
-
-    fn format(&self, name: &str) -> Option<&str> {
-        self.date_formats.iter().rev().find(|(known, _)| known == name).map(|(_, format)| format.as_str())
-    }
-
-    /// The types that are told of columns.
-    pub(super) fn told(&self) -> Vec<(String, DataType)> {
-        let names = self.dtypes.iter().map(|(name, _)| name).chain(&self.parse_dates);
-        names.filter_map(|name| Some((name.clone(), self.declared(name)?))).collect()
+    /// What is said of single columns.
+    pub(super) fn by_column(&self) -> ByColumn<'_> {
+        // Of what is said twice the last counts.
+        ByColumn {
+            options: self,
+            dtypes: self.dtypes.iter().map(|(name, declared)| (name.as_str(), declared)).collect(),
+            dates: self.parse_dates.iter().map(String::as_str).collect(),
+            formats: self.date_formats.iter().map(|(name, format)| (name.as_str(), format.as_str())).collect(),
+            nulls: self.column_null_values.iter().map(|(name, nulls)| (name.as_str(), nulls.as_slice())).collect(),
+        }
     }
 
     /// Columns that have to be in the files.
     pub(super) fn columns_of_files(&self) -> impl Iterator<Item = &String> {
         let nulls = self.column_null_values.iter().map(|(name, _)| name);
         self.date_formats.iter().map(|(name, _)| name).chain(nulls)
-    }
-
-    /// The texts that are null in a column.
-    fn nulls(&self, name: &str) -> &[String] {
-        let own = self.column_null_values.iter().rev().find(|(known, _)| known == name);
-        own.map_or(&self.null_values, |(_, nulls)| nulls)
-    }
-
-    /// What makes a column of fields.
-    pub(super) fn parser(&self, name: &str, data_type: DataType) -> Parser {
-        let nulls = self.nulls(name);
-        Parser {
-            data_type,
-            empty_is_null: nulls.iter().any(String::is_empty),
-            markers: Markers::new(nulls),
-            format: self.format(name).map(str::to_string),
-            quote: self.quote,
-            lossy: self.lossy,
-        }
     }
 
     pub(super) fn short(&self) -> Irregular {
@@ -192,6 +168,45 @@ impl CsvOptions {
         match self.bad_rows {
             BadRows::Error => Irregular::Refused,
             BadRows::Skip => Irregular::Skipped,
+        }
+    }
+}
+
+/// What options say of single columns, by their names.
+pub(super) struct ByColumn<'a> {
+    options: &'a CsvOptions,
+    dtypes: HashMap<&'a str, &'a DataType>,
+    dates: HashSet<&'a str>,
+    formats: HashMap<&'a str, &'a str>,
+    nulls: HashMap<&'a str, &'a [String]>,
+}
+
+impl ByColumn<'_> {
+    /// The type of a column, if it is told.
+    pub fn declared(&self, name: &str) -> Option<DataType> {
+        let declared = self.dtypes.get(name).map(|declared| DataType::clone(declared));
+        declared.or_else(|| {
+            let date = self.dates.contains(name) || self.formats.contains_key(name);
+            date.then_some(DataType::Timestamp(TimeUnit::Microsecond, None))
+        })
+    }
+
+    /// The types that are told of columns.
+    pub fn told(&self) -> Vec<(String, DataType)> {
+        let names = self.options.dtypes.iter().map(|(name, _)| name).chain(&self.options.parse_dates);
+        names.filter_map(|name| Some((name.clone(), self.declared(name)?))).collect()
+    }
+
+    /// What makes a column of fields.
+    pub fn parser(&self, name: &str, data_type: DataType) -> Parser {
+        let nulls = self.nulls.get(name).copied().unwrap_or(&self.options.null_values);
+        Parser {
+            data_type,
+            empty_is_null: nulls.iter().any(String::is_empty),
+            markers: Markers::new(nulls),
+            format: self.formats.get(name).map(|format| format.to_string()),
+            quote: self.options.quote,
+            lossy: self.options.lossy,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Names, types and sizes of columns, from the first rows of a file; and how each file is laid out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 
 use arrow::datatypes::{DataType, TimeUnit};
@@ -179,9 +179,11 @@ pub(super) fn take<'a>(
         if !of_found.any {
             continue;
         }
+        let found: HashMap<&str, (&DataType, f64)> =
+            found.iter().zip(&of_found.widths).map(|((name, of), width)| (name.as_str(), (of, *width))).collect();
         for ((name, data_type), width) in columns.iter_mut().zip(&mut sample.widths) {
-            if let Some(place) = found.iter().position(|(known, _)| known == name) {
-                (*data_type, *width) = (found[place].1.clone(), of_found.widths[place]);
+            if let Some((of, wide)) = found.get(name.as_str()) {
+                (*data_type, *width) = (DataType::clone(of), *wide);
             }
         }
         sample.row_bytes = of_found.row_bytes;
@@ -195,7 +197,8 @@ fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, Dat
     let start = Start::read(file, options, SAMPLE_BYTES)?;
     let layout = start.layout(file, options)?;
     let mut seen: Vec<Seen> = layout.names.iter().map(|_| Seen::default()).collect();
-    let nulls: Vec<_> = layout.names.iter().map(|name| options.parser(name, DataType::Utf8)).collect();
+    let by_column = options.by_column();
+    let nulls: Vec<_> = layout.names.iter().map(|name| by_column.parser(name, DataType::Utf8)).collect();
     let mut at = layout.first as usize;
     let mut rows = 0;
     while rows < options.sample_rows.max(1) {
@@ -224,7 +227,7 @@ fn take_one(file: &SourceFile, options: &CsvOptions) -> Result<(Vec<(String, Dat
     let mut widths = Vec::with_capacity(seen.len());
     let mut columns = Vec::with_capacity(seen.len());
     for (name, seen) in layout.names.into_iter().zip(seen) {
-        let data_type = options.declared(&name).unwrap_or_else(|| seen.data_type());
+        let data_type = by_column.declared(&name).unwrap_or_else(|| seen.data_type());
         widths.push(match data_type.primitive_width() {
             Some(width) => width as f64 + 0.125,
             None => seen.bytes as f64 / rows + 4.125,

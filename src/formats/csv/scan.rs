@@ -92,18 +92,26 @@ impl CsvScan {
         let judged = source.per_file.judge(&request.predicates, source.files.len())?;
         let conditions = Conditions::new(&judged.rest, source.schema())?;
         let fields = source.schema().fields();
-        let read = |column: usize| {
-            request.columns.contains(&column) || conditions.as_ref().is_some_and(|c| c.columns().contains(&column))
+        let is_any_of = |places: &[usize]| {
+            let mut is = vec![false; fields.len()];
+            for place in places {
+                is.get_mut(*place).into_iter().for_each(|is| *is = true);
+            }
+            is
         };
+        let wanted = is_any_of(&request.columns);
+        let compared = is_any_of(conditions.as_ref().map_or(&[], Conditions::columns));
+        let as_codes = is_any_of(&request.dictionaries);
+        let by_column = source.options.by_column();
         let parser = |(column, field): (usize, &Arc<Field>)| {
-            (read(column) && source.per_file.in_rows(column))
-                .then(|| source.options.parser(field.name(), field.data_type().clone()))
+            ((wanted[column] || compared[column]) && source.per_file.in_rows(column))
+                .then(|| by_column.parser(field.name(), field.data_type().clone()))
         };
         let parsers = fields.iter().enumerate().map(parser).collect();
-        let coded = fields.iter().enumerate().map(|(column, field)| {
-            let compared = conditions.as_ref().is_some_and(|conditions| conditions.columns().contains(&column));
-            request.dictionaries.contains(&column) && *field.data_type() == DataType::Utf8 && !compared
-        });
+        let coded = fields
+            .iter()
+            .enumerate()
+            .map(|(column, field)| as_codes[column] && *field.data_type() == DataType::Utf8 && !compared[column]);
         let coded = coded.collect();
         let schema = projected(source.schema(), &request.columns);
         let blocks = source.blocks.of_files(&judged.kept);
@@ -289,7 +297,7 @@ impl CsvScan {
                 }
                 .unwrap_or(field.into());
                 text.push_str(&format!("`{}` is not a {}", shown(&field), wanted.data_type()));
-                if self.source.options.declared(name).is_none() {
+                if self.source.options.by_column().declared(name).is_none() {
                     let rows = self.source.options.sample_rows;
                     text.push_str(&format!(
                         "; the type was taken from the first {rows} rows: declare another with dtype(\"{name}\", …) or name \

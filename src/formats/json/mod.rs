@@ -8,6 +8,7 @@ mod numbers;
 mod objects;
 mod scan;
 
+use std::collections::{HashMap, HashSet};
 use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use super::lines::{LONGEST, line_of, too_long};
 use super::per_file::{FileColumns, PerFile};
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::unknown_column;
+use crate::expr::{Lookup, unknown_column};
 
 /// What is known of lines of JSON beforehand.
 ///
@@ -108,12 +109,18 @@ impl JsonSource {
                 break;
             }
         }
-        let is_key = |name: &str| options.file_columns.is_key(name, &found);
+        let keys = options.file_columns.keys(&found);
+        let is_key = |name: &str| keys.contains(name);
+        let mut places: HashMap<String, usize> =
+            fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
         for (name, data_type) in options.dtypes.iter().filter(|(name, _)| !is_key(name)) {
             let declared = Arc::new(Field::new(name, data_type.clone(), true));
-            match fields.iter_mut().find(|field| field.name() == name) {
-                Some(field) => *field = declared,
-                None => fields.push(declared),
+            match places.get(name) {
+                Some(at) => fields[*at] = declared,
+                None => {
+                    places.insert(name.clone(), fields.len());
+                    fields.push(declared);
+                }
             }
         }
         if fields.is_empty() {
@@ -146,7 +153,8 @@ impl JsonSource {
     /// # Errors
     /// Of kind `Plan`, naming a column that is not there.
     pub fn places(&self, names: &[&str]) -> Result<Vec<usize>> {
-        let place = |name: &&str| self.schema().index_of(name).map_err(|_| unknown_column(name, self.schema()));
+        let columns = Lookup::new(self.schema());
+        let place = |name: &&str| columns.place(name).ok_or_else(|| unknown_column(name, self.schema()));
         names.iter().map(place).collect()
     }
 
@@ -233,8 +241,8 @@ fn infer(file: &SourceFile, text: &[u8], options: &JsonOptions) -> Result<Schema
     let path = file.path.display();
     let error = match infer_json_schema(Cursor::new(text), Some(rows)) {
         Ok((schema, _)) => {
-            let declared = |column: &str| options.dtypes.iter().any(|(name, _)| name == column);
-            return numbers::settle(schema, text, rows, declared).or_else(|misfit| {
+            let declared: HashSet<&str> = options.dtypes.iter().map(|(name, _)| name.as_str()).collect();
+            return numbers::settle(schema, text, rows, |column| declared.contains(column)).or_else(|misfit| {
                 let line = line_of(file, lines().nth(misfit.row).map_or(0, |(place, _)| place))?;
                 let column = misfit.key.split('.').next().unwrap_or_default();
                 let text = format!(
