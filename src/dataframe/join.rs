@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use super::DataFrame;
 use super::plan::{Frame, JoinColumn, JoinOp, Matching, Op};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expr::unknown_column;
+use crate::expr::{Lookup, unknown_column};
 use crate::origin::Origin;
 
 /// Which rows a [`DataFrame::merge`] gives.
@@ -144,15 +144,16 @@ impl DataFrame {
 
 /// Whether keys are there, and of one type.
 fn keys_fit(pairs: &[(String, String)], left: &SchemaRef, right: &SchemaRef) -> Result<()> {
-    let find = |name: &str, schema: &SchemaRef, side: &str| match schema.field_with_name(name) {
-        Ok(field) => Ok(field.data_type().clone()),
-        Err(_) => {
-            let unknown = unknown_column(name, schema);
+    let find = |name: &str, fields: &Lookup<'_>, side: &str| match fields.field(name) {
+        Some(field) => Ok(field.data_type().clone()),
+        None => {
+            let unknown = unknown_column(name, fields.schema());
             Err(Error::new(ErrorKind::Plan, format!("in the {side} table: {}", unknown.message())))
         }
     };
+    let (left, right) = (Lookup::new(left), Lookup::new(right));
     for (own, other) in pairs {
-        let (own_type, other_type) = (find(own, left, "left")?, find(other, right, "right")?);
+        let (own_type, other_type) = (find(own, &left, "left")?, find(other, &right, "right")?);
         if own_type != other_type {
             let text = format!(
                 "`{own}` is a {own_type} in the left table and `{other}` a {other_type} in the right one: keys have to be of one \
@@ -168,12 +169,15 @@ fn keys_fit(pairs: &[(String, String)], left: &SchemaRef, right: &SchemaRef) -> 
 /// The columns of the result.
 fn columns(on: &On, how: How, left: &SchemaRef, right: &SchemaRef) -> Result<Vec<JoinColumn>> {
     let swapped = how == How::Right;
-    let alike = |name: &str| on.pairs.iter().any(|(left, right)| left == name && right == name);
-    let clashes = |name: &str, other: &SchemaRef| !alike(name) && other.index_of(name).is_ok();
+    let same = on.pairs.iter().filter(|(left, right)| left == right);
+    let same: HashSet<&str> = same.map(|(name, _)| name.as_str()).collect();
+    let alike = |name: &str| same.contains(name);
+    let (in_left, in_right) = (Lookup::new(left), Lookup::new(right));
+    let clashes = |name: &str, other: &Lookup<'_>| !alike(name) && other.place(name).is_some();
     let mut columns = Vec::with_capacity(left.fields().len() + right.fields().len());
     for field in left.fields() {
         let name = field.name();
-        let suffix = if clashes(name, right) { &*on.suffixes.0 } else { "" };
+        let suffix = if clashes(name, &in_right) { &*on.suffixes.0 } else { "" };
         // A key that is there once has the value of the table whose rows are all kept.
         let held = if alike(name) { false } else { swapped };
         columns.push(JoinColumn { held, from: name.clone(), name: format!("{name}{suffix}") });
@@ -181,7 +185,7 @@ fn columns(on: &On, how: How, left: &SchemaRef, right: &SchemaRef) -> Result<Vec
     if !matches!(how, How::Semi | How::Anti) {
         for field in right.fields().iter().filter(|field| !alike(field.name())) {
             let name = field.name();
-            let suffix = if clashes(name, left) { &*on.suffixes.1 } else { "" };
+            let suffix = if clashes(name, &in_left) { &*on.suffixes.1 } else { "" };
             columns.push(JoinColumn { held: !swapped, from: name.clone(), name: format!("{name}{suffix}") });
         }
     } else {

@@ -13,6 +13,9 @@ use crate::origin::Origin;
 /// Parameters by their numbers, each with the table of one value that gives it.
 pub(super) type Parameters = Vec<(u64, Frame)>;
 
+/// So many values are taken from one table.
+const TOGETHER: usize = 128;
+
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A parameter that no other one is, for the only value of a table of one column and one row.
@@ -48,13 +51,20 @@ pub(super) fn without_aggregates(
         .collect();
     let grouping = Grouping::new(Vec::new(), &all, false)?;
     let values = Frame::new(Op::Aggregate(grouping), &[frame], verb, origin)?;
-    for (at, aggregate) in split.aggregates.iter().enumerate() {
-        let column = Expr::Column(aggregate_column(at));
-        let single = Frame::new(Op::Select(vec![column]), &[&values], verb, origin)?;
-        let label = Expr::Aggregate(Arc::new(aggregate.clone())).brief();
-        let parameter = parameter(&single, label.into());
-        parameters.push((parameter.id, single));
-        made.push(parameter);
+    for (part, aggregates) in split.aggregates.chunks(TOGETHER).enumerate() {
+        let columns = (part * TOGETHER..).map(|at| Expr::Column(aggregate_column(at))).take(aggregates.len());
+        // Of many values each is taken from a table of some of them, which is less to go through than one of all.
+        let some = match split.aggregates.len() > TOGETHER {
+            true => &Frame::new(Op::Select(columns.clone().collect()), &[&values], verb, origin)?,
+            false => &values,
+        };
+        for (aggregate, column) in aggregates.iter().zip(columns) {
+            let single = Frame::new(Op::Select(vec![column]), &[some], verb, origin)?;
+            let label = Expr::Aggregate(Arc::new(aggregate.clone())).brief();
+            let parameter = parameter(&single, label.into());
+            parameters.push((parameter.id, single));
+            made.push(parameter);
+        }
     }
     let replace = |name: &str| made.get(aggregate_place(name)?).cloned().map(Expr::Parameter);
     let exprs = exprs.iter().zip(&split.outputs).map(|(expr, output)| {

@@ -3,7 +3,7 @@
 use super::plan::{Frame, Op, SortKey};
 use super::{DataFrame, IntoColumn};
 use crate::error::{Error, ErrorKind, Result, Role};
-use crate::expr::{Expr, col, lit};
+use crate::expr::{Expr, Lookup, col, lit};
 use crate::origin::Origin;
 
 impl DataFrame {
@@ -117,10 +117,11 @@ fn aligned(frames: &[&Frame], origin: Origin) -> Result<Vec<Frame>> {
         if same {
             return Ok((*frame).clone());
         }
-        let exprs = columns.iter().map(|(name, of)| match frame.schema.field_with_name(name) {
-            Ok(field) if field.data_type() == of => col(name),
-            Ok(_) => col(name).cast(of.clone()).alias(name),
-            Err(_) => lit(crate::expr::Value::Null).cast(of.clone()).alias(name),
+        let own = Lookup::new(&frame.schema);
+        let exprs = columns.iter().map(|(name, of)| match own.field(name) {
+            Some(field) if field.data_type() == of => col(name),
+            Some(_) => col(name).cast(of.clone()).alias(name),
+            None => lit(crate::expr::Value::Null).cast(of.clone()).alias(name),
         });
         Frame::new(Op::Select(exprs.collect()), &[*frame], "concat", origin)
     };

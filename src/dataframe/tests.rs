@@ -1,5 +1,6 @@
 //! Whole programs over tables: layouts, wide tables, errors.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,7 +8,10 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::{DataFrame, Table, from_batches};
+use super::{
+    DataFrame, How, On, ReadCsv, ReadJson, Table, Writer, concat, from_batches, read_csv, read_ipc, read_json,
+};
+use crate::error::Result;
 use crate::expr::{Expr, all, col, cols_matching, corr, cov};
 use crate::runtime::{Compute, Persist};
 
@@ -111,12 +115,34 @@ fn wide(columns: usize) -> DataFrame {
     from_batches(vec![batch(names.iter().map(|name| (name.as_str(), value.clone())).collect())], 1)
 }
 
+/// The same columns the other way round.
+fn turned(df: &DataFrame) -> Result<DataFrame> {
+    Ok(df.select(df.columns()?.into_iter().rev()))
+}
+
+/// A reader with all columns declared.
+fn declared<R>(df: &DataFrame, reader: R, declare: fn(R, String, DataType) -> R) -> Result<R> {
+    Ok(df.columns()?.into_iter().fold(reader, |reader, name| declare(reader, name, DataType::Float64)))
+}
+
+/// A table as it comes back from a file.
+fn again(
+    df: &DataFrame,
+    write: impl Fn(&DataFrame, &Path) -> Writer,
+    read: impl Fn(&str) -> Result<DataFrame>,
+) -> Result<Table> {
+    let dir = tempfile::tempdir().unwrap();
+    write(df, dir.path()).write()?;
+    write(df, dir.path()).append().write()?;
+    read(dir.path().to_str().unwrap())?.head(3).compute()
+}
+
 /// With `WIDE=1` and `--nocapture` it tells what a column costs at each size; that is not asserted.
 #[test]
 fn verbs_take_any_number_of_columns() {
-    type Verb = (&'static str, fn(&DataFrame) -> crate::error::Result<Table>, fn(usize) -> usize, usize);
+    type Verb = (&'static str, fn(&DataFrame) -> Result<Table>, fn(usize) -> usize, usize);
     // What each gives: columns of so many, and rows.
-    let verbs: [Verb; 12] = [
+    let verbs: [Verb; 21] = [
         ("select all", |df| df.select([all()]).compute(), |n| n, 3),
         ("names", |df| df.select(df.columns()?).compute(), |n| n, 3),
         (
@@ -144,9 +170,28 @@ fn verbs_take_any_number_of_columns() {
         ("float", |df| df.select([all().mean()]).compute(), |n| n, 1),
         ("cast", |df| df.cast(df.columns()?.into_iter().map(|name| (name, DataType::Float64))).compute(), |n| n, 3),
         ("fill", |df| df.filter(col("column_1").gt(1)).head(2).drop_nulls(["column_2"]).compute(), |n| n, 2),
+        ("concat", |df| concat([df, &turned(df)?]).filter(col("column_5").gt(1)).compute(), |n| n, 4),
+        ("conditions", |df| concat([df, &turned(df)?]).filter(all().gt(1)).compute(), |n| n, 4),
+        ("describe", |df| df.describe().compute(), |n| n + 1, 5),
+        ("idxmax", |df| df.idxmax().compute(), |n| n, 1),
+        ("residuals", |df| df.with_columns([all() - all().mean()]).compute(), |n| n, 3),
+        ("merge", |df| df.merge(df, On::keys(["column_3"]), How::Inner).compute(), |n| 2 * n - 1, 3),
+        (
+            "csv",
+            |df| again(df, |df, to| df.to_csv(to), |from| declared(df, read_csv(from), ReadCsv::dtype)?.open()),
+            |n| n,
+            3,
+        ),
+        (
+            "json",
+            |df| again(df, |df, to| df.to_json(to), |from| declared(df, read_json(from), ReadJson::dtype)?.open()),
+            |n| n,
+            3,
+        ),
+        ("ipc", |df| again(df, |df, to| df.to_ipc(to), |from| read_ipc(from).columns(df.columns()?).open()), |n| n, 3),
     ];
     let told = std::env::var_os("WIDE").is_some();
-    let sizes: &[usize] = if told { &[1000, 10_000, 30_000] } else { &[300, 4_800] };
+    let sizes: &[usize] = if told { &[1000, 10_000, 30_000] } else { &[300, 1_200] };
     let frames: Vec<DataFrame> = sizes.iter().map(|size| wide(*size)).collect();
     for (name, verb, columns, rows) in verbs {
         for (df, size) in frames.iter().zip(sizes) {

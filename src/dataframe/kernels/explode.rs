@@ -1,11 +1,14 @@
 //! Lists made rows.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
 use super::{batch_of, failed};
 use crate::error::{Error, Result};
+use crate::expr::Lookup;
 use crate::store::{BATCH_ROWS, largest_row, row_bytes};
 
 /// What is made of a batch at a time repeats at most so many bytes, or is one row.
@@ -45,14 +48,14 @@ impl Exploding {
     /// # Errors
     /// Of kind `Internal`, where a column is not there.
     pub fn new(names: &[String], input: &SchemaRef, output: &SchemaRef) -> Result<Exploding> {
-        let place = |name: &str| {
-            input
-                .index_of(name)
-                .map_err(|_| Error::internal(format!("the column `{name}` is not there to be exploded")))
-        };
+        let known = Lookup::new(input);
+        let missing = |name: &str| Error::internal(format!("the column `{name}` is not there to be exploded"));
+        let place = |name: &str| known.place(name).ok_or_else(|| missing(name));
         let lists = names.iter().map(|name| place(name)).collect::<Result<Vec<usize>>>()?;
-        let columns = output.fields().iter().map(|field| match names.iter().position(|name| name == field.name()) {
-            Some(list) => Ok(From::List(list)),
+        let opened: HashMap<&str, usize> =
+            names.iter().enumerate().rev().map(|(at, name)| (name.as_str(), at)).collect();
+        let columns = output.fields().iter().map(|field| match opened.get(field.name().as_str()) {
+            Some(list) => Ok(From::List(*list)),
             None => place(field.name()).map(From::Other),
         });
         Ok(Exploding { names: names.to_vec(), lists, columns: columns.collect::<Result<_>>()?, output: output.clone() })

@@ -12,6 +12,7 @@ use super::super::kernels::{self, Batches};
 use super::super::plan::FillOp;
 use super::{Lowering, Made, meta};
 use crate::error::{Error, Result};
+use crate::expr::Lookup;
 use crate::graph::{Each, Input, Inputs, LayerRef, Pattern, TaskContext};
 use crate::plan::RegionLowering;
 
@@ -109,8 +110,9 @@ struct Edges {
 
 impl Edges {
     fn new(op: &FillOp, schema: &SchemaRef) -> Result<Edges> {
-        let columns = op.columns.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<usize>, _>>();
-        let columns = columns.map_err(|_| Error::internal("a column is filled that is not there"))?;
+        let places = Lookup::new(schema);
+        let columns = op.columns.iter().map(|name| places.place(name)).collect::<Option<Vec<usize>>>();
+        let columns = columns.ok_or_else(|| Error::internal("a column is filled that is not there"))?;
         let mut fields = Vec::with_capacity(2 * columns.len());
         for (number, column) in columns.iter().enumerate() {
             fields.push(Field::new(format!("value {number}"), schema.field(*column).data_type().clone(), true));

@@ -1,6 +1,6 @@
 //! Joins with a table that is held: one exchange gathers it, the tasks of the other table's pipeline look into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use super::super::plan::{JoinOp, Matching};
 use super::Lowering;
 use super::pipeline::{Pipeline, Step};
 use crate::error::{Error, Result, Role};
+use crate::expr::Lookup;
 use crate::external::join::{Held, Joined, Pairs, too_large};
 use crate::graph::{Chunk, Exchange, Inputs, Kind, LayerRef, Meta, TaskContext, exchange};
 use crate::origin::Origin;
@@ -27,19 +28,21 @@ impl Lowering {
         let given: Vec<&String> = join.columns.iter().filter(|column| column.held).map(|column| &column.from).collect();
         let keys: Vec<&String> = join.on.iter().map(|(_, held)| held).collect();
         let schema = &self.plan.nodes[node.inputs[1]].schema;
-        let mut kept: Vec<&String> = Vec::new();
+        let (mut kept, mut known): (Vec<&String>, HashMap<&String, usize>) = (Vec::new(), HashMap::new());
         for name in keys.iter().chain(&given) {
-            if !kept.contains(name) {
+            known.entry(name).or_insert_with(|| {
                 kept.push(name);
-            }
+                kept.len() - 1
+            });
         }
-        let place = |name: &&String| kept.iter().position(|kept| kept == name);
+        let place = |name: &&String| known.get(name).copied();
         let places = |names: &[&String]| -> Result<Vec<usize>> {
             let places = names.iter().map(place).collect::<Option<_>>();
             places.ok_or_else(|| Error::internal("a join holds a column that it does not have"))
         };
-        let fields = kept.iter().map(|name| schema.field_with_name(name).cloned());
-        let fields = fields.collect::<Result<Vec<_>, _>>().map_err(|_| Error::internal("a join on no column"))?;
+        let columns = Lookup::new(schema);
+        let fields = kept.iter().map(|name| columns.field(name).cloned());
+        let fields = fields.collect::<Option<Vec<_>>>().ok_or_else(|| Error::internal("a join on no column"))?;
         let layer_meta = Meta { name: "merge, held".to_string(), verb: node.verb, origin: node.origin };
         let tenant = Build {
             keys: places(&keys)?,
@@ -113,15 +116,13 @@ impl Exchange for Build {
             let empty = state.budget.force_reserve("merge", 0);
             (std::mem::take(&mut came.0), std::mem::replace(&mut came.1, empty))
         };
-        let mut batches: Vec<RecordBatch> = came.into_values().flatten().collect();
+        let batches: Vec<RecordBatch> = came.into_values().flatten().collect();
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let mut batches: Vec<_> = batches.into_iter().map(|batch| batch.into_parts().1.into_iter()).collect();
         // Column by column, so that no more than one of them is there twice.
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
-            let mut parts = Vec::with_capacity(batches.len());
-            for batch in &mut batches {
-                parts.push(batch.remove_column(0));
-            }
+            let parts: Vec<ArrayRef> = batches.iter_mut().filter_map(Iterator::next).collect();
             let parts: Vec<&dyn arrow::array::Array> = parts.iter().map(|part| &**part).collect();
             let bytes = parts.iter().map(|part| shown_bytes(*part)).sum();
             held.try_grow(bytes).map_err(|refused| framed(too_large(refused)))?;
@@ -161,7 +162,8 @@ pub(super) struct ReadyJoin {
 
 impl ReadyJoin {
     pub fn new(join: &JoinOp, held: usize, step: &Step) -> Result<ReadyJoin> {
-        let place = |name: &String| step.input.index_of(name).map_err(|_| Error::internal("a join of no column"));
+        let columns = Lookup::new(&step.input);
+        let place = |name: &String| columns.place(name).ok_or_else(|| Error::internal("a join of no column"));
         let keys = join.on.iter().map(|(own, _)| place(own)).collect::<Result<Vec<usize>>>()?;
         let given = join.columns.iter().filter(|column| !column.held);
         let own = given.map(|column| place(&column.from)).collect::<Result<Vec<usize>>>()?;

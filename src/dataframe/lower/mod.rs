@@ -332,11 +332,9 @@ impl Lowering {
         let mut names: Vec<Arc<str>> = keys.iter().filter_map(column).collect();
         for step in steps {
             match &self.plan.nodes[*step].op {
-                Op::Select(exprs) => {
-                    let below = names.iter().filter_map(|name| {
-                        let expr = exprs.iter().find(|expr| expr.output_name() == *name)?;
-                        column(expr)
-                    });
+                Op::Select(exprs) if !names.is_empty() => {
+                    let made: HashMap<Arc<str>, &Expr> = exprs.iter().map(|expr| (expr.output_name(), expr)).collect();
+                    let below = names.iter().filter_map(|name| column(made.get(name)?));
                     names = below.collect();
                 }
                 // Rows were counted in tasks of a scan without.

@@ -1,5 +1,6 @@
 //! Pipelines: what one task does with one morsel, batch by batch, from the source to the one who takes the batches.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
@@ -401,12 +402,12 @@ impl Pipeline {
 
     /// Makes the expressions ready, with the values of the parameters.
     fn prepare(&self, inputs: &mut Inputs<'_>, first: usize) -> Result<Vec<Ready>> {
-        let mut values: Vec<(u64, Value)> = Vec::with_capacity(self.parameters.len());
+        let mut values: HashMap<u64, Value> = HashMap::with_capacity(self.parameters.len());
         for (at, (id, data_type)) in self.parameters.iter().enumerate() {
             let array = single(inputs.get::<Batches>(first + at)?, data_type)?;
-            values.push((*id, Value::Typed(array)));
+            values.insert(*id, Value::Typed(array));
         }
-        let bind = |expr: &Expr| expr.bind(&|id| values.iter().find(|(known, _)| *known == id).map(|(_, v)| v.clone()));
+        let bind = |expr: &Expr| expr.bind(&|id| values.get(&id).cloned());
         let mut ready = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             ready.push(match &step.what {

@@ -87,6 +87,9 @@ fn join_selects(plan: &mut Plan) {
     }
 }
 
+/// So many conditions go their own ways, each past all columns of what it passes; the others go together.
+const MOST_PARTS: usize = 64;
+
 /// One node for each of the conditions that all have to be true, so that each can go its own way.
 fn split_filters(plan: &mut Plan) {
     for at in 0..plan.nodes.len() {
@@ -96,7 +99,8 @@ fn split_filters(plan: &mut Plan) {
         if parts.len() < 2 || !plan.nodes[at].parameters.is_empty() || condition.can_fail(&schema) {
             continue;
         }
-        let last = parts.pop();
+        let rest = parts.split_off(parts.len().min(MOST_PARTS) - 1);
+        let last = rest.into_iter().reduce(|all, next| all & next);
         for part in parts {
             let below = plan.nodes[at].inputs[0];
             let node = plan.nodes[at].beside(Op::Filter(part), vec![below], schema.clone());
