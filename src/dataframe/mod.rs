@@ -19,6 +19,7 @@ mod join;
 mod kernels;
 mod lower;
 mod optimize;
+mod pairs;
 mod parameters;
 mod plan;
 mod records;

@@ -4,7 +4,7 @@ use super::parameters::expanded;
 use super::plan::{Frame, Grouping, JoinColumn, JoinOp, Matching, NumberOp, Op, SortKey};
 use super::{DataFrame, IntoColumn};
 use crate::error::{Result, Role};
-use crate::expr::{Expr, col, numeric, size};
+use crate::expr::{Expr, booleans, col, numeric, size, temporal};
 use crate::origin::Origin;
 use crate::plan::Poisoned;
 use crate::runtime::Scalar;
@@ -137,7 +137,7 @@ pub enum Keep {
 }
 
 /// A name that no column of a table has.
-fn free_name(frame: &Frame, wanted: &str) -> String {
+pub(super) fn free_name(frame: &Frame, wanted: &str) -> String {
     let mut name = format!("__{wanted}");
     while frame.schema.index_of(&name).is_ok() {
         name.insert(0, '_');
@@ -220,4 +220,69 @@ each_column! {
     var of numeric();
     /// The number of distinct values of each column, nulls not counted: one row.
     nunique of crate::expr::all();
+    /// The product of each column of numbers, 1 where there are no values: one row. Of integers exact, an error where it does not fit 64 bits.
+    product of numeric();
+    /// The standard error of the mean of each column of numbers, with n - 1 as the divisor of the variance: one row.
+    sem of numeric();
+    /// The skewness of each column of numbers, without correction for bias: one row.
+    skew of numeric();
+    /// The excess kurtosis of each column of numbers, without correction for bias: one row.
+    kurtosis of numeric();
+    /// Whether any value of each column of true and false is true, false where there are no values: one row.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("a", vec![1, 5, 3])]).select([col("a").gt(2).alias("large"), col("a").gt(9).alias("huge")]);
+    /// assert_eq!(df.any().compute()?.to_string(), "large  huge\n-----  -----\ntrue   false\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    any of booleans();
+    /// Whether all values of each column of true and false are true, true where there are no values: one row.
+    all of booleans();
+}
+
+macro_rules! each_place {
+    ($($(#[$doc:meta])* $name:ident by $best:ident;)+) => {
+        impl DataFrame {
+            $($(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> DataFrame {
+                let origin = Origin::caller();
+                let verb = stringify!($name);
+                self.derive(verb, origin, |frame| placed(frame, Expr::$best, verb, origin))
+            })+
+        }
+    };
+}
+
+each_place! {
+    /// The number of the row, from 0, in which each column of numbers, dates or times is least: of several rows the first. One row, of
+    /// `UInt64`; null where there are no values. Nulls do not count, NaN only where there is no other value.
+    ///
+    /// To name the row by a column of it in place of its number: `df.agg([col("day").min_by(col("rain"))])`.
+    ///
+    /// # Memory
+    /// As [`DataFrame::with_row_index`]: rows are counted first.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("a", vec![3, 1, 1]), ("b", vec![4, 5, 6])]);
+    /// assert_eq!(df.idxmin().compute()?.to_string(), "a  b\n-  -\n1  0\n");
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    idxmin by min_by;
+    /// The number of the row in which each column of numbers, dates or times is greatest; see [`DataFrame::idxmin`].
+    idxmax by max_by;
+}
+
+/// One row of the numbers of rows that are chosen by each column.
+fn placed(frame: &Frame, best: fn(Expr, Expr) -> Expr, verb: &'static str, origin: Origin) -> Result<Frame> {
+    let place = free_name(frame, "place");
+    let columns = numeric().union(temporal()).expand(&frame.schema)?;
+    let outputs = columns.into_iter().map(|column| best(col(&place), column.clone()).alias(&column.output_name()));
+    let outputs = outputs.collect();
+    let numbered = Frame::new(Op::Number(NumberOp::Index(place)), &[frame], verb, origin)?;
+    reduced(&numbered, outputs, verb, origin)
 }

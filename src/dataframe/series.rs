@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::parameters::parameter;
-use super::plan::{Frame, Grouping, Op};
+use super::plan::{Frame, Grouping, NumberOp, Op};
+use super::reduce::{free_name, reduced};
 use super::{DataFrame, Scalar};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::{BinaryOp, Expr, ListExpr, TextExpr, TimeExpr, Value};
@@ -157,6 +158,41 @@ impl Series {
             made.map_err(|error| error.frame(Role::In, verb, origin))
         };
         Scalar::new(made(), label.into())
+    }
+}
+
+impl Series {
+    /// The number of the row, from 0, in which it is least: of several rows the first; see [`DataFrame::idxmin`].
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let df = dataframe::from_columns([("x", vec![3, 1, 2])]);
+    /// let (least, most) = compute((df.col("x").idxmin().as_::<u64>(), df.col("x").idxmax().as_::<u64>()))?;
+    /// assert_eq!((least, most), (1, 0));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn idxmin(&self) -> Scalar {
+        self.place("idxmin", Origin::caller(), Expr::min_by)
+    }
+
+    /// The number of the row, from 0, in which it is greatest; see [`Series::idxmin`].
+    #[track_caller]
+    pub fn idxmax(&self) -> Scalar {
+        self.place("idxmax", Origin::caller(), Expr::max_by)
+    }
+
+    fn place(&self, verb: &'static str, origin: Origin, best: fn(Expr, Expr) -> Expr) -> Scalar {
+        let made = |own: &Frame| -> Result<Frame> {
+            let (name, place) = (self.expr.output_name(), free_name(own, "place"));
+            let best = best(crate::expr::col(&place), crate::expr::col(&name)).alias(&name);
+            let numbered = Frame::new(Op::Number(NumberOp::Index(place)), &[own], verb, origin)?;
+            reduced(&numbered, vec![best], verb, origin)
+        };
+        let made =
+            self.to_frame(origin).and_then(|own| made(&own).map_err(|error| error.frame(Role::In, verb, origin)));
+        Scalar::new(made, format!("{verb}({})", self.expr).into())
     }
 }
 

@@ -31,6 +31,7 @@ mod rules;
 mod runtime;
 mod sharing;
 mod spill;
+mod statistics;
 mod support;
 mod table_plans;
 mod table_programs;

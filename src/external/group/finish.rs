@@ -114,7 +114,7 @@ impl Output {
             F::Kurtosis => self.floats(all, kurtosis),
             F::Correlation => self.floats(all, |m| {
                 // Of one row, or of values that are all alike, there is none.
-                (m.n > 1.0).then(|| m.xy / (m.xx.sqrt() * m.yy.sqrt()))
+                (m.n > 1.0).then(|| (m.xy / (m.xx.sqrt() * m.yy.sqrt())).clamp(-1.0, 1.0))
             }),
             F::User(_) => match self.state(all, 0) {
                 State::User(groups) => groups.finish(count, to)?,

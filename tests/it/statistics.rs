@@ -1,0 +1,202 @@
+//! Tables of one row or one square: what all columns are reduced to, against plain loops, in every way they can be run.
+
+use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::compute::cast;
+use arrow::datatypes::{Float64Type, UInt64Type};
+use chunkwise::dataframe::IntoArray as _;
+use chunkwise::prelude::*;
+
+use crate::support::{AMPLE, EVERYWHERE, noise};
+
+const ROWS: usize = 3_000;
+
+/// Memory that is about what it takes to begin.
+const TINY: u64 = 400_000;
+
+/// The columns by their names: far from zero, so that careless sums would lose all digits; with nulls in different rows; all alike.
+fn columns() -> Vec<(&'static str, Vec<Option<f64>>)> {
+    let of = |make: fn(u64) -> Option<f64>| (0..ROWS as u64).map(make).collect();
+    vec![
+        ("int", of(|at| (noise(at) % 7 > 0).then_some(1e9 + (noise(at ^ 77) % 1000) as f64))),
+        (
+            "float",
+            of(|at| {
+                (noise(at) % 5 > 0).then_some(1e8 + (noise(at ^ 77) % 1000) as f64 / 8.0 + (noise(at) % 97) as f64)
+            }),
+        ),
+        ("small", of(|at| Some((noise(at ^ 3) % 200) as f64))),
+        ("alike", of(|at| (at % 3 > 0).then_some(2.5))),
+        ("one", of(|at| (at == 1234).then_some(-7.0))),
+        ("none", of(|_| None)),
+    ]
+}
+
+fn table(dir: &std::path::Path) -> DataFrame {
+    let mut all: Vec<(&str, ArrayRef)> =
+        columns().into_iter().map(|(name, values)| (name, values.into_array())).collect();
+    all[0].1 = cast(&all[0].1, &DataType::Int64).unwrap();
+    all[2].1 = cast(&all[2].1, &DataType::UInt8).unwrap();
+    all.insert(1, ("text", (0..ROWS).map(|at| format!("t{at}")).collect::<Vec<_>>().into_array()));
+    all.push(("yes", (0..ROWS).map(|at| (at % 4 > 0).then_some(at == 17)).collect::<Vec<_>>().into_array()));
+    all.push(("sure", (0..ROWS).map(|at| (at % 4 > 0).then_some(at < ROWS)).collect::<Vec<_>>().into_array()));
+    let path = dir.join("rows");
+    dataframe::from_columns(all).repartition(7).to_ipc(&path).write().unwrap();
+    dataframe::read_ipc(path.to_str().unwrap()).open().unwrap()
+}
+
+/// What a table gives, which is the same to the bit however it is made.
+#[track_caller]
+fn everywhere(df: &DataFrame) -> Table {
+    let mut known: Option<Table> = None;
+    for flag in [true, false] {
+        for on in EVERYWHERE {
+            for limit in [AMPLE, TINY] {
+                let (_, disk) = on.runtime(limit);
+                let builder = on.set(Runtime::builder().memory_limit(limit)).spill_dir("/spill").disk(disk);
+                let builder = ["pipeline", "limits", "predicates", "columns", "simplify", "merge"]
+                    .iter()
+                    .fold(builder, |builder, pass| builder.set(&format!("optimize.{pass}"), flag));
+                let made = df.compute_on(&builder.build().unwrap()).unwrap();
+                let bits = |table: &Table| format!("{:?}", table.batches());
+                let known = known.get_or_insert_with(|| made.clone());
+                assert_eq!(bits(known), bits(&made), "{flag} {on:?} {limit}");
+            }
+        }
+    }
+    known.unwrap()
+}
+
+/// A value of a row, as a float.
+fn value(table: &Table, name: &str, row: usize) -> Option<f64> {
+    let array = cast(&table.array(name).unwrap(), &DataType::Float64).unwrap();
+    let array = array.as_primitive::<Float64Type>();
+    array.is_valid(row).then(|| array.value(row))
+}
+
+fn near(found: Option<f64>, wanted: Option<f64>, what: &str) {
+    let fits = match (found, wanted) {
+        (Some(a), Some(b)) => a == b || a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-9 * b.abs().max(1.0),
+        (a, b) => a == b,
+    };
+    assert!(fits, "{what}: {found:?} is not {wanted:?}");
+}
+
+/// Number, sums of squares of deviations, and of their products, of the rows in which both have a value.
+fn moments(x: &[Option<f64>], y: &[Option<f64>]) -> (f64, f64, f64, f64) {
+    let both: Vec<(f64, f64)> = x.iter().zip(y).filter_map(|(x, y)| Some(((*x)?, (*y)?))).collect();
+    let n = both.len() as f64;
+    // From a value near the means, so that the sums are small.
+    let (a, b) = both.first().copied().unwrap_or_default();
+    let mean = |of: fn(&(f64, f64)) -> f64, from: f64| both.iter().map(|pair| of(pair) - from).sum::<f64>() / n;
+    let (mx, my) = (mean(|pair| pair.0, a), mean(|pair| pair.1, b));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| both.iter().map(|(x, y)| of(x - a - mx, y - b - my)).sum::<f64>();
+    (n, sum(&|x, _| x * x), sum(&|_, y| y * y), sum(&|x, y| x * y))
+}
+
+#[test]
+fn pairs_of_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let df = table(dir.path());
+    let (corr, cov) = (everywhere(&df.corr()), everywhere(&df.cov()));
+    let columns = columns();
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    for table in [&corr, &cov] {
+        assert!(table.texts("column").unwrap().iter().map(Option::unwrap).eq(names.iter().copied()));
+        assert_eq!((table.num_rows(), table.num_columns()), (6, 7));
+    }
+    for (row, (one, x)) in columns.iter().enumerate() {
+        for (column, (other, y)) in columns.iter().enumerate() {
+            let (n, xx, yy, xy) = moments(x, y);
+            let what = format!("{one} and {other}");
+            near(value(&cov, other, row), (n > 1.0).then(|| xy / (n - 1.0)), &what);
+            near(value(&corr, other, row), (n > 1.0).then(|| xy / (xx * yy).sqrt()), &what);
+            assert_eq!(value(&corr, other, row).map(f64::to_bits), value(&corr, one, column).map(f64::to_bits));
+        }
+    }
+    assert_eq!((value(&corr, "int", 0), value(&corr, "float", 1)), (Some(1.0), Some(1.0)));
+    // They are what the expressions give.
+    let single = df.agg([chunkwise::prelude::corr(col("int"), col("float")).alias("c")]).compute().unwrap();
+    assert_eq!(value(&single, "c", 0), value(&corr, "float", 0));
+    assert!(value(&corr, "float", 0).unwrap() > 0.5);
+    // The name of the rows is one that no column has, and the table is one as any other.
+    let named = df.select(["small", "int"]).rename([("small", "column")]).corr();
+    assert_eq!(named.columns().unwrap(), ["column_", "column", "int"]);
+    assert_eq!(
+        named.filter(col("column_").eq("int")).select(["int"]).compute().unwrap().to_string(),
+        "int\n---\n1.0\n"
+    );
+    let none = df.filter(lit(false)).corr().compute().unwrap();
+    assert!(none.num_rows() == 6 && (0..6).all(|row| value(&none, "int", row).is_none()));
+    for (wrong, text) in [
+        (df.select(["text"]).corr(), "there are no columns of numbers"),
+        (
+            df.select((0..600).map(|at| col("int").alias(&format!("c{at}")))).cov(),
+            "`cov` pairs 512 columns at most, and 600 are numbers",
+        ),
+    ] {
+        let error = wrong.compute().unwrap_err();
+        assert!(error.kind() == ErrorKind::Plan && error.message().starts_with(text), "{error}");
+    }
+}
+
+#[test]
+fn every_column_as_one_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let df = table(dir.path());
+    let small = df.filter(col("int").lt(1_000_000_003)).select(["text", "int", "float", "small", "one", "none"]);
+    let (sem, skew, kurtosis) = (everywhere(&df.sem()), everywhere(&df.skew()), everywhere(&df.kurtosis()));
+    for (name, x) in columns() {
+        let (n, xx, ..) = moments(&x, &x);
+        let all: Vec<f64> = x.iter().copied().flatten().collect();
+        let from = all.first().copied().unwrap_or(0.0);
+        let mean = all.iter().map(|x| x - from).sum::<f64>() / n;
+        let power = |k: i32| all.iter().map(|x| (x - from - mean).powi(k)).sum::<f64>() / n;
+        near(value(&sem, name, 0), (n > 1.0).then(|| (xx / (n - 1.0) / n).sqrt()), name);
+        near(value(&skew, name, 0), (n > 0.0).then(|| power(3) / power(2).powf(1.5)), name);
+        near(value(&kurtosis, name, 0), (n > 0.0).then(|| power(4) / power(2).powi(2) - 3.0), name);
+    }
+    let rows: Vec<usize> = (0..ROWS).filter(|at| columns()[0].1[*at].is_some_and(|x| x < 1_000_000_003.0)).collect();
+    let product = everywhere(&small.select(["text", "small", "one", "none"]).product());
+    let wanted = |column: usize| rows.iter().filter_map(|at| columns()[column].1[*at]).product::<f64>();
+    near(value(&product, "small", 0), Some(wanted(2)), "product");
+    assert_eq!((value(&product, "none", 0), product.num_columns()), (Some(1.0), 3));
+    let too_large = df.select(["int"]).product().compute().unwrap_err();
+    assert!(too_large.kind() == ErrorKind::Data && too_large.message().contains("overflows"), "{too_large}");
+    assert_eq!(everywhere(&df.any()).to_string(), "yes   sure\n----  ----\ntrue  true\n");
+    assert_eq!(everywhere(&df.all()).to_string(), "yes    sure\n-----  ----\nfalse  true\n");
+}
+
+#[test]
+fn rows_of_the_least_and_of_the_greatest() {
+    let dir = tempfile::tempdir().unwrap();
+    let df = table(dir.path());
+    let (least, most) = (everywhere(&df.idxmin()), everywhere(&df.idxmax()));
+    for (name, values) in columns() {
+        let there = || values.iter().enumerate().filter_map(|(at, value)| Some((at as u64, (*value)?)));
+        // The first of several.
+        let first = |better: fn(f64, f64) -> bool| {
+            there().fold(None, |best: Option<(u64, f64)>, next| match best {
+                Some(best) if !better(next.1, best.1) => Some(best),
+                _ => Some(next),
+            })
+        };
+        let found = |table: &Table| {
+            let array = table.array(name).unwrap();
+            let array = array.as_primitive::<UInt64Type>();
+            array.is_valid(0).then(|| array.value(0))
+        };
+        assert_eq!(found(&least), first(|a, b| a < b).map(|(at, _)| at), "{name}");
+        assert_eq!(found(&most), first(|a, b| a > b).map(|(at, _)| at), "{name}");
+    }
+    assert_eq!(least.schema().fields().len(), 6);
+    // Of rows that are left and of what is computed, by their new numbers.
+    let kept = df.filter(col("small").ge(100));
+    let turned = kept.col("small").cast(DataType::Int64) * -1i64;
+    let rows: Vec<f64> = columns()[2].1.iter().flatten().copied().filter(|small| *small >= 100.0).collect();
+    let wanted = |of: f64| rows.iter().position(|small| *small == of).unwrap() as u64;
+    let (first, last) = compute((turned.idxmax().as_::<u64>(), turned.idxmin().as_::<u64>())).unwrap();
+    let ends = rows.iter().fold((f64::MAX, f64::MIN), |(a, b), small| (a.min(*small), b.max(*small)));
+    assert_eq!((first, last), (wanted(ends.0), wanted(ends.1)));
+    let error = df.group_by(["small"]).unordered().agg([col("int").sum()]).idxmin().compute().unwrap_err();
+    assert!(error.message().contains("goes by the order of rows"), "{error}");
+}
