@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::{Int64Type, Schema};
-use chunkwise::dataframe::{IfExists, IntoArray, Writer};
+use chunkwise::dataframe::{CsvWriteOptions, IfExists, IntoArray, Writer};
 use chunkwise::prelude::*;
 
 use crate::gate::Gate;
@@ -588,6 +588,42 @@ fn what_is_appended_has_the_columns_that_are_there() {
         write(&old, &path).append().write().unwrap();
         assert_eq!(names(&path).len(), 2 * before.len(), "{name}");
     }
+}
+
+#[test]
+fn rows_without_a_header_are_appended_to_rows_of_as_many_fields() {
+    let options = || CsvWriteOptions { header: false, delimiter: b';', quote: b'\'', ..CsvWriteOptions::default() };
+    let table = |columns: &[&str], text: &'static str| {
+        dataframe::from_columns(columns.iter().map(|name| (*name, vec![text])).collect::<Vec<_>>())
+    };
+    for by_key in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set");
+        let write = |df: DataFrame| match by_key {
+            true => df.with_column(lit(1).alias("key")).to_csv(&path).csv_options(options()).partition_by(["key"]),
+            false => df.to_csv(&path).csv_options(options()),
+        };
+        // A file without rows tells nothing.
+        write(table(&["a", "b"], "x").filter(lit(false))).write().unwrap();
+        write(table(&["a", "b"], "x;\n'y")).append().write().unwrap();
+        let before = files(&path);
+        for (columns, count) in [(&["a"][..], 1), (&["a", "b", "c"], 3)] {
+            let error = write(table(columns, "x")).append().write().unwrap_err();
+            let says =
+                format!("there are {count} columns, and 2 before: what is appended has to have the columns of `");
+            assert!(error.kind() == ErrorKind::Plan && error.message().starts_with(&says), "{error}");
+            assert!(files(&path) == before && names(dir.path()).len() == before.len());
+        }
+        write(table(&["c", "d"], "z")).append().write().unwrap();
+        assert_eq!(names(&path).len(), before.len() + 1);
+    }
+    // Rows of a single null are blank lines.
+    let dir = tempfile::tempdir().unwrap();
+    let null = dataframe::from_columns([("a", vec![None::<i64>, Some(1)])]);
+    null.to_csv(dir.path()).csv_options(options()).write().unwrap();
+    null.to_csv(dir.path()).csv_options(options()).append().write().unwrap();
+    let error = table(&["a", "b"], "x").to_csv(dir.path()).csv_options(options()).append().write().unwrap_err();
+    assert!(error.message().starts_with("there are 2 columns, and 1 before: "), "{error}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ use crate::expr::{Lookup, unknown_column};
 
 pub use encode::{CsvWriteOptions, Quoting, encode, encode_header};
 pub use options::{BadRows, CsvOptions, ShortRows};
+pub use sample::fields_of_first;
 
 /// What files in a directory are called.
 const EXTENSIONS: [&str; 6] = ["csv", "tsv", "csv.gz", "tsv.gz", "csv.zst", "tsv.zst"];

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
+use std::path::Path;
 
 use arrow::datatypes::{DataType, TimeUnit};
 
+use super::encode::CsvWriteOptions;
 use super::instant;
 use super::number;
 use super::options::CsvOptions;
@@ -155,6 +157,24 @@ impl Start {
 /// How a file is laid out.
 pub(super) fn layout(file: &SourceFile, options: &CsvOptions) -> Result<Layout> {
     Start::read(file, options, 16 << 10)?.layout(file, options)
+}
+
+/// How many fields the first row of a file has that was written with these options and no header; nothing where it has no rows.
+///
+/// # Errors
+/// Of kind `Io`, where the file cannot be read; of kind `Data`, where it is no CSV.
+pub fn fields_of_first(path: &Path, written: &CsvWriteOptions) -> Result<Option<usize>> {
+    let meta = std::fs::metadata(path).map_err(|error| Error::io(path, "cannot open", error))?;
+    let file = SourceFile { path: path.to_path_buf(), bytes: meta.len(), modified: meta.modified().ok() };
+    let (delimiter, quote) = (written.delimiter, Some(written.quote));
+    let options = CsvOptions { delimiter, quote, has_header: false, ..CsvOptions::default() };
+    let start = Start::read(&file, &options, 16 << 10)?;
+    match start.next(start.from, &options) {
+        Next::Record(record) => Ok(Some(record.raw.len())),
+        Next::Open(at) => Err(never_closed(&file, at as u64)?),
+        // Blank lines are rows of one field.
+        Next::More | Next::End => Ok((start.from < start.text.len()).then_some(1)),
+    }
 }
 
 /// The error of a quote that was opened at a place.

@@ -13,7 +13,7 @@ use crate::formats::{csv, json};
 
 impl Encoder {
     /// Whether files of this encoder may stand beside those of a directory: their columns are among those that are there, with the same
-    /// types. One file is looked at, the first that tells its columns. All have to lie in directories of these `keys`, or of none where there
+    /// types. One file is looked at, the first that tells its columns; CSV without a header tells how many. All have to lie in directories of these `keys`, or of none where there
     /// are none, as a key is null in all rows of a file without it; but those of a table without rows, which has no directories. Lines of
     /// JSON tell keys and kinds of values, in their first rows.
     ///
@@ -37,8 +37,21 @@ impl Encoder {
                     format!("{what}: what is appended has to have the columns of `{shown}`"),
                 ))
             };
-            if let Format::Csv(_) = self.format() {
-                return if self.has_header(&path)? { Ok(()) } else { wrong("the header is another one".to_string()) };
+            if let Format::Csv(options) = self.format() {
+                if options.header {
+                    return if self.has_header(&path)? {
+                        Ok(())
+                    } else {
+                        wrong("the header is another one".to_string())
+                    };
+                }
+                let Some(found) = csv::fields_of_first(&path, options)? else { continue };
+                let own = self.schema().fields().len();
+                return if found == own {
+                    Ok(())
+                } else {
+                    wrong(format!("there are {own} columns, and {found} before"))
+                };
             }
             let Some(there) = self.columns_of(&path)? else { continue };
             let same = |own: &DataType, found: &DataType| match self.format() {
