@@ -194,7 +194,8 @@ impl WriteExchange {
                 Layout::Keys(_) => {
                     let (encoder, schema) = (self.encoder.clone(), self.schema.clone());
                     let (keys, name) = (self.keys.clone(), self.op.names.name(first));
-                    let keyed = Keyed::new(encoder, path, schema, keys, name, durable, self.limit_bytes);
+                    let held = state.budget.force_reserve("write", 0);
+                    let keyed = Keyed::new(encoder, path, schema, keys, name, self.limit_bytes, held).durable(durable);
                     let waiting = Keyed::most_waiting(self.limit_bytes);
                     let held = state.budget.force_reserve("write", waiting);
                     let queue = KeyQueue { next: 0, waiting: BTreeMap::new(), _held: held };

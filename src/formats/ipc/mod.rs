@@ -6,6 +6,7 @@ mod source;
 mod write;
 
 pub use source::{IpcOptions, IpcSource};
+pub(crate) use write::IPC_BUFFER;
 pub use write::{IpcCompression, IpcFileWriter};
 
 #[cfg(test)]

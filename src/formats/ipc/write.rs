@@ -16,6 +16,9 @@ use super::grow::Growing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::written::{Counted, Written};
 
+/// What is written to a file at once.
+pub(crate) const IPC_BUFFER: usize = 256 << 10;
+
 /// How the buffers of a batch are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IpcCompression {
@@ -86,7 +89,7 @@ impl<W: Write> IpcFileWriter<W> {
         };
         let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
         let options = options.try_with_compression(codec).map_err(|error| failed(&name, error))?;
-        let to = BufWriter::with_capacity(256 << 10, Counted::new(to));
+        let to = BufWriter::with_capacity(IPC_BUFFER, Counted::new(to));
         let writer = FileWriter::try_new_with_options(to, &schema, options).map_err(|error| failed(&name, error))?;
         let dictionaries = schema.fields().iter().map(|field| Growing::of(field)).collect();
         Ok(IpcFileWriter { writer, schema, dictionaries, name, rows: 0 })

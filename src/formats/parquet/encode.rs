@@ -194,6 +194,11 @@ impl ParquetEncoder {
         self.leaves as u64 * (WRITER_BYTES + CHUNK_BYTES) + self.dictionaries as u64 * DICTIONARY_BYTES
     }
 
+    /// About how much memory it takes to keep what the footer will say of one row group.
+    pub(crate) fn footer_bytes(&self) -> u64 {
+        self.leaves as u64 * CHUNK_BYTES
+    }
+
     /// Begins a row group.
     ///
     /// # Errors

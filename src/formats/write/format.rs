@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::formats::csv::{self, CsvWriteOptions};
-use crate::formats::ipc::{IpcCompression, IpcFileWriter};
+use crate::formats::ipc::{IPC_BUFFER, IpcCompression, IpcFileWriter};
 use crate::formats::json;
 #[cfg(feature = "parquet")]
 use crate::formats::parquet::{EncodedRowGroup, ParquetEncoder, ParquetEncoding, ParquetFileWriter};
@@ -40,6 +40,9 @@ const SMALL_COLUMN_BYTES: usize = 1 << 10;
 
 /// Text of this size is handed on, so that little of what is allocated ahead of it is not used.
 const TEXT_BYTES: usize = 1 << 20;
+
+/// Text that is written to a file at once.
+const TEXT_BUFFER: usize = 64 << 10;
 
 /// Encodes batches of one schema.
 #[derive(Clone, Debug)]
@@ -167,6 +170,16 @@ impl Encoder {
         }
     }
 
+    /// Memory of a file that is open and has few rows.
+    pub(super) fn open_bytes(&self) -> u64 {
+        match &self.format {
+            #[cfg(feature = "parquet")]
+            Format::Parquet(_) => self.parquet.as_ref().map_or(0, ParquetEncoder::footer_bytes),
+            Format::Csv(_) | Format::Json => TEXT_BUFFER as u64,
+            Format::Ipc(_) => IPC_BUFFER as u64,
+        }
+    }
+
     /// Encodes rows as they come.
     pub fn begin(&self) -> Part<'_> {
         Part {
@@ -193,7 +206,7 @@ impl Encoder {
             }
             Format::Csv(_) | Format::Json => {
                 let file = File::create(path).map_err(|error| Error::io(path, "cannot create", error))?;
-                let mut writer = TextWriter { to: BufWriter::with_capacity(64 << 10, file), rows: 0, bytes: 0 };
+                let mut writer = TextWriter { to: BufWriter::with_capacity(TEXT_BUFFER, file), rows: 0, bytes: 0 };
                 if let Format::Csv(options) = &self.format
                     && options.header
                 {
@@ -463,12 +476,13 @@ impl FileWriter {
         }
     }
 
-    /// About how much memory it takes for what stands at the end of the file.
+    /// About how much memory it takes: for what stands at the end of the file, or for what is to be written at once.
     pub fn memory(&self) -> u64 {
         match &self.kind {
             #[cfg(feature = "parquet")]
             WriterKind::Parquet(writer) => writer.footer_memory(),
-            WriterKind::Text(_) | WriterKind::Ipc(_) => 0,
+            WriterKind::Text(_) => TEXT_BUFFER as u64,
+            WriterKind::Ipc(_) => IPC_BUFFER as u64,
         }
     }
 

@@ -23,9 +23,14 @@ use hashbrown::HashTable;
 pub use super::format::Counts;
 use super::format::{Encoder, FileWriter, Item, SMALL_BYTES, SMALL_ROWS};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Reservation;
 
-/// Files that are open at once.
+/// Files that are open at once, at most and at least: what they keep in memory may be an eighth of the limit.
 const MOST_OPEN: usize = 256;
+const LEAST_OPEN: usize = 8;
+
+/// Memory that open files may take without being asked whether it is there.
+const UNASKED: u64 = 1 << 20;
 
 /// Buckets of rows on disk.
 const BUCKETS: usize = 64;
@@ -54,7 +59,11 @@ pub struct Keyed {
     buckets: Option<Vec<Bucket>>,
     /// How often rows have been put into buckets before.
     depth: u32,
+    limit_bytes: u64,
     most_waiting: usize,
+    most_open: usize,
+    /// For what open files keep in memory.
+    held: Reservation,
     written: Vec<(PathBuf, Counts)>,
     /// Brings keys to bytes that are equal where they are.
     converter: Option<RowConverter>,
@@ -67,6 +76,8 @@ struct Value {
     row_count: usize,
     bytes: usize,
     writer: Option<FileWriter>,
+    /// Memory that the writer was counted with.
+    held: u64,
     path: PathBuf,
 }
 
@@ -79,20 +90,22 @@ struct Bucket {
 }
 
 impl Keyed {
-    /// Writes into a directory tables of `schema`, by the columns at the places `keys`; the encoder is for the other columns.
+    /// Writes into a directory tables of `schema`, by the columns at the places `keys`; the encoder is for the other columns. What open files
+    /// keep in memory is added to `held`.
     pub fn new(
         encoder: Encoder,
         directory: PathBuf,
         schema: SchemaRef,
         keys: Vec<usize>,
         file_name: String,
-        durable: bool,
         limit_bytes: u64,
+        held: Reservation,
     ) -> Keyed {
         let others = (0..schema.fields().len()).filter(|column| !keys.contains(column)).collect();
         let scratch = directory.join("_chunkwise_buckets");
         // At most [`MOST_WAITING`].
         let most_waiting = Self::most_waiting(limit_bytes) as usize;
+        let fitting = usize::try_from(limit_bytes / 8 / encoder.open_bytes().max(1)).unwrap_or(MOST_OPEN);
         Keyed {
             encoder,
             directory,
@@ -101,15 +114,24 @@ impl Keyed {
             keys,
             others,
             schema,
-            durable,
+            durable: false,
             values: HashMap::new(),
             waiting: 0,
             buckets: None,
             depth: 0,
+            limit_bytes,
             most_waiting,
+            most_open: fitting.clamp(LEAST_OPEN, MOST_OPEN),
+            held,
             written: Vec::new(),
             converter: None,
         }
+    }
+
+    /// Whether the files survive a loss of power; otherwise that is left to the system.
+    #[must_use]
+    pub fn durable(self, durable: bool) -> Keyed {
+        Keyed { durable, ..self }
     }
 
     /// Memory that rows take while they wait, at most.
@@ -132,7 +154,7 @@ impl Keyed {
         }
         let (names, number_of) = self.names(batch)?;
         let new = names.iter().filter(|name| !self.values.contains_key(*name)).count();
-        if self.buckets.is_none() && self.values.len() + new > MOST_OPEN && self.depth < 4 {
+        if self.buckets.is_none() && self.values.len() + new > self.most_open && self.depth < 4 {
             self.open_buckets()?;
         }
         if self.buckets.is_some() {
@@ -218,7 +240,21 @@ impl Keyed {
             part.add(batch)?;
             write(part.drain())?;
         }
-        write(part.finish()?)
+        write(part.finish()?)?;
+        let now = writer.memory();
+        let more = now.saturating_sub(std::mem::replace(&mut value.held, now));
+        if self.held.bytes() + more <= UNASKED {
+            self.held.force_grow(more);
+            return Ok(());
+        }
+        self.held.try_grow(more).map_err(|refused| {
+            let text = format!(
+                "{}: of each file that is open its end is kept in memory, which says where each column of each row group lies; partition \
+                 by columns with fewer values, or raise memory_limit",
+                refused.message()
+            );
+            Error::new(ErrorKind::OutOfMemory, text)
+        })
     }
 
     /// The directories of the values in a batch, each once, and which of them each row has.
@@ -332,9 +368,10 @@ impl Keyed {
                 self.schema.clone(),
                 self.keys.clone(),
                 self.file_name.clone(),
-                self.durable,
-                8 * self.most_waiting as u64,
-            );
+                self.limit_bytes,
+                self.held.budget().force_reserve("write", 0),
+            )
+            .durable(self.durable);
             inner.depth = depth;
             inner.scratch = path.with_extension("buckets");
             let file = File::open(&path).map_err(|error| Error::io(&path, "cannot read", error))?;
@@ -360,8 +397,9 @@ impl Keyed {
         names.sort_unstable();
         for name in names {
             self.flush(&name)?;
-            let Some(Value { writer: Some(writer), path, .. }) = self.values.remove(&name) else { continue };
+            let Some(Value { writer: Some(writer), path, held, .. }) = self.values.remove(&name) else { continue };
             self.written.push((path, writer.finish(self.durable)?));
+            self.held.shrink(held);
         }
         Ok(())
     }

@@ -428,7 +428,9 @@ fn the_name_of_null_is_no_value() {
         let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::new(fields));
         let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
         let path = dir.path().to_path_buf();
-        let mut keyed = Keyed::new(encoder.clone(), path, schema, vec![2], "part.0.jsonl".to_string(), false, 1 << 30);
+        let held = Budget::new(0).force_reserve("write", 0);
+        let name = "part.0.jsonl".to_string();
+        let mut keyed = Keyed::new(encoder.clone(), path, schema, vec![2], name, 1 << 30, held);
         match keyed.add(&batch) {
             Ok(()) => assert!(works && keyed.finish(&|| Ok(())).unwrap().len() == 1),
             Err(error) => {
@@ -438,4 +440,73 @@ fn the_name_of_null_is_no_value() {
         }
     }
     assert_eq!(beside(dir.path()), ["t=__HIVE", "t=__HIVE_DEFAULT_PARTITION__"]);
+}
+
+/// Rows of so many keys in turn, with numbers in so many other columns.
+fn keyed_rows(rows: usize, keys: usize, columns: usize) -> RecordBatch {
+    let key: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows).map(|row| (row % keys) as i64)));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows as i64).map(|row| row * row)));
+    let others = (0..columns).map(|at| (format!("c{at}"), numbers.clone()));
+    RecordBatch::try_from_iter(std::iter::once(("key".to_string(), key)).chain(others)).unwrap()
+}
+
+/// A writer of files by the first column, which counts its memory in a budget.
+fn keyed_writer(format: &Format, rows: &RecordBatch, directory: &Path, limit: u64, budget: &Budget) -> Keyed {
+    let all: Vec<usize> = (1..rows.num_columns()).collect();
+    let encoder = Encoder::new(format, &Arc::new(rows.schema().project(&all).unwrap())).unwrap();
+    let held = budget.force_reserve("write", 0);
+    Keyed::new(encoder, directory.to_path_buf(), rows.schema(), vec![0], "part.0".to_string(), limit, held)
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn the_ends_of_open_files_are_counted() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let rows = keyed_rows(20_000, 20, 30);
+    let format = Format::Parquet(Default::default());
+    let run = |budget: &Budget| -> crate::error::Result<(u64, Vec<(usize, u64)>)> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keyed = keyed_writer(&format, &rows, dir.path(), 16 << 20, budget);
+        // More than may wait.
+        (0..4).try_for_each(|_| keyed.add(&rows))?;
+        let open = budget.held();
+        let groups =
+            |path: &Path| SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap().metadata().num_row_groups();
+        let written = keyed.finish(&|| Ok(()))?;
+        let files = written.iter().map(|(path, counts)| (groups(path), counts.rows)).collect::<Vec<_>>();
+        Ok((open, files))
+    };
+    let budget = Budget::new(1 << 30);
+    let (open, files) = run(&budget).unwrap();
+    assert!(files.len() == 20 && files.iter().all(|(_, rows)| *rows == 4_000), "{files:?}");
+    let groups: usize = files.iter().map(|(groups, _)| groups).sum();
+    // Each file ends with what waited.
+    assert!(groups > 30, "{files:?}");
+    let each = 30 * (2 << 10);
+    assert!(open >= (groups - 20) as u64 * each && budget.peak() <= groups as u64 * each, "{open} {files:?}");
+    assert_eq!(budget.held(), 0);
+    let error = run(&Budget::new(open - 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    assert!(error.message().contains("partition by columns with fewer values, or raise memory_limit"), "{error}");
+}
+
+#[test]
+fn as_many_files_are_open_as_there_is_memory_for() {
+    let rows = keyed_rows(4_000, 40, 1);
+    for (format, least) in [(Format::Ipc(Default::default()), 8 * (256 << 10)), (Format::Json, 16 * (64 << 10))] {
+        for limit in [8 << 20, 1 << 30] {
+            let (dir, budget) = (tempfile::tempdir().unwrap(), Budget::new(1 << 30));
+            let mut keyed = keyed_writer(&format, &rows, dir.path(), limit, &budget);
+            for start in (0..4_000).step_by(8) {
+                keyed.add(&rows.slice(start, 8)).unwrap();
+            }
+            // Those of more values wait on disk.
+            assert_eq!(dir.path().join("_chunkwise_buckets").exists(), limit < 1 << 30);
+            let written = keyed.finish(&|| Ok(())).unwrap();
+            assert!(written.len() == 40 && written.iter().all(|(_, counts)| counts.rows == 100));
+            let most = if limit < 1 << 30 { least } else { 5 * least };
+            assert!((1..=most).contains(&budget.peak()), "{} of {most}", budget.peak());
+            assert_eq!((beside(dir.path()).len(), budget.held()), (40, 0));
+        }
+    }
 }
