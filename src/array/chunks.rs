@@ -162,6 +162,17 @@ impl Chunks {
     /// # Errors
     /// Of kind `Plan`, where the notation does not fit the shape.
     pub(crate) fn cuts(&self, shape: &[usize], dtype: DType, now: Option<&[Cuts]>) -> Result<Vec<Cuts>> {
+        self.cuts_over(shape, dtype, now, &vec![1; shape.len()])
+    }
+
+    /// As [`Chunks::cuts`]; what is left to the library is cut between pieces of a source, whose lengths are given along all axes.
+    pub(crate) fn cuts_over(
+        &self,
+        shape: &[usize],
+        dtype: DType,
+        now: Option<&[Cuts]>,
+        pieces: &[usize],
+    ) -> Result<Vec<Cuts>> {
         let rank = shape.len();
         let plan = |text: String| Error::new(ErrorKind::Plan, text);
         let axes = match &self.0 {
@@ -203,9 +214,26 @@ impl Chunks {
         let fixed =
             cuts.iter().flatten().filter_map(Cuts::most).fold(1u64, |all, most| all.saturating_mul(most.max(1) as u64));
         let room = (wanted / (fixed.max(1).saturating_mul(dtype.bytes() as u64)).max(1)).max(1);
-        let block = side(room, cuts.iter().zip(shape).filter(|(cuts, _)| cuts.is_none()).map(|(_, len)| *len));
-        let all = cuts.into_iter().zip(shape).map(|(cuts, len)| cuts.unwrap_or_else(|| Cuts::even(*len, block)));
-        Ok(all.collect())
+        // Pieces that are longer than blocks would be leave less room along the other axes.
+        let mut lens: Vec<Option<usize>> = cuts.iter().map(|cuts| cuts.as_ref().map(|_| 0)).collect();
+        let mut room = room;
+        let block = loop {
+            let open: Vec<usize> = (0..rank).filter(|axis| lens[*axis].is_none()).collect();
+            let block = side(room, open.iter().map(|axis| shape[*axis]));
+            let long: Vec<usize> = open.into_iter().filter(|axis| pieces[*axis].min(shape[*axis]) > block).collect();
+            if long.is_empty() {
+                break block;
+            }
+            for axis in long {
+                lens[axis] = Some(pieces[axis].min(shape[axis]));
+                room = (room / pieces[axis].min(shape[axis]).max(1) as u64).max(1);
+            }
+        };
+        let even = |axis: usize| {
+            let piece = pieces[axis].max(1);
+            Cuts::even(shape[axis], lens[axis].unwrap_or_else(|| (block / piece).max(1).saturating_mul(piece)))
+        };
+        Ok(cuts.into_iter().enumerate().map(|(axis, cuts)| cuts.unwrap_or_else(|| even(axis))).collect())
     }
 }
 
@@ -249,6 +277,20 @@ mod tests {
         assert_eq!(lens(tall, &[100_000, 100_000]).unwrap()[1][..2], [167, 167]);
         assert_eq!(lens(Chunks::auto(), &[]).unwrap(), Vec::<Vec<usize>>::new());
         assert_eq!(lens("1 kB", &[100, 10]).unwrap()[0][..2], [12, 12]);
+    }
+
+    #[test]
+    fn blocks_of_whole_pieces() {
+        let over = |shape: &[usize], pieces: &[usize]| -> Vec<usize> {
+            let cuts = Chunks::bytes(8000).cuts_over(shape, DType::F64, None, pieces).unwrap();
+            cuts.iter().filter_map(Cuts::most).collect()
+        };
+        assert_eq!(over(&[100, 100], &[1, 1]), [31, 31]);
+        assert_eq!(over(&[100, 100], &[4, 10]), [28, 30]);
+        assert_eq!(over(&[100, 100], &[1, 100]), [10, 100]);
+        assert_eq!(over(&[100, 100], &[3, 400]), [9, 100]);
+        assert_eq!(over(&[100, 100], &[50, 100]), [50, 100]);
+        assert_eq!(over(&[0, 100], &[7, 9]), [0, 100]);
     }
 
     #[test]

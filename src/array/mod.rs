@@ -28,6 +28,7 @@ mod reshape;
 mod select;
 mod sizes;
 mod stats;
+mod storage;
 mod stream;
 mod triangle;
 
@@ -52,6 +53,7 @@ pub use overlap::{Boundary, Depth};
 pub(crate) use plan::{Blocks, Cuts, shown_shape};
 pub use promote::Promote;
 pub use stats::histogram_edges;
+pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_source, read_npy, read_npy_stack};
 pub use stream::ArrayBlocks;
 pub use triangle::{diag, select, tri};
 

@@ -4,9 +4,10 @@
 //! set; [`blocks`] cuts text into ranges, [`window`] moves over the text of a file, [`lines`] counts lines for messages,
 //! `per_file` gives columns that are the same in a whole file, [`integers`] tells the type of integers by their texts,
 //! [`narrow`] keeps the rows that are wanted. [`csv`] reads and writes comma-separated values, [`json`] lines of JSON, `parquet`
-//! (feature `parquet`) and [`ipc`] the formats of those names; [`memory`] and [`user`] are tables that lie in memory or come
+//! (feature `parquet`) and [`ipc`] the formats of those names; `npy` holds arrays in NumPy's own format, by what `array` says of stored ones; [`memory`] and [`user`] are tables that lie in memory or come
 //! from a program's own source.
 
+pub(crate) mod array;
 pub mod blocks;
 pub mod csv;
 pub mod files;
@@ -18,6 +19,7 @@ pub mod json;
 pub mod lines;
 pub mod memory;
 pub mod narrow;
+pub(crate) mod npy;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 mod per_file;

@@ -85,6 +85,63 @@ macro_rules! with_data {
 }
 pub(crate) use with_data;
 
+/// Runs what is generic over the type of the numbers, with truths as bytes: `with_stored!(dtype, T => expression)`.
+macro_rules! with_stored {
+    ($dtype:expr, $T:ident => $with:expr) => {
+        match $dtype {
+            $crate::store::DType::Bool | $crate::store::DType::U8 => {
+                type $T = u8;
+                $with
+            }
+            $crate::store::DType::I8 => {
+                type $T = i8;
+                $with
+            }
+            $crate::store::DType::I16 => {
+                type $T = i16;
+                $with
+            }
+            $crate::store::DType::I32 => {
+                type $T = i32;
+                $with
+            }
+            $crate::store::DType::I64 => {
+                type $T = i64;
+                $with
+            }
+            $crate::store::DType::U16 => {
+                type $T = u16;
+                $with
+            }
+            $crate::store::DType::U32 => {
+                type $T = u32;
+                $with
+            }
+            $crate::store::DType::U64 => {
+                type $T = u64;
+                $with
+            }
+            $crate::store::DType::F32 => {
+                type $T = f32;
+                $with
+            }
+            $crate::store::DType::F64 => {
+                type $T = f64;
+                $with
+            }
+            $crate::store::DType::C32 => {
+                type $T = ::num_complex::Complex<f32>;
+                $with
+            }
+            $crate::store::DType::C64 => {
+                type $T = ::num_complex::Complex<f64>;
+                $with
+            }
+        }
+    };
+}
+pub(crate) use with_stored;
+
 /// A block of an array.
 #[derive(Clone, Debug)]
 pub(crate) struct NdBlock {
@@ -220,6 +277,11 @@ impl Data {
 
     pub fn bytes(&self) -> u64 {
         with_data!(self, block => block.bytes())
+    }
+
+    /// The bytes of all numbers.
+    pub fn as_bytes(&self) -> &[u8] {
+        with_data!(self, block => bytemuck::cast_slice(block))
     }
 
     /// Bytes as truths.

@@ -10,21 +10,21 @@ use proptest::test_runner::{Config, TestRunner};
 use super::support::{On, assert_nothing_held};
 
 /// Numbers that look random, for choices.
-pub(super) struct Choices(u64);
+pub struct Choices(pub u64);
 
 impl Choices {
-    pub(super) fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(1);
         (super::support::noise(self.0) % n.max(1) as u64) as usize
     }
 
-    pub(super) fn yes(&mut self) -> bool {
+    pub fn yes(&mut self) -> bool {
         self.below(2) == 1
     }
 }
 
 /// An array and what it should be. All numbers are whole and small, so that sums are exact in any order.
-pub(super) type Pair = (Array<f64, IxDyn>, ArrayD<f64>);
+pub type Pair = (Array<f64, IxDyn>, ArrayD<f64>);
 
 fn lens(choices: &mut Choices, len: usize) -> Vec<usize> {
     let mut left = len;
@@ -41,7 +41,7 @@ fn lens(choices: &mut Choices, len: usize) -> Vec<usize> {
     lens
 }
 
-pub(super) fn chunks(choices: &mut Choices, shape: &[usize]) -> array::Chunks {
+pub fn chunks(choices: &mut Choices, shape: &[usize]) -> array::Chunks {
     let axes: Vec<array::AxisChunks> = shape.iter().map(|len| lens(choices, *len).into()).collect();
     array::Chunks::each(axes)
 }
@@ -83,7 +83,7 @@ fn slice(choices: &mut Choices, (array, known): &Pair) -> Pair {
 }
 
 /// One more array from those that are there.
-fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
+pub fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
     let pick = |choices: &mut Choices| all[choices.below(all.len())].clone();
     let (a, x) = pick(choices);
     let rank = x.ndim();

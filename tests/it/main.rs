@@ -32,6 +32,8 @@ mod runtime;
 mod sharing;
 mod spill;
 mod statistics;
+mod stored_arrays;
+mod stores;
 mod support;
 mod table_plans;
 mod table_programs;

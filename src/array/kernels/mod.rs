@@ -15,6 +15,7 @@ pub(super) mod random;
 mod reduce;
 mod scan;
 mod steps;
+mod thin;
 mod topk;
 mod wide;
 
@@ -32,4 +33,5 @@ pub(super) use program::{
 pub(super) use reduce::{Kind as ReduceKind, Reduction, Target, Work};
 pub(super) use scan::{Line, Running, scan_tile};
 pub(super) use steps::Lane;
+pub(super) use thin::{empty, thinned};
 pub(super) use topk::TopK;

@@ -138,62 +138,7 @@ pub(crate) struct Machine<'p, 'a> {
     direct: Vec<Option<(u16, usize)>>,
 }
 
-/// Runs what is generic over the type of the numbers: `with_lane!(dtype, T => expression)`.
-macro_rules! with_lane {
-    ($dtype:expr, $T:ident => $with:expr) => {
-        match $dtype {
-            DType::Bool | DType::U8 => {
-                type $T = u8;
-                $with
-            }
-            DType::I8 => {
-                type $T = i8;
-                $with
-            }
-            DType::I16 => {
-                type $T = i16;
-                $with
-            }
-            DType::I32 => {
-                type $T = i32;
-                $with
-            }
-            DType::I64 => {
-                type $T = i64;
-                $with
-            }
-            DType::U16 => {
-                type $T = u16;
-                $with
-            }
-            DType::U32 => {
-                type $T = u32;
-                $with
-            }
-            DType::U64 => {
-                type $T = u64;
-                $with
-            }
-            DType::F32 => {
-                type $T = f32;
-                $with
-            }
-            DType::F64 => {
-                type $T = f64;
-                $with
-            }
-            DType::C32 => {
-                type $T = num_complex::Complex<f32>;
-                $with
-            }
-            DType::C64 => {
-                type $T = num_complex::Complex<f64>;
-                $with
-            }
-        }
-    };
-}
-pub(crate) use with_lane;
+pub(crate) use crate::store::with_stored as with_lane;
 
 impl<'p, 'a> Machine<'p, 'a> {
     pub fn new(program: &'p Program, leaves: Vec<Bound<'a>>) -> Machine<'p, 'a> {

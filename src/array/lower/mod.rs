@@ -8,9 +8,11 @@ mod boxes;
 mod fuse;
 mod gather;
 mod product;
+mod read;
 mod recut;
 mod reduce;
 mod scan;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -129,7 +131,8 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
         let mine = if is_layer[at] { Owner::One(at) } else { owners[at] };
         for (number, input) in node.inputs.iter().enumerate() {
             let is_read_whole = match &node.op {
-                Op::Take { .. } => true,
+                // What is written is given as it is cut.
+                Op::Take { .. } | Op::Write(_) => true,
                 // What several tasks take is made once.
                 Op::Product(_) => costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty(),
                 Op::Map(map) => {
@@ -179,12 +182,14 @@ impl Lowering {
         let op = node.op.clone();
         match &op {
             Op::Outside => lowering.outside(node.member, 0).map(|(layer, _)| layer),
+            Op::Read(read) => self.read(at, read, lowering),
             Op::Reduce(..) => self.reduce(at, lowering),
             Op::Totals(fold, axes) => self.totals(at, (fold, axes), lowering),
             Op::Scan { axis, product } => self.scan(at, (*axis, *product), lowering),
             Op::Product(groups) => self.product(at, groups, lowering),
             Op::Map(map) => self.map(at, map, lowering),
             Op::Take { axis, places } => self.take(at, *axis, places, lowering),
+            Op::Write(write) => self.write(at, write, lowering),
             _ => self.blocks(at, lowering),
         }
     }

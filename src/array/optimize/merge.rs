@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::plan::{Binary, Cuts, DType, Number, Op, Unary, View};
+use super::super::plan::{Binary, Cuts, DType, Number, Op, Unary, View, Window};
 use super::arena::Plan;
 
 /// What nodes have in common that do the same.
@@ -22,6 +22,8 @@ enum What {
     Memory(usize),
     Full(Number),
     Made(String),
+    /// Which source, and what of it.
+    Read(String, Arc<[Window]>),
     Unary(Unary),
     Binary(Binary),
     Select,
@@ -44,6 +46,7 @@ impl What {
             Op::Memory(block) => What::Memory(Arc::as_ptr(block).addr()),
             Op::Full(number) => What::Full(*number),
             Op::Made(made) => What::Made(made.label.clone()),
+            Op::Read(read) => What::Read(read.key(), read.windows.clone()),
             Op::Unary(f) => What::Unary(*f),
             Op::Binary(f) => What::Binary(*f),
             Op::Select => What::Select,
@@ -57,7 +60,7 @@ impl What {
             Op::Concat { axis, starts } => What::Concat(*axis, starts.clone()),
             Op::Take { axis, places } => What::Take(*axis, places.clone()),
             Op::Map(map) => What::Map(map.key.clone()?),
-            Op::Outside => return None,
+            Op::Outside | Op::Write(_) => return None,
         })
     }
 }

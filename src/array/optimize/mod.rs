@@ -2,6 +2,8 @@
 
 mod arena;
 mod merge;
+mod push;
+mod recut;
 
 pub(super) use arena::{Node, Plan};
 
@@ -9,5 +11,9 @@ pub(super) use arena::{Node, Plan};
 pub(super) fn optimize(plan: &mut Plan, is_on: &dyn Fn(&str) -> bool) {
     if is_on("merge") {
         merge::run(plan);
+    }
+    if is_on("reads") {
+        push::run(plan);
+        recut::run(plan);
     }
 }

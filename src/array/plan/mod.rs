@@ -1,6 +1,7 @@
 //! What arrays are made of: operations as plain data, and what is known of their results.
 
 mod cuts;
+mod read;
 mod view;
 
 use std::any::Any;
@@ -17,6 +18,8 @@ use crate::store::NdBlock;
 pub(super) use super::kernels::{Binary, Fold, Number, Unary};
 pub(crate) use crate::store::DType;
 pub(crate) use cuts::{Cuts, Taken, resolve_axis};
+pub use read::Written;
+pub(crate) use read::{ReadOp, Window, WriteOp};
 pub(crate) use view::{AxisMap, View, coords, strides};
 
 /// An operation. Its inputs are arrays.
@@ -30,6 +33,8 @@ pub(crate) enum Op {
     Made(MadeOp),
     /// Blocks that another node gives.
     Outside,
+    /// Numbers that are read from where they are stored.
+    Read(ReadOp),
     Unary(Unary),
     /// Of two arrays of one type, which broadcast to the shape of the result.
     Binary(Binary),
@@ -64,6 +69,8 @@ pub(crate) enum Op {
     },
     /// What a function makes of boxes of its inputs, block by block.
     Map(MapOp),
+    /// The blocks are put where they are to be stored; what is known of that is the only piece.
+    Write(WriteOp),
 }
 
 /// Numbers that follow from their place, as plain data with a kernel.
@@ -244,6 +251,7 @@ impl Op {
             Op::Full(value) => format!("full of {value}"),
             Op::Made(made) => made.label.clone(),
             Op::Outside => "blocks".to_string(),
+            Op::Read(read) => read.label(),
             Op::Unary(f) => format!("{f:?}").to_lowercase(),
             Op::Binary(f) => f.name().to_string(),
             Op::Select => "where".to_string(),
@@ -271,6 +279,7 @@ impl Op {
             Op::Concat { axis, starts } => format!("{} arrays along axis {axis}", starts.len() - 1),
             Op::Take { axis, places } => format!("{} places of axis {axis}", places.len()),
             Op::Map(map) => map.label.clone(),
+            Op::Write(write) => format!("write {}", write.label),
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Staging {
     foreign: bool,
 }
 
+/// Finds something in a directory that must not be replaced with it.
+pub type Foreign<'f> = dyn Fn(&Path) -> Result<Option<PathBuf>> + 'f;
+
 /// One output at a time is put in place.
 static COMMITS: Mutex<()> = Mutex::new(());
 
@@ -69,6 +72,14 @@ impl Staging {
     /// # Errors
     /// Of kind `Io`, where there is no such place; of kind `Plan`, where something stands at the target that must not be replaced.
     pub fn begin(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -> Result<Staging> {
+        Staging::begin_where(target, directory, &|found| foreign(found, extension), if_exists)
+    }
+
+    /// As [`Staging::begin`], for directories of another kind: `foreign` finds what is no part of one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn begin_where(target: &Path, directory: bool, foreign: &Foreign<'_>, if_exists: IfExists) -> Result<Staging> {
         let name = target.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| {
             Error::new(ErrorKind::Plan, format!("`{}` is no name of a file or directory", target.display()))
@@ -77,7 +88,7 @@ impl Staging {
         let name = target.file_name().and_then(|name| name.to_str()).unwrap_or(name);
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         remove_dead(parent, name, target);
-        check(target, directory, extension, if_exists)?;
+        check(target, directory, foreign, if_exists)?;
         fs::create_dir_all(parent).map_err(|error| Error::io(parent, "cannot create", error))?;
         let (temporary, lock) = place(parent, name)?;
         let mut staging = Staging {
@@ -299,7 +310,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Whether what stands at the target may be replaced or appended to.
-fn check(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -> Result<()> {
+fn check(target: &Path, directory: bool, foreign: &Foreign<'_>, if_exists: IfExists) -> Result<()> {
     let Ok(meta) = fs::symlink_metadata(target) else { return Ok(()) };
     let refuse = |what: String| Err(Error::new(ErrorKind::Plan, format!("`{}` {what}", target.display())));
     if if_exists == IfExists::Fail {
@@ -315,7 +326,7 @@ fn check(target: &Path, directory: bool, extension: &str, if_exists: IfExists) -
     if !directory && if_exists == IfExists::Append {
         return refuse("is a single file: only a directory can be appended to".to_string());
     }
-    if directory && let Some(other) = foreign(target, extension)? {
+    if directory && let Some(other) = foreign(target)? {
         let other = other.strip_prefix(target).unwrap_or(&other).display().to_string();
         return refuse(format!("holds `{other}`, which is no part of a data set: write to a directory of its own"));
     }

@@ -36,6 +36,7 @@ const KEYS: &[Key] = &[
     Key { name: "optimize.limits", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.pipeline", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.elementwise", kind: Kind::Flag, default: "true" },
+    Key { name: "optimize.reads", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.cull", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.share", kind: Kind::Flag, default: "true" },
     Key { name: "optimize.fuse", kind: Kind::Flag, default: "true" },

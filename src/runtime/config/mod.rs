@@ -39,7 +39,7 @@
 //! | `scheduler` | `threads` or `synchronous` | `threads` |
 //! | `progress` | `true` or `false` | `false` |
 //! | `timeout` | a span of time, or `none` | `none` |
-//! | `optimize.merge`, `optimize.simplify`, `optimize.rescan`, `optimize.predicates`, `optimize.columns`, `optimize.limits`, `optimize.pipeline` (tables); `optimize.merge`, `optimize.elementwise` (arrays); `optimize.share`, `optimize.cull`, `optimize.fuse` (graphs) | `true` or `false` | `true` |
+//! | `optimize.merge`, `optimize.simplify`, `optimize.rescan`, `optimize.predicates`, `optimize.columns`, `optimize.limits`, `optimize.pipeline` (tables); `optimize.merge`, `optimize.elementwise`, `optimize.reads` (arrays); `optimize.share`, `optimize.cull`, `optimize.fuse` (graphs) | `true` or `false` | `true` |
 //! | `spill.open_files` | a whole number from 1 to 65535 | `64` |
 //! | `observe.tasks` | `true` or `false` | `false` |
 //!
@@ -324,7 +324,7 @@ mod tests {
           in `the call`
         setting `memory_limit` (call): `2 XB` is no size in bytes: the unit `XB` is unknown; accepted is a size such as 2GB or 1.5 GiB (B, kB to PB, KiB to PiB) or a number of bytes
           in `the call`
-        setting `colour` (global) is unknown; known are threads, memory_limit, spill_dir, spill_cap, scheduler, progress, timeout, optimize.merge, optimize.simplify, optimize.rescan, optimize.predicates, optimize.columns, optimize.limits, optimize.pipeline, optimize.elementwise, optimize.cull, optimize.share, optimize.fuse, spill.open_files, observe.tasks
+        setting `colour` (global) is unknown; known are threads, memory_limit, spill_dir, spill_cap, scheduler, progress, timeout, optimize.merge, optimize.simplify, optimize.rescan, optimize.predicates, optimize.columns, optimize.limits, optimize.pipeline, optimize.elementwise, optimize.reads, optimize.cull, optimize.share, optimize.fuse, spill.open_files, observe.tasks
           in `config::set`
         setting `a..b` (global) is no key: names separated by single dots are accepted
           in `config::set`

@@ -55,7 +55,7 @@ pub struct Optimize {
 
 impl Optimize {
     /// The keys of the passes: first those over plans of tables, in their order, then those over graphs.
-    pub const PASSES: [&'static str; 11] = [
+    pub const PASSES: [&'static str; 12] = [
         "optimize.merge",
         "optimize.simplify",
         "optimize.rescan",
@@ -64,6 +64,7 @@ impl Optimize {
         "optimize.limits",
         "optimize.pipeline",
         "optimize.elementwise",
+        "optimize.reads",
         "optimize.share",
         "optimize.cull",
         "optimize.fuse",

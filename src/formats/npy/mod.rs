@@ -1,0 +1,351 @@
+//! Arrays in NumPy's own format, `.npy`: regions are read and written at their places in the file.
+
+mod header;
+mod pickle;
+pub(crate) mod stack;
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::{ArrayView, ArrayViewMut, IxDyn};
+
+use super::array::{BlockSource, BlockTarget, OpenTarget};
+use super::files::{SourceFile, read_at};
+use super::write::{IfExists, Staging};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Block, DType, NdBlock, Stored, with_stored};
+use header::Header;
+
+/// Between two runs that are read at once: reading so much more takes no longer than asking twice.
+const MOST_GAP: usize = 16 << 10;
+
+/// Bytes that are read at once for runs with gaps between.
+const SPAN_BYTES: usize = 1 << 20;
+
+/// A file that is there, and what its header says.
+pub(crate) struct NpyFile {
+    source: SourceFile,
+    file: File,
+    header: Header,
+    natural: Vec<usize>,
+}
+
+impl NpyFile {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// Of kind `Io`, where it cannot be read; of kind `Data`, where it is no such file, or ends early.
+    pub fn open(path: &Path) -> Result<NpyFile> {
+        let source = SourceFile::at(path)?;
+        let file = source.open()?;
+        let header = read_header(&file, source.bytes).map_err(|error| match error {
+            Ok(error) => Error::io(path, "cannot read", error),
+            Err(error) => error.reworded(|text| format!("{} {text}", path.display())),
+        })?;
+        let natural = vec![1; header.shape.len()];
+        Ok(NpyFile { source, file, header, natural })
+    }
+
+    fn read_as<T: Stored>(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
+        let Header { dtype, swapped, fortran, shape, start } = &self.header;
+        let lens: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
+        // As it lies there, the first axis varies slowest.
+        let (mut shape, mut there) = (shape.clone(), region.to_vec());
+        if *fortran {
+            shape.reverse();
+            there.reverse();
+        }
+        let mut bytes_read = 0;
+        let mut block = Block::<T>::try_build(lens.iter().product(), |out| {
+            let mut spans = Spans { file: &self.file, start: *start as u64, bytes_read: 0, pending: Vec::new() };
+            spans.read(&shape, &there, size_of::<T>(), bytemuck::cast_slice_mut(out)).map_err(|error| {
+                let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                if cut { self.source.changed() } else { Error::io(&self.source.path, "cannot read", error) }
+            })?;
+            bytes_read = spans.bytes_read;
+            if *dtype == DType::Bool && bytemuck::cast_slice::<T, u8>(out).iter().any(|byte| *byte > 1) {
+                return Err(Error::new(ErrorKind::Data, "holds bytes as truths that are neither 0 nor 1"));
+            }
+            if *swapped {
+                out.iter_mut().for_each(|value| *value = value.swap_bytes());
+            }
+            Ok(())
+        })?;
+        if *fortran && lens.len() > 1 {
+            let turned: Vec<usize> = lens.iter().rev().copied().collect();
+            block = Block::try_build(block.len(), |out| {
+                let shapes = |error| Error::internal(format!("blocks of a file: {error}"));
+                let from = ArrayView::from_shape(IxDyn(&turned), &block).map_err(shapes)?;
+                let mut to = ArrayViewMut::from_shape(IxDyn(&lens), out).map_err(shapes)?;
+                to.assign(&from.reversed_axes());
+                Ok::<(), Error>(())
+            })?;
+        }
+        let data = T::wrap(block);
+        Ok((NdBlock::new(lens, if *dtype == DType::Bool { data.into_bools() } else { data })?, bytes_read))
+    }
+}
+
+/// The header of a file, and whether all is there that it promises.
+fn read_header(file: &File, bytes: u64) -> Result<Header, Result<io::Error, Error>> {
+    let mut first = [0; 12];
+    let read = read_at(file, &mut first, 0).map_err(Ok)?;
+    let mut all = vec![0; header::header_bytes(&first[..read]).map_err(Err)?];
+    let read = read_at(file, &mut all, 0).map_err(Ok)?;
+    if read < all.len() {
+        return Err(Err(Error::new(ErrorKind::Data, "ends within its header")));
+    }
+    let header = header::parse(&all).map_err(Err)?;
+    let elements = header.shape.iter().try_fold(header.dtype.bytes() as u64, |all, len| all.checked_mul(*len as u64));
+    let there = bytes.saturating_sub(header.start as u64);
+    match elements {
+        Some(wanted) if wanted <= there => Ok(header),
+        wanted => {
+            let wanted = wanted.map_or("more than can be".to_string(), |wanted| wanted.to_string());
+            let text = format!(
+                "is cut off: its header tells of the shape {:?}, {wanted} bytes of {}, and {there} are there",
+                header.shape, header.dtype
+            );
+            Err(Err(Error::new(ErrorKind::Data, text)))
+        }
+    }
+}
+
+/// Tells of all runs of a region that lie together in an array by rows: at which element they begin; all have the length that is
+/// returned.
+fn runs<E>(shape: &[usize], region: &[Range<usize>], mut each: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
+    let rank = shape.len();
+    // Behind this axis all are whole.
+    let whole = (0..rank).rev().take_while(|axis| region[*axis].len() == shape[*axis]).count();
+    let outer = (rank - whole).saturating_sub(1);
+    let len: usize = region[outer..].iter().map(ExactSizeIterator::len).product();
+    let mut strides = vec![1usize; rank];
+    for axis in (1..rank).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    let mut at: Vec<usize> = region.iter().map(|range| range.start).collect();
+    if region.iter().any(|range| range.is_empty()) {
+        return Ok(len);
+    }
+    loop {
+        each(at.iter().zip(&strides).map(|(at, stride)| at * stride).sum())?;
+        let Some(next) = (0..outer).rev().find(|axis| at[*axis] + 1 < region[*axis].end) else { return Ok(len) };
+        at[next] += 1;
+        for axis in next + 1..outer {
+            at[axis] = region[axis].start;
+        }
+    }
+}
+
+/// Length of the runs of a region.
+fn run_len(shape: &[usize], region: &[Range<usize>]) -> usize {
+    let whole = (0..shape.len()).rev().take_while(|axis| region[*axis].len() == shape[*axis]).count();
+    region[(shape.len() - whole).saturating_sub(1)..].iter().map(ExactSizeIterator::len).product()
+}
+
+/// Reads runs, those that lie near together at once.
+struct Spans<'f> {
+    file: &'f File,
+    /// Where the numbers begin.
+    start: u64,
+    bytes_read: u64,
+    /// Where runs begin that are still to be read, in bytes.
+    pending: Vec<usize>,
+}
+
+impl Spans<'_> {
+    fn read(&mut self, shape: &[usize], region: &[Range<usize>], size: usize, out: &mut [u8]) -> io::Result<()> {
+        let run = run_len(shape, region) * size;
+        let (mut done, mut scratch) = (0, Vec::new());
+        runs(shape, region, |first| {
+            let first = first * size;
+            if let (Some(oldest), Some(last)) = (self.pending.first(), self.pending.last())
+                && (first - (last + run) > MOST_GAP || first + run - oldest > SPAN_BYTES)
+            {
+                done += self.take(run, &mut out[done..], &mut scratch)?;
+            }
+            self.pending.push(first);
+            Ok::<(), io::Error>(())
+        })?;
+        self.take(run, &mut out[done..], &mut scratch).map(drop)
+    }
+
+    /// Reads what is pending into the beginning of `out`; gives how much that is.
+    fn take(&mut self, run: usize, out: &mut [u8], scratch: &mut Vec<u8>) -> io::Result<usize> {
+        let pending = std::mem::take(&mut self.pending);
+        let (Some(first), Some(last)) = (pending.first(), pending.last()) else { return Ok(0) };
+        if let [only] = pending[..] {
+            self.exact(&mut out[..run], only)?;
+            return Ok(run);
+        }
+        scratch.resize(last + run - first, 0);
+        self.exact(scratch, *first)?;
+        for (at, out) in pending.iter().zip(out.chunks_exact_mut(run)) {
+            out.copy_from_slice(&scratch[at - first..at - first + run]);
+        }
+        Ok(run * pending.len())
+    }
+
+    fn exact(&mut self, out: &mut [u8], at: usize) -> io::Result<()> {
+        let read = read_at(self.file, out, self.start + at as u64)?;
+        self.bytes_read += read as u64;
+        if read < out.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl BlockSource for NpyFile {
+    fn label(&self) -> String {
+        self.source.path.display().to_string()
+    }
+
+    fn key(&self) -> Option<String> {
+        let SourceFile { path, bytes, modified } = &self.source;
+        Some(format!("npy {} {bytes} {modified:?}", path.display()))
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    fn dtype(&self) -> DType {
+        self.header.dtype
+    }
+
+    fn natural(&self) -> &[usize] {
+        &self.natural
+    }
+
+    fn read(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
+        with_stored!(self.header.dtype, T => self.read_as::<T>(region))
+    }
+
+    fn need(&self, lens: &[usize]) -> u64 {
+        let block = lens.iter().fold(self.header.dtype.bytes() as u64, |all, len| all.saturating_mul(*len as u64));
+        let turned = if self.header.fortran && lens.len() > 1 { block } else { 0 };
+        turned + (SPAN_BYTES as u64).min(block.saturating_mul(1 + MOST_GAP as u64))
+    }
+}
+
+/// A file to be written.
+pub(crate) struct NpyTarget {
+    pub path: PathBuf,
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+    pub if_exists: IfExists,
+    pub durable: bool,
+}
+
+struct OpenNpy {
+    path: PathBuf,
+    /// Until it is put in its place.
+    temporary: PathBuf,
+    file: File,
+    shape: Vec<usize>,
+    start: u64,
+    durable: bool,
+    staging: Mutex<Option<Staging>>,
+}
+
+/// Makes a new file with a header, in its full length.
+fn create(path: &Path, dtype: DType, shape: &[usize]) -> Result<(File, u64)> {
+    let header = header::written(dtype, shape);
+    let bytes = shape.iter().try_fold(dtype.bytes() as u64, |all, len| all.checked_mul(*len as u64));
+    let end = bytes.and_then(|bytes| bytes.checked_add(header.len() as u64));
+    let end = end.ok_or_else(|| Error::new(ErrorKind::Plan, format!("a file of the shape {shape:?} is too large")))?;
+    let file = File::create_new(path).and_then(|file| {
+        write_at(&file, &header, 0)?;
+        file.set_len(end)?;
+        Ok(file)
+    });
+    Ok((file.map_err(|error| Error::io(path, "cannot create", error))?, header.len() as u64))
+}
+
+impl BlockTarget for NpyTarget {
+    fn begin(&self) -> Result<Box<dyn OpenTarget>> {
+        let staging = Staging::begin(&self.path, false, "npy", self.if_exists)?;
+        let temporary = staging.path().to_path_buf();
+        let (file, start) = create(&temporary, self.dtype, &self.shape)?;
+        let (path, shape, durable) = (self.path.clone(), self.shape.clone(), self.durable);
+        Ok(Box::new(OpenNpy { path, temporary, file, shape, start, durable, staging: Mutex::new(Some(staging)) }))
+    }
+
+    fn need(&self, _: u64) -> u64 {
+        0
+    }
+}
+
+impl OpenTarget for OpenNpy {
+    fn write(&self, _: &[u32], region: &[Range<usize>], block: &NdBlock) -> Result<u64> {
+        let (bytes, size) = (block.data().as_bytes(), block.data().dtype().bytes());
+        let mut parts = bytes.chunks_exact((run_len(&self.shape, region) * size).max(1));
+        runs(&self.shape, region, |first| match parts.next() {
+            Some(part) => write_at(&self.file, part, self.start + (first * size) as u64),
+            None => Ok(()),
+        })
+        .map_err(|error| Error::io(&self.temporary, "cannot write", error))?;
+        Ok(bytes.len() as u64)
+    }
+
+    fn finish(&self) -> Result<Vec<PathBuf>> {
+        if self.durable {
+            self.file.sync_all().map_err(|error| Error::io(&self.temporary, "cannot sync", error))?;
+        }
+        commit(&self.staging, self.durable)?;
+        Ok(vec![self.path.clone()])
+    }
+}
+
+/// Puts what was written in its place.
+fn commit(staging: &Mutex<Option<Staging>>, durable: bool) -> Result<()> {
+    let staging = staging.lock().unwrap_or_else(PoisonError::into_inner).take();
+    staging.ok_or_else(|| Error::internal("an array is put in place twice"))?.commit(durable)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+fn write_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, at)?;
+        bytes = &bytes[written..];
+        at += written as u64;
+    }
+    Ok(())
+}
+
+#[cfg(not(any(unix, windows)))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    use std::io::{Seek as _, Write as _};
+    file.seek(io::SeekFrom::Start(at))?;
+    file.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_regions() {
+        let found = |shape: &[usize], region: &[Range<usize>]| {
+            let mut firsts = Vec::new();
+            let len = runs(shape, region, |first| {
+                firsts.push(first);
+                Ok::<(), ()>(())
+            });
+            assert_eq!(len, Ok(run_len(shape, region)));
+            (firsts, len.unwrap())
+        };
+        assert_eq!(found(&[3, 4, 5], &[0..3, 0..4, 0..5]), (vec![0], 60));
+        assert_eq!(found(&[3, 4, 5], &[1..3, 0..4, 0..5]), (vec![20], 40));
+        assert_eq!(found(&[3, 4, 5], &[1..3, 1..3, 0..5]), (vec![25, 45], 10));
+        assert_eq!(found(&[3, 4, 5], &[0..2, 1..3, 2..4]), (vec![7, 12, 27, 32], 2));
+        assert_eq!(found(&[], &[]), (vec![0], 1));
+        assert_eq!(found(&[3, 0], &[0..3, 0..0]), (vec![], 0));
+    }
+}
