@@ -56,6 +56,8 @@ pub use stats::histogram_edges;
 pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_source, read_npy, read_npy_stack};
 pub use stream::ArrayBlocks;
 pub use triangle::{diag, select, tri};
+#[cfg(feature = "zarr")]
+pub use storage::{ZarrCompression, ZarrFormat, read_zarr, read_zarr_with};
 
 /// An array of `A` with axes `D` that is not there yet.
 ///

@@ -31,6 +31,8 @@ pub mod widen;
 pub mod window;
 pub mod write;
 mod written;
+#[cfg(feature = "zarr")]
+pub mod zarr;
 
 pub use per_file::FileColumns;
 pub use written::Written;

@@ -41,3 +41,5 @@ mod table_shapes;
 mod table_verbs;
 mod tables;
 mod writing;
+#[cfg(feature = "zarr")]
+mod zarr_stores;

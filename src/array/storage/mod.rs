@@ -3,12 +3,18 @@
 mod npy;
 mod source;
 mod write;
+#[cfg(feature = "zarr")]
+mod zarr;
 
 pub use super::plan::Written;
 pub use crate::formats::write::IfExists;
+#[cfg(feature = "zarr")]
+pub use crate::formats::zarr::{ZarrCompression, ZarrFormat};
 pub use npy::{read_npy, read_npy_stack};
 pub use source::{ArraySource, from_source};
 pub use write::{ArrayTarget, Writer};
+#[cfg(feature = "zarr")]
+pub use zarr::{read_zarr, read_zarr_with};
 
 use std::sync::Arc;
 

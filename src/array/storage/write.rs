@@ -13,6 +13,8 @@ use super::super::Array;
 use super::super::blocks::view;
 use super::super::element::Element;
 use super::super::plan::{Blocks, Cuts, Op, WriteOp, Written, resolve_axis};
+#[cfg(feature = "zarr")]
+use super::zarr::{self, ZarrOptions};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::formats::array::{BlockTarget, OpenTarget};
 use crate::formats::npy::NpyTarget;
@@ -59,6 +61,8 @@ pub(super) enum Target {
     Npy(PathBuf),
     /// Along an axis, from behind where it is negative.
     NpyStack(PathBuf, isize),
+    #[cfg(feature = "zarr")]
+    Zarr(PathBuf, ZarrOptions),
     Own(Arc<dyn BlockTarget>),
 }
 
@@ -238,6 +242,14 @@ impl Writer {
                     Arc::new(NpyStackTarget { directory, dtype, shape, axis, cuts: ends, if_exists, durable }),
                     cuts,
                 )
+            }
+            #[cfg(feature = "zarr")]
+            Target::Zarr(path, options) => {
+                let called = (self.verb, self.origin);
+                let (own, target) = zarr::target(&blocks, path, options, (if_exists, durable), called)?;
+                let cuts = own.cuts.to_vec();
+                blocks = own;
+                (path.display().to_string(), target, cuts)
             }
             Target::Own(target) => ("a target of the program".to_string(), target.clone(), blocks.cuts.to_vec()),
         };
