@@ -54,10 +54,10 @@ pub(crate) use plan::{Blocks, Cuts, shown_shape};
 pub use promote::Promote;
 pub use stats::histogram_edges;
 pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_source, read_npy, read_npy_stack};
-pub use stream::ArrayBlocks;
-pub use triangle::{diag, select, tri};
 #[cfg(feature = "zarr")]
 pub use storage::{ZarrCompression, ZarrFormat, read_zarr, read_zarr_with};
+pub use stream::ArrayBlocks;
+pub use triangle::{diag, select, tri};
 
 /// An array of `A` with axes `D` that is not there yet.
 ///

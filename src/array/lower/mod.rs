@@ -84,13 +84,8 @@ enum Owner {
 /// Whether a node is made element by element, and may be a part of what reads it.
 fn is_fusible(op: &Op) -> bool {
     match op {
-        Op::Outside
-        | Op::Reduce(..)
-        | Op::Totals(..)
-        | Op::Scan { .. }
-        | Op::Product(_)
-        | Op::Map(_)
-        | Op::Take { .. } => false,
+        Op::Outside | Op::Read(_) | Op::Write(_) | Op::Reduce(..) | Op::Totals(..) | Op::Scan { .. } => false,
+        Op::Product(_) | Op::Map(_) | Op::Take { .. } => false,
         Op::Memory(_) | Op::Full(_) | Op::Made(_) | Op::Unary(_) | Op::Binary(_) => true,
         Op::Select | Op::Cast | Op::View(_) | Op::Rechunk | Op::Concat { .. } => true,
     }
