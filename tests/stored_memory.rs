@@ -93,7 +93,9 @@ fn a_gibibyte_through_48_mebibytes() {
     }
     let dir = tempfile::tempdir_in(default_root()).unwrap();
     let sum = write_numbers(&dir.path().join("x.npy")) as f64;
-    for threads in [0, 1, 2, 8u64] {
+    // Without optimization each takes half a minute.
+    let all: &[u64] = if is_full() { &[0, 1, 2, 8] } else { &[1, 8] };
+    for threads in all.iter().copied() {
         let fields = in_a_child(CASE, &format!("{threads} {}", dir.path().display()));
         let (growth, found) = (fields[0].parse::<u64>().unwrap(), fields[1].parse::<f64>().unwrap());
         println!("{threads} threads: grew by {} MiB, in {}", growth / MIB, fields[2]);

@@ -1,7 +1,10 @@
 """Stored arrays for tests/it/stores.rs, by NumPy, Zarr and Dask.
 
     python stored.py write DIRECTORY    writes what the tests read
-    python stored.py check DIRECTORY    reads what the tests wrote, and prints what it found
+    python stored.py check DIRECTORY    reads what the tests wrote, and prints what it found: stored.txt
+
+What is to be checked is written by the test `written_and_read` where the variable STORED_ARRAYS names a directory. Ran with NumPy
+2.4.6, Zarr 3.1.6 and Dask 2026.8.0.
 
 Element n of an array, by rows, is (7 * n + 3) % 101, as its type has it; of truths, whether that is even; of complex numbers the
 imaginary part is n.

@@ -145,8 +145,7 @@ fn what_stands_there() -> Result<()> {
     assert_eq!(array::read_zarr::<f64, Ix2>(&path)?.sum().compute()?, 32.0);
     assert!(!path.join("zarr.json").exists());
     error(x.to_zarr(&path).if_exists(IfExists::Fail).write(), ErrorKind::Plan, "is there already");
-    let bad = x.map_blocks(|_| panic!("no"));
-    let bad: Array<f64, Ix2> = bad;
+    let bad = x.map_blocks(|block| -> ndarray::Array2<f64> { panic!("no {block}") });
     assert_eq!(bad.to_zarr(&path).write().unwrap_err().kind(), ErrorKind::Panic);
     assert_eq!(array::read_zarr::<f64, Ix2>(&path)?.sum().compute()?, 32.0);
     fs::create_dir(dir.path().join("full")).unwrap();

@@ -239,7 +239,7 @@ mod tests {
         );
         assert_eq!(
             error("{'descr': [('a', '<f8')], 'shape': ()}"),
-            "has a header with `[('a', '<f8')], 'shap` where a text is to be"
+            "has a header with `[('a', '<f8')], 'sha` where a text is to be"
         );
         assert_eq!(error("{'shape': (-1,)}"), "has a header with `-1,)}` where a length is to be");
         assert_eq!(
