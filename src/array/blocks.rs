@@ -414,7 +414,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             let mapped = Mapped { verb, origin, inputs: vec![blocks], grid, takes, cuts, key: None };
             mapped.of::<B>(move |given, _| {
                 let given = only(given)?;
-                block(view::<A, IxDyn>(&given)?.map_axis(Axis(axis), |line| function(line)))
+                block(view::<A, IxDyn>(&given)?.map_axis(Axis(axis), &function))
             })
         };
         at_line(made(), verb, origin)

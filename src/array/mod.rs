@@ -57,7 +57,7 @@ pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_sour
 #[cfg(feature = "zarr")]
 pub use storage::{ZarrCompression, ZarrFormat, read_zarr, read_zarr_with};
 pub use stream::ArrayBlocks;
-pub use triangle::{diag, select, tri};
+pub use triangle::{MaskAndValues, diag, select, tri};
 
 /// An array of `A` with axes `D` that is not there yet.
 ///

@@ -209,7 +209,7 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
     #[track_caller]
     pub fn is_in(&self, values: &[A]) -> Array<bool, D> {
         let origin = Origin::caller();
-        let mut sorted: Vec<A> = values.iter().copied().filter(|value| value == value).collect();
+        let mut sorted: Vec<A> = values.iter().copied().filter(is_number).collect();
         sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
         self.each("is_in", origin, move |value| {
             let at = sorted.partition_point(|other| *other < value);
@@ -239,13 +239,21 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
         let edges = edges.to_vec();
         self.each(verb, origin, move |value| {
             let before = |edge: &A| if right { *edge < value } else { *edge <= value };
-            match value == value {
+            match is_number(&value) {
                 true => edges.partition_point(before) as i64,
                 false => edges.len() as i64,
             }
         })
     }
 }
+
+/// Whether it is equal to itself, as all but NaN are.
+fn is_number<A: PartialOrd>(value: &A) -> bool {
+    value.partial_cmp(value).is_some()
+}
+
+/// Where a choice is made, and what is chosen there: see [`select`].
+pub type MaskAndValues<'a, A, D> = (&'a Array<bool, D>, &'a Array<A, D>);
 
 /// Of each place the element of the first array whose mask is true there, or else another number.
 ///
@@ -258,7 +266,7 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
-pub fn select<A: Element, D: Dimension>(choices: &[(&Array<bool, D>, &Array<A, D>)], other: A) -> Array<A, D> {
+pub fn select<A: Element, D: Dimension>(choices: &[MaskAndValues<'_, A, D>], other: A) -> Array<A, D> {
     let (verb, origin) = ("select", Origin::caller());
     let made = || {
         let mut all = super::operators::scalar(other, origin)?;

@@ -47,7 +47,7 @@ fn padded(x: &ArrayD<f64>, widths: &[(usize, usize)], mode: usize) -> ArrayD<f64
 fn same_size(choices: &mut Choices, mut count: usize) -> Vec<usize> {
     let mut shape = Vec::new();
     for _ in 0..choices.below(4) {
-        let divisors: Vec<usize> = (1..=count.clamp(1, 40)).filter(|by| count % by == 0).collect();
+        let divisors: Vec<usize> = (1..=count.clamp(1, 40)).filter(|by| count.is_multiple_of(*by)).collect();
         let by = divisors[choices.below(divisors.len())];
         shape.push(by);
         count /= by.max(1);
@@ -303,7 +303,7 @@ fn rows_become_columns_on_disk() -> Result<()> {
         let kept = x.rechunk(chunk).map_blocks(|block| block.mapv(|x| x * 2.0));
         let turned =
             kept.rechunk((-1, 7)).map_blocks_as(BlockShape::same().drop_axis(0), |block, _| block.sum_axis(Axis(0)));
-        let runtime = Runtime::builder().memory_limit(512 << 10).threads(2).build()?;
+        let runtime = Runtime::builder().memory_limit(1 << 20).threads(2).build()?;
         let sums: ndarray::Array1<f64> = runtime.run(|| turned.compute())?;
         let wanted = |column: usize| (0..rows).map(|row| 2.0 * (row * columns + column) as f64).sum::<f64>();
         assert!((0..columns).all(|column| sums[column] == wanted(column)), "{chunk:?}");

@@ -17,11 +17,12 @@ const TINY: u64 = 400_000;
 fn columns() -> Vec<(&'static str, Vec<Option<f64>>)> {
     let of = |make: fn(u64) -> Option<f64>| (0..ROWS as u64).map(make).collect();
     vec![
-        ("int", of(|at| (noise(at) % 7 > 0).then_some(1e9 + (noise(at ^ 77) % 1000) as f64))),
+        ("int", of(|at| (!noise(at).is_multiple_of(7)).then_some(1e9 + (noise(at ^ 77) % 1000) as f64))),
         (
             "float",
             of(|at| {
-                (noise(at) % 5 > 0).then_some(1e8 + (noise(at ^ 77) % 1000) as f64 / 8.0 + (noise(at) % 97) as f64)
+                (!noise(at).is_multiple_of(5))
+                    .then_some(1e8 + (noise(at ^ 77) % 1000) as f64 / 8.0 + (noise(at) % 97) as f64)
             }),
         ),
         ("small", of(|at| Some((noise(at ^ 3) % 200) as f64))),

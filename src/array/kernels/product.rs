@@ -1,5 +1,6 @@
 //! Products of matrices: of floats by faer, where that is built in, of whole numbers by plain loops.
 
+#[cfg(feature = "linalg")]
 use num_complex::Complex;
 
 use super::steps::Lane;
@@ -102,7 +103,11 @@ mod floats {
 
     pub fn add<T: Lane + ComplexField>(out: &mut [T], apart: usize, a: Matrix<'_>, b: Matrix<'_>) -> Result<()> {
         let (mut own, mut other) = (Vec::<T>::new(), Vec::<T>::new());
-        let out = MatMut::from_row_major_slice_with_stride_mut(out, a.rows, b.columns, apart);
+        // By rows as the turned matrix by columns: faer 0.24 takes `from_row_major_slice_with_stride_mut` for one by columns, and writes
+        // beyond its end.
+        let end = (a.rows - 1) * apart + b.columns;
+        let out = out.get_mut(..end).ok_or_else(outside)?;
+        let out = MatMut::from_column_major_slice_with_stride_mut(out, b.columns, a.rows, apart).transpose_mut();
         let (left, right) = (view(&a, &mut own)?, view(&b, &mut other)?);
         // Tasks run beside each other: one takes one thread.
         matmul(out, Accum::Add, left, right, T::one_impl(), Par::Seq);

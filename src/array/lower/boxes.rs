@@ -63,6 +63,15 @@ fn grid_axis(axis: &AxisMap, source: &Cuts, taken: &[Taken], within: &[Range<usi
         return Ok(GridAxis::fixed(len, block..block + 1));
     };
     let (taken, within) = (&taken[of], &within[of]);
+    // Blocks as they are, those without elements too.
+    let is_whole = taken.most().is_none() || source.len().is_some_and(|len| *within == (0..len));
+    if let Some(by) = taken.by()
+        && is_whole
+        && (axis.start, axis.step) == (0, 1)
+        && taken.takes_blocks(source)
+    {
+        return Ok(GridAxis::same(len, by));
+    }
     let ranges = match (source, taken.known()) {
         (Cuts::Known(_), Some(ranges)) => ranges,
         (Cuts::Unknown(blocks), None) if *blocks == taken.places() && (axis.start, axis.step) == (0, 1) => {

@@ -144,7 +144,20 @@ mod tests {
         let trace: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(trace["displayTimeUnit"], "ms");
         let events = trace["traceEvents"].as_array().unwrap();
-        events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+        events.iter().map(|event| in_order(event).to_string()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// With keys in order: whether they are sorted or stand as they were written is a feature of serde_json that others may switch on.
+    fn in_order(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let mut fields: Vec<(String, Value)> =
+                    fields.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
+                fields.sort_by(|a, b| a.0.cmp(&b.0));
+                Value::Object(fields.into_iter().collect())
+            }
+            other => other.clone(),
+        }
     }
 
     #[test]
