@@ -103,7 +103,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// use chunkwise::prelude::*;
     ///
     /// let x = array::from_ndarray(ndarray::arr2(&[[1, 2], [3, 4], [5, 6]]), 2);
-    /// let rows = x.compress(&x.sum_axis(Axis(1)).gt(5), 0);
+    /// let rows = x.compress(&x.sum_axis(Axis(1)).gt(5_i64), 0);
     /// assert_eq!(rows.compute()?, ndarray::arr2(&[[3, 4], [5, 6]]));
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
@@ -214,7 +214,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// use chunkwise::prelude::*;
     ///
     /// let x = array::zeros::<i32, _>(6, 4);
-    /// let y = x.assign(s![1..5], &array::arange(1, 5, 1, 4)).assign(s![..;3], &array::full((), 9, ()));
+    /// let y = x.assign(s![1..5], &array::arange(1, 5, 1, 4)).assign(s![..;3], &array::full(1, 9, 1));
     /// assert_eq!(y.compute()?, ndarray::arr1(&[9, 1, 2, 9, 4, 0]));
     /// # Ok::<(), chunkwise::Error>(())
     /// ```

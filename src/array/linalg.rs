@@ -1,6 +1,6 @@
 //! Products of arrays as vectors and matrices.
 
-use ndarray::{Axis, Dimension, Ix0, Ix1, Ix2, IxDyn};
+use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn};
 
 use super::Array;
 use super::blocks::at_line;
@@ -208,7 +208,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     }
 }
 
-impl<A: Real + Promote<A, Output = A>> Array<A, Ix2> {
+impl<A: Real> Array<A, Ix2> {
     /// The sum of the diagonal.
     ///
     /// ```
@@ -246,7 +246,7 @@ impl Array<f64, Ix2> {
     #[track_caller]
     pub fn cov(&self, ddof: f64) -> Array<f64, Ix2> {
         let count = self.shape().map_or(f64::NAN, |shape| shape[1] as f64);
-        let apart = self - &self.mean_axis(Axis(1)).insert_axis(Axis(1));
+        let apart = self - &self.mean_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
         &apart.dot(&apart.t()) / (count - ddof)
     }
 
@@ -262,7 +262,7 @@ impl Array<f64, Ix2> {
     #[track_caller]
     pub fn corrcoef(&self) -> Array<f64, Ix2> {
         let cov = self.cov(0.0);
-        let std = self.std_axis(Axis(1), 0.0);
-        (&cov / &std.insert_axis(Axis(1)) / &std.insert_axis(Axis(0))).clip(-1.0, 1.0)
+        let std = self.std_axis(ndarray::Axis(1), 0.0);
+        (&cov / &std.insert_axis(ndarray::Axis(1)) / &std.insert_axis(ndarray::Axis(0))).clip(-1.0, 1.0)
     }
 }
