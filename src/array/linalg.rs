@@ -214,7 +214,8 @@ impl<A: Real> Array<A, Ix2> {
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// assert_eq!(array::from_ndarray(ndarray::arr2(&[[1, 2], [3, 4]]), 1).trace().compute()?, 5);
+    /// let trace: i64 = array::from_ndarray(ndarray::arr2(&[[1_i64, 2], [3, 4]]), 1).trace().compute()?;
+    /// assert_eq!(trace, 5);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]

@@ -26,7 +26,7 @@ impl DataFrame {
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// let df = dataframe::from_columns([("x", vec![1.0, 2.0, 3.0]), ("y", vec![6.0, 4.0, 2.0])]);
+    /// let df = dataframe::from_columns([("x", vec![0.0, 2.0, 0.0, 2.0]), ("y", vec![6.0, 2.0, 6.0, 2.0])]);
     /// let shown = "column     x     y\n------  ----  ----\nx        1.0  -1.0\ny       -1.0   1.0\n";
     /// assert_eq!(df.corr().compute()?.to_string(), shown);
     /// # Ok::<(), chunkwise::Error>(())

@@ -160,7 +160,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     ///
     /// let shared = Arc::new(Mutex::new(ndarray::Array2::zeros((4, 4))));
     /// array::eye::<f64>(4, 4, 0, 2).store_into(Shared(shared.clone())).write()?;
-    /// assert_eq!(*shared.lock().unwrap(), ndarray::Array2::eye(4));
+    /// assert_eq!(*shared.lock().unwrap(), ndarray::Array2::<f64>::eye(4));
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
