@@ -1,5 +1,6 @@
 //! Reading blocks of lines.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::error::ArrowError;
 use arrow::json::reader::Decoder;
+use serde_json::value::RawValue;
 
 use super::JsonSource;
 use super::objects::{LostKey, Misfit, Shape, lost_key, misfit};
@@ -271,7 +273,7 @@ impl JsonScan {
             let text = format!("{path}, line {number}, column `{name}`: {}", plain(&misfit.error));
             return Error::new(ErrorKind::Data, text);
         };
-        let value = shown(value);
+        let value = shown(value.as_bytes());
         let mut text = format!("{path}, line {number}, column `{name}`: `{value}` is not a {}", misfit.data_type);
         if !self.source.options.dtypes.iter().any(|(declared, _)| declared == name) {
             let rows = self.source.options.sample_rows;
@@ -333,58 +335,10 @@ fn decoded(shape: &Shape, mut text: &[u8], lines: usize) -> Result<(), ArrowErro
     }
 }
 
-/// The value of a key as it is written in a line of one object, which the library could take apart.
-fn value_of<'a>(line: &'a [u8], key: &str) -> Option<&'a [u8]> {
-    let (mut at, mut found) = (memchr::memchr(b'{', line)? + 1, None);
-    loop {
-        let begin = at + memchr::memchr(b'"', &line[at..])?;
-        let end = end_of_text(line, begin)?;
-        let from = end + memchr::memchr(b':', &line[end..])? + 1;
-        let to = end_of_value(line, from)?;
-        let name = &line[begin..end];
-        let is_key = match memchr::memchr(b'\\', name) {
-            None => name[1..name.len() - 1] == *key.as_bytes(),
-            Some(_) => serde_json::from_slice::<String>(name).is_ok_and(|name| name == key),
-        };
-        if is_key {
-            found = Some(line[from..to].trim_ascii());
-        }
-        at = to + 1;
-        if line[to] == b'}' {
-            // Of several objects it is not known which one is wrong.
-            return found.filter(|_| line[at..].trim_ascii().is_empty());
-        }
-    }
-}
-
-/// The place behind a text that begins at a quote.
-fn end_of_text(line: &[u8], begin: usize) -> Option<usize> {
-    let mut at = begin + 1;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
-        if line[at] == b'"' {
-            return Some(at + 1);
-        }
-        at += 2;
-    }
-}
-
-/// The place of the comma or the bracket behind a value.
-fn end_of_value(line: &[u8], mut at: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    loop {
-        match line.get(at)? {
-            b'"' => {
-                at = end_of_text(line, at)?;
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b',' | b'}' | b']' if depth == 0 => return Some(at),
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
+/// The value of a key as it is written in a line of one object; of several objects it is not known which one is wrong.
+fn value_of<'a>(line: &'a [u8], key: &str) -> Option<&'a str> {
+    let values: HashMap<String, &RawValue> = serde_json::from_slice(line).ok()?;
+    values.get(key).map(|value| value.get())
 }
 
 /// Letters that are shown of what the library says: there are whole values in it.
