@@ -408,7 +408,7 @@ impl<T: Any + Send + Sync + Clone> Bag<T> {
 impl<A: ArrayElement> Array<A, Ix0> {
     /// The number as a value of a task.
     pub fn to_delayed(&self) -> Delayed<A> {
-        let node = self.blocks().map_or_else(Poisoned::node, |blocks| {
+        let node = self.planned().map_or_else(Poisoned::node, |blocks| {
             let op = Each::new(|_: &TaskContext<'_>, _, inputs: &mut TaskInputs<'_>| {
                 let block = inputs.get::<NdBlock>(0)?.get::<A::Stored>()?;
                 let number = block.first().ok_or_else(|| Error::internal("a number that is not there"))?;

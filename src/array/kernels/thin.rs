@@ -1,5 +1,7 @@
 //! Blocks out of parts of others.
 
+use ndarray::{ArrayView, ArrayViewMut, AxisDescription, IxDyn, Slice};
+
 use super::program::with_lane;
 use super::steps::Lane;
 use crate::error::{Error, Result};
@@ -14,33 +16,21 @@ pub(crate) fn empty(shape: Vec<usize>, dtype: DType) -> Result<NdBlock> {
     NdBlock::new(shape, if dtype == DType::Bool { data.into_bools() } else { data })
 }
 
-/// Of each axis of a block the first element and every one that lies a number of steps further, so many of them.
+/// Of each axis of a block the first element and every one that lies a number of steps further, which are so many.
 ///
 /// # Errors
-/// Of kind `Internal`, where the block has fewer.
+/// Of kind `Internal`, where they are more or fewer.
 pub(crate) fn thinned(block: &NdBlock, lens: &[usize], steps: &[usize]) -> Result<NdBlock> {
     fn pick<T: Lane + Stored>(block: &NdBlock, lens: &[usize], steps: &[usize]) -> Result<Block<T>> {
-        let (from, short) = (block.get::<T>()?, || Error::internal("a block is thinner than what is taken of it"));
-        let mut strides = vec![1usize; lens.len()];
-        for axis in (1..lens.len()).rev() {
-            strides[axis - 1] = strides[axis] * block.shape()[axis];
+        let thinner = || Error::internal("a block is thinner than what is taken of it");
+        let from = ArrayView::from_shape(IxDyn(block.shape()), block.get::<T>()?).map_err(|_| thinner())?;
+        let step = |axis: AxisDescription| Slice::new(0, None, steps[axis.axis.index()] as isize);
+        let thin = from.slice_each_axis(step);
+        if thin.shape() != lens {
+            return Err(thinner());
         }
-        let (row, by) = (lens.last().copied().unwrap_or(1), steps.last().copied().unwrap_or(1));
-        let mut at = vec![0usize; lens.len().saturating_sub(1)];
         Block::try_build(lens.iter().product(), |out| {
-            for out in out.chunks_exact_mut(row.max(1)) {
-                let first: usize =
-                    at.iter().zip(steps).zip(&strides).map(|((at, step), stride)| at * step * stride).sum();
-                let values = from.get(first..first + (row - 1) * by + 1).ok_or_else(short)?;
-                out.iter_mut().zip(values.iter().step_by(by)).for_each(|(out, value)| *out = *value);
-                for axis in (0..at.len()).rev() {
-                    at[axis] += 1;
-                    if at[axis] < lens[axis] {
-                        break;
-                    }
-                    at[axis] = 0;
-                }
-            }
+            ArrayViewMut::from_shape(IxDyn(lens), out).map_err(|_| thinner())?.assign(&thin);
             Ok(())
         })
     }

@@ -169,13 +169,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
         D: 'static,
     {
         let origin = Origin::caller();
-        let shape = self.blocks().and_then(Blocks::known_shape).unwrap_or_default();
+        let shape = self.planned().and_then(Blocks::known_shape).unwrap_or_default();
         let target = OwnTarget { target: Arc::new(target), shape, type_of: PhantomData::<fn() -> A> };
         self.writer(Target::Own(Arc::new(target)), "store_into", origin)
     }
 
     pub(super) fn writer(&self, to: Target, verb: &'static str, origin: Origin) -> Writer {
-        let (blocks, if_exists) = (self.blocks().cloned(), IfExists::Replace);
+        let (blocks, if_exists) = (self.planned().cloned(), IfExists::Replace);
         Writer { blocks, to, verb, origin, if_exists, durable: false, wrong: None }
     }
 }

@@ -8,10 +8,10 @@ use ndarray::{Dimension, SliceInfoElem};
 use super::super::Array;
 use super::super::chunks::Chunks;
 use super::super::element::Element;
-use super::super::plan::{AxisMap, Blocks, Cuts, Op, View};
+use super::super::plan::{AxisMap, Blocks, Cuts, Op, View, plan};
 use super::stored;
 use super::write::{Target, Writer};
-use crate::error::{Error, ErrorKind, Result, Role};
+use crate::error::{Result, Role};
 use crate::formats::array::{BlockSource, BlockTarget};
 use crate::formats::write::IfExists;
 use crate::formats::zarr::{ZarrArray, ZarrCompression, ZarrFormat, ZarrRegion, ZarrTarget};
@@ -133,10 +133,6 @@ impl Writer {
         let region = region.as_ref().to_vec();
         self.zarr("region", |options| options.region = Some(region))
     }
-}
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
 }
 
 /// The length of the parts of an axis, where all have one, and the last one no more.

@@ -1,6 +1,7 @@
 //! The header of a `.npy` file: a version, a length, and a literal of Python that says what lies behind.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::array::{numpy_descriptor, numpy_name};
 use crate::store::DType;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -63,39 +64,11 @@ pub(super) fn dtype(text: &str) -> Result<(DType, bool)> {
     Ok((dtype, order == foreign && dtype.bytes() > 1))
 }
 
-fn numpy_name(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Bool => "b1",
-        DType::I8 => "i1",
-        DType::I16 => "i2",
-        DType::I32 => "i4",
-        DType::I64 => "i8",
-        DType::U8 => "u1",
-        DType::U16 => "u2",
-        DType::U32 => "u4",
-        DType::U64 => "u8",
-        DType::F32 => "f4",
-        DType::F64 => "f8",
-        DType::C32 => "c8",
-        DType::C64 => "c16",
-    }
-}
-
-/// The text of NumPy's for a type, in the order of this machine.
-pub(super) fn descriptor(dtype: DType) -> String {
-    let order = match dtype.bytes() {
-        1 => "|",
-        _ if cfg!(target_endian = "little") => "<",
-        _ => ">",
-    };
-    format!("{order}{}", numpy_name(dtype))
-}
-
 /// The bytes of the header of an array by rows.
 pub(super) fn written(dtype: DType, shape: &[usize]) -> Vec<u8> {
     let lens: Vec<String> = shape.iter().map(|len| format!("{len},")).collect();
     let mut text =
-        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descriptor(dtype), lens.join(" "));
+        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", numpy_descriptor(dtype), lens.join(" "));
     // Version 1.0 where two bytes can tell its length.
     let short = text.len() + 10 + ALIGNED <= usize::from(u16::MAX);
     let prefix = if short { 10 } else { 12 };

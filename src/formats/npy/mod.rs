@@ -8,11 +8,11 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ndarray::{ArrayView, ArrayViewMut, IxDyn};
 
-use super::array::{BlockSource, BlockTarget, OpenTarget};
+use super::array::{BlockSource, BlockTarget, OpenTarget, commit, run_len, runs};
 use super::files::{SourceFile, read_at};
 use super::write::{IfExists, Staging};
 use crate::error::{Error, ErrorKind, Result};
@@ -112,38 +112,6 @@ fn read_header(file: &File, bytes: u64) -> Result<Header, Result<io::Error, Erro
             Err(Err(Error::new(ErrorKind::Data, text)))
         }
     }
-}
-
-/// Tells of all runs of a region that lie together in an array by rows: at which element they begin; all have the length that is
-/// returned.
-fn runs<E>(shape: &[usize], region: &[Range<usize>], mut each: impl FnMut(usize) -> Result<(), E>) -> Result<usize, E> {
-    let rank = shape.len();
-    // Behind this axis all are whole.
-    let whole = (0..rank).rev().take_while(|axis| region[*axis].len() == shape[*axis]).count();
-    let outer = (rank - whole).saturating_sub(1);
-    let len: usize = region[outer..].iter().map(ExactSizeIterator::len).product();
-    let mut strides = vec![1usize; rank];
-    for axis in (1..rank).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
-    }
-    let mut at: Vec<usize> = region.iter().map(|range| range.start).collect();
-    if region.iter().any(|range| range.is_empty()) {
-        return Ok(len);
-    }
-    loop {
-        each(at.iter().zip(&strides).map(|(at, stride)| at * stride).sum())?;
-        let Some(next) = (0..outer).rev().find(|axis| at[*axis] + 1 < region[*axis].end) else { return Ok(len) };
-        at[next] += 1;
-        for axis in next + 1..outer {
-            at[axis] = region[axis].start;
-        }
-    }
-}
-
-/// Length of the runs of a region.
-fn run_len(shape: &[usize], region: &[Range<usize>]) -> usize {
-    let whole = (0..shape.len()).rev().take_while(|axis| region[*axis].len() == shape[*axis]).count();
-    region[(shape.len() - whole).saturating_sub(1)..].iter().map(ExactSizeIterator::len).product()
 }
 
 /// Reads runs, those that lie near together at once.
@@ -298,12 +266,6 @@ impl OpenTarget for OpenNpy {
     }
 }
 
-/// Puts what was written in its place.
-fn commit(staging: &Mutex<Option<Staging>>, durable: bool) -> Result<()> {
-    let staging = staging.lock().unwrap_or_else(PoisonError::into_inner).take();
-    staging.ok_or_else(|| Error::internal("an array is put in place twice"))?.commit(durable)
-}
-
 #[cfg(unix)]
 fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
@@ -324,28 +286,4 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     use std::io::{Seek as _, Write as _};
     file.seek(io::SeekFrom::Start(at))?;
     file.write_all(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_of_regions() {
-        let found = |shape: &[usize], region: &[Range<usize>]| {
-            let mut firsts = Vec::new();
-            let len = runs(shape, region, |first| {
-                firsts.push(first);
-                Ok::<(), ()>(())
-            });
-            assert_eq!(len, Ok(run_len(shape, region)));
-            (firsts, len.unwrap())
-        };
-        assert_eq!(found(&[3, 4, 5], &[0..3, 0..4, 0..5]), (vec![0], 60));
-        assert_eq!(found(&[3, 4, 5], &[1..3, 0..4, 0..5]), (vec![20], 40));
-        assert_eq!(found(&[3, 4, 5], &[1..3, 1..3, 0..5]), (vec![25, 45], 10));
-        assert_eq!(found(&[3, 4, 5], &[0..2, 1..3, 2..4]), (vec![7, 12, 27, 32], 2));
-        assert_eq!(found(&[], &[]), (vec![0], 1));
-        assert_eq!(found(&[3, 0], &[0..3, 0..0]), (vec![], 0));
-    }
 }

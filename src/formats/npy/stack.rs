@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::super::array::{BlockSource, BlockTarget, OpenTarget};
+use super::super::array::{BlockSource, BlockTarget, OpenTarget, commit, numpy_descriptor};
 use super::super::files::SourceFile;
 use super::super::write::{IfExists, Staging};
-use super::{NpyFile, commit, create, header, pickle, write_at};
+use super::{NpyFile, create, header, pickle, write_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{DType, NdBlock};
 
@@ -174,7 +174,7 @@ impl BlockTarget for NpyStackTarget {
             true => self.cuts.windows(2).map(|two| two[1] - two[0]).collect(),
             false => vec![*len],
         });
-        let info = pickle::written(&chunks.collect::<Vec<_>>(), &header::descriptor(self.dtype), self.axis);
+        let info = pickle::written(&chunks.collect::<Vec<_>>(), &numpy_descriptor(self.dtype), self.axis);
         Ok(Box::new(OpenStack {
             directory: self.directory.clone(),
             temporary: staging.path().to_path_buf(),

@@ -13,7 +13,7 @@ use zarrs::array::{Array, ArrayBytes, ArrayError, ArrayShardedExt, ArraySubset, 
 use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::ReadableStorageTraits;
 
-use super::array::BlockSource;
+use super::array::{BlockSource, numpy_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, NdBlock, Stored, with_stored};
 pub use write::{ZarrCompression, ZarrFormat};
@@ -99,7 +99,7 @@ fn dtype(meta: &Value) -> Result<DType> {
     }
     let name = meta.get("dtype").ok_or_else(|| wrong("is described without a type of its elements"))?;
     let text = name.as_str().and_then(|text| text.strip_prefix(['<', '>', '|', '=']));
-    let found = DType::ALL.into_iter().find(|dtype| Some(v2_name(*dtype)) == text);
+    let found = DType::ALL.into_iter().find(|dtype| Some(numpy_name(*dtype)) == text);
     found.ok_or_else(|| wrong(format!("holds elements of the type `{}`, which arrays cannot hold", tell(name))))
 }
 
@@ -118,24 +118,6 @@ fn v3_name(dtype: DType) -> &'static str {
         DType::F64 => "float64",
         DType::C32 => "complex64",
         DType::C64 => "complex128",
-    }
-}
-
-fn v2_name(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Bool => "b1",
-        DType::I8 => "i1",
-        DType::I16 => "i2",
-        DType::I32 => "i4",
-        DType::I64 => "i8",
-        DType::U8 => "u1",
-        DType::U16 => "u2",
-        DType::U32 => "u4",
-        DType::U64 => "u8",
-        DType::F32 => "f4",
-        DType::F64 => "f8",
-        DType::C32 => "c8",
-        DType::C64 => "c16",
     }
 }
 

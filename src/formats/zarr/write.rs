@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use zarrs::array::{Array, ArrayBytes, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
 
-use super::super::array::{BlockTarget, OpenTarget};
+use super::super::array::{BlockTarget, OpenTarget, commit, numpy_descriptor, run_len, runs};
 use super::super::write::{IfExists, Staging};
-use super::{GROUP_V2, META_V2, META_V3, ZarrArray, failed, options, v2_name, v3_name};
+use super::{GROUP_V2, META_V2, META_V3, ZarrArray, failed, options, v3_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{DType, NdBlock};
 
@@ -107,11 +107,6 @@ impl ZarrTarget {
         let order = if cfg!(target_endian = "little") { "little" } else { "big" };
         match self.format {
             ZarrFormat::V2 => {
-                let sign = match self.dtype.bytes() {
-                    1 => "|",
-                    _ if order == "little" => "<",
-                    _ => ">",
-                };
                 let compressor = match self.compression {
                     ZarrCompression::None => Value::Null,
                     ZarrCompression::Gzip(level) => json!({"id": "gzip", "level": level}),
@@ -119,7 +114,7 @@ impl ZarrTarget {
                 };
                 let meta = json!({
                     "zarr_format": 2, "shape": self.shape, "chunks": self.chunk, "fill_value": self.fill(),
-                    "dtype": format!("{sign}{}", v2_name(self.dtype)), "compressor": compressor, "filters": null,
+                    "dtype": numpy_descriptor(self.dtype), "compressor": compressor, "filters": null,
                     "order": "C", "dimension_separator": ".",
                 });
                 (META_V2, meta)
@@ -275,10 +270,7 @@ impl OpenTarget for OpenZarr {
             let at: Vec<usize> = chunks.iter().map(|chunks| chunks.start).collect();
             return self.store(&at, &region, Cow::Borrowed(all));
         }
-        let mut strides = vec![size; rank];
-        for axis in (1..rank).rev() {
-            strides[axis - 1] = strides[axis] * region[axis].len();
-        }
+        let shape: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
         let mut at: Vec<usize> = chunks.iter().map(|range| range.start).collect();
         let mut bytes = 0;
         loop {
@@ -287,19 +279,14 @@ impl OpenTarget for OpenZarr {
                 region[axis].start.max(start)..region[axis].end.min(start + self.chunk[axis])
             };
             let part: Vec<Range<usize>> = (0..rank).map(part).collect();
-            let row = part[rank - 1].len() * size;
+            let within: Vec<Range<usize>> =
+                part.iter().zip(&region).map(|(part, all)| part.start - all.start..part.end - all.start).collect();
+            let run = run_len(&shape, &within) * size;
             let mut own = Vec::with_capacity(part.iter().map(ExactSizeIterator::len).product::<usize>() * size);
-            let mut place: Vec<usize> = part.iter().map(|range| range.start).collect();
-            loop {
-                let first: usize = (0..rank).map(|axis| (place[axis] - region[axis].start) * strides[axis]).sum();
-                own.extend_from_slice(&all[first..first + row]);
-                let next = (0..rank - 1).rev().find(|axis| place[*axis] + 1 < part[*axis].end);
-                let Some(next) = next else { break };
-                place[next] += 1;
-                for axis in next + 1..rank - 1 {
-                    place[axis] = part[axis].start;
-                }
-            }
+            runs(&shape, &within, |first| {
+                own.extend_from_slice(&all[first * size..first * size + run]);
+                Ok::<(), Error>(())
+            })?;
             bytes += self.store(&at, &part, Cow::Owned(own))?;
             let next = (0..rank).rev().find(|axis| at[*axis] + 1 < chunks[*axis].end);
             let Some(next) = next else { return Ok(bytes) };
@@ -312,8 +299,7 @@ impl OpenTarget for OpenZarr {
 
     fn finish(&self) -> Result<Vec<PathBuf>> {
         if let Some(staging) = &self.staging {
-            let staging = staging.lock().unwrap_or_else(PoisonError::into_inner).take();
-            staging.ok_or_else(|| Error::internal("an array is put in place twice"))?.commit(self.durable)?;
+            commit(staging, self.durable)?;
         }
         Ok(vec![self.path.clone()])
     }
