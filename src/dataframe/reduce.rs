@@ -242,21 +242,7 @@ each_column! {
     all of booleans();
 }
 
-macro_rules! each_place {
-    ($($(#[$doc:meta])* $name:ident by $best:ident;)+) => {
-        impl DataFrame {
-            $($(#[$doc])*
-            #[track_caller]
-            pub fn $name(&self) -> DataFrame {
-                let origin = Origin::caller();
-                let verb = stringify!($name);
-                self.derive(verb, origin, |frame| placed(frame, Expr::$best, verb, origin))
-            })+
-        }
-    };
-}
-
-each_place! {
+impl DataFrame {
     /// The number of the row, from 0, in which each column of numbers, dates or times is least: of several rows the first. One row, of
     /// `UInt64`; null where there are no values. Nulls do not count, NaN only where there is no other value.
     ///
@@ -272,9 +258,18 @@ each_place! {
     /// assert_eq!(df.idxmin().compute()?.to_string(), "a  b\n-  -\n1  0\n");
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
-    idxmin by min_by;
+    #[track_caller]
+    pub fn idxmin(&self) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("idxmin", origin, |frame| placed(frame, Expr::min_by, "idxmin", origin))
+    }
+
     /// The number of the row in which each column of numbers, dates or times is greatest; see [`DataFrame::idxmin`].
-    idxmax by max_by;
+    #[track_caller]
+    pub fn idxmax(&self) -> DataFrame {
+        let origin = Origin::caller();
+        self.derive("idxmax", origin, |frame| placed(frame, Expr::max_by, "idxmax", origin))
+    }
 }
 
 /// One row of the numbers of rows that are chosen by each column.

@@ -137,12 +137,30 @@ fn again(
     read(dir.path().to_str().unwrap())?.head(3).compute()
 }
 
-/// With `WIDE=1` and `--nocapture` it tells what a column costs at each size; that is not asserted.
+/// A verb of many columns, and what it gives: columns of so many, and rows.
+type Verb = (&'static str, fn(&DataFrame) -> Result<Table>, fn(usize) -> usize, usize);
+
+/// Runs verbs over tables of different widths. With `WIDE=1` and `--nocapture` it tells what a column costs at each; that is not asserted.
+fn take_many_columns(verbs: &[Verb], sizes: &[usize]) {
+    let told = std::env::var_os("WIDE").is_some();
+    let sizes: &[usize] = if told { &[1000, 10_000, 30_000] } else { sizes };
+    let frames: Vec<DataFrame> = sizes.iter().map(|size| wide(*size)).collect();
+    for (name, verb, columns, rows) in verbs {
+        for (df, size) in frames.iter().zip(sizes) {
+            let start = Instant::now();
+            let table = verb(df).unwrap();
+            let each = start.elapsed().as_secs_f64() * 1e6 / *size as f64;
+            assert_eq!((table.num_columns(), table.num_rows()), (columns(*size), *rows), "{name} of {size}");
+            if told {
+                println!("{name:14} {size:6} columns: {each:.1} µs per column");
+            }
+        }
+    }
+}
+
 #[test]
 fn verbs_take_any_number_of_columns() {
-    type Verb = (&'static str, fn(&DataFrame) -> Result<Table>, fn(usize) -> usize, usize);
-    // What each gives: columns of so many, and rows.
-    let verbs: [Verb; 21] = [
+    let verbs: [Verb; 12] = [
         ("select all", |df| df.select([all()]).compute(), |n| n, 3),
         ("names", |df| df.select(df.columns()?).compute(), |n| n, 3),
         (
@@ -170,6 +188,13 @@ fn verbs_take_any_number_of_columns() {
         ("float", |df| df.select([all().mean()]).compute(), |n| n, 1),
         ("cast", |df| df.cast(df.columns()?.into_iter().map(|name| (name, DataType::Float64))).compute(), |n| n, 3),
         ("fill", |df| df.filter(col("column_1").gt(1)).head(2).drop_nulls(["column_2"]).compute(), |n| n, 2),
+    ];
+    take_many_columns(&verbs, &[300, 4_800]);
+}
+
+#[test]
+fn verbs_of_many_steps_take_many_columns() {
+    let verbs: [Verb; 9] = [
         ("concat", |df| concat([df, &turned(df)?]).filter(col("column_5").gt(1)).compute(), |n| n, 4),
         ("conditions", |df| concat([df, &turned(df)?]).filter(all().gt(1)).compute(), |n| n, 4),
         ("describe", |df| df.describe().compute(), |n| n + 1, 5),
@@ -190,20 +215,7 @@ fn verbs_take_any_number_of_columns() {
         ),
         ("ipc", |df| again(df, |df, to| df.to_ipc(to), |from| read_ipc(from).columns(df.columns()?).open()), |n| n, 3),
     ];
-    let told = std::env::var_os("WIDE").is_some();
-    let sizes: &[usize] = if told { &[1000, 10_000, 30_000] } else { &[300, 1_200] };
-    let frames: Vec<DataFrame> = sizes.iter().map(|size| wide(*size)).collect();
-    for (name, verb, columns, rows) in verbs {
-        for (df, size) in frames.iter().zip(sizes) {
-            let start = Instant::now();
-            let table = verb(df).unwrap();
-            let each = start.elapsed().as_secs_f64() * 1e6 / *size as f64;
-            assert_eq!((table.num_columns(), table.num_rows()), (columns(*size), rows), "{name} of {size}");
-            if told {
-                println!("{name:14} {size:6} columns: {each:.1} µs per column");
-            }
-        }
-    }
+    take_many_columns(&verbs, &[300, 1_200]);
 }
 
 /// The text of the error of a table.
