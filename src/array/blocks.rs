@@ -7,7 +7,7 @@ use ndarray::{ArrayView, ArrayView1, ArrayViewD, Axis, Dimension, Ix1, IxDyn, Re
 use super::Array;
 use super::create::by_rows;
 use super::element::Element;
-use super::plan::{Blocks, Cuts, MapFunction, MapOp, Op, Taken, TaskPlace, broadcast_cuts, coords, resolve_axis};
+use super::plan::{Blocks, Cuts, MapFunction, MapOp, Op, Taken, TaskPlace, broadcast_cuts, coords, plan, resolve_axis};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 use crate::store::{DType, NdBlock};
@@ -134,13 +134,14 @@ impl Mapped<'_> {
         self,
         function: impl Fn(Vec<NdBlock>, &TaskPlace) -> Result<NdBlock> + Send + Sync + 'static,
     ) -> Result<Blocks> {
-        self.of_type(B::DTYPE, function)
+        self.of_type(B::DTYPE, None, function)
     }
 
-    /// The same of a type that is known as a value only.
+    /// The same of a type that is known as a value only. Where lengths are not known, a block takes no more than `most` bytes.
     pub fn of_type(
         self,
         dtype: DType,
+        most: Option<u64>,
         function: impl Fn(Vec<NdBlock>, &TaskPlace) -> Result<NdBlock> + Send + Sync + 'static,
     ) -> Result<Blocks> {
         let Mapped { verb, origin, inputs, grid, takes, cuts, key } = self;
@@ -164,11 +165,21 @@ impl Mapped<'_> {
             }
             Ok(made)
         };
-        let most: Option<usize> = cuts.iter().map(Cuts::most).try_fold(1usize, |all, most| all.checked_mul(most?));
-        let need = (most.unwrap_or(0) * dtype.bytes()) as u64;
+        let known = cuts.iter().map(Cuts::most).try_fold(dtype.bytes(), |all, most| all.checked_mul(most?));
+        let need = known.map(|bytes| bytes as u64).or(most).unwrap_or(0);
         let function: Arc<MapFunction> = Arc::new(checked);
         let op = Op::Map(MapOp { label: verb.to_string(), grid, takes, function, need, key });
         Blocks::new(op, &inputs, dtype, cuts, verb, origin)
+    }
+}
+
+/// Looks whether what a function gives has as many axes as its result.
+fn has_axes<E: Dimension>(cuts: &[Cuts]) -> Result<()> {
+    match E::NDIM {
+        Some(rank) if rank != cuts.len() => {
+            Err(plan(format!("the function gives arrays of {rank} axes, and the result has {}", cuts.len())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -210,7 +221,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     ) -> Array<R::Elem, D> {
         let (verb, origin) = ("map_blocks", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let (grid, takes) = as_cut(blocks);
             let (inputs, cuts) = (vec![blocks], blocks.cuts.to_vec());
             let mapped = Mapped { verb, origin, inputs, grid, takes: vec![takes], cuts, key: None };
@@ -247,7 +258,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     ) -> Array<R::Elem, R::Dim> {
         let (verb, origin) = ("map_blocks_as", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let rank = blocks.rank();
             let dropped = shape.dropped.iter().map(|axis| resolve_axis(*axis, rank)).collect::<Result<Vec<_>>>()?;
             // The axes of the result: those that are left by their numbers, and new ones.
@@ -255,16 +266,14 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             let mut cuts: Vec<Cuts> = axes.iter().flatten().map(|axis| blocks.cuts[*axis].clone()).collect();
             for (axis, len) in &shape.new {
                 if *axis > axes.len() {
-                    let text = format!("a new axis {axis} in a result of {} axes", axes.len());
-                    return Err(Error::new(ErrorKind::Plan, text));
+                    return Err(plan(format!("a new axis {axis} in a result of {} axes", axes.len())));
                 }
                 axes.insert(*axis, None);
                 cuts.insert(*axis, Cuts::whole(*len));
             }
             for (axis, len) in &shape.lens {
                 let Some(of) = cuts.get_mut(*axis) else {
-                    let text = format!("there is no axis {axis} in a result of {} axes", axes.len());
-                    return Err(Error::new(ErrorKind::Plan, text));
+                    return Err(plan(format!("there is no axis {axis} in a result of {} axes", axes.len())));
                 };
                 let count = of.blocks();
                 *of = match len {
@@ -272,6 +281,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                     None => Cuts::Unknown(count),
                 };
             }
+            has_axes::<R::Dim>(&cuts)?;
             let takes = (0..rank).map(|axis| match axes.iter().position(|of| *of == Some(axis)) {
                 Some(to) => Taken::blocks(to, &blocks.cuts[axis]),
                 None => Taken::whole(&blocks.cuts[axis]),
@@ -307,8 +317,9 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     ) -> Array<R::Elem, R::Dim> {
         let (verb, origin) = ("zip_blocks", Origin::caller());
         let made = || {
-            let (a, b) = (self.blocks()?, other.blocks()?);
+            let (a, b) = (self.planned()?, other.planned()?);
             let cuts = broadcast_cuts(a, b)?;
+            has_axes::<R::Dim>(&cuts)?;
             let takes = [a, b].map(|blocks| {
                 let behind = cuts.len() - blocks.rank();
                 let axis = |(axis, of): (usize, &Cuts)| match (of.len(), cuts[axis + behind].len()) {
@@ -349,7 +360,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     ) -> Array<R::Elem, D> {
         let (verb, origin) = ("apply_along_axis", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let mut cuts = blocks.cuts.to_vec();
             cuts[axis] = Cuts::whole(len);
@@ -401,7 +412,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     {
         let (verb, origin) = ("map_axis", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let mut cuts = blocks.cuts.to_vec();
             cuts.remove(axis);
@@ -449,13 +460,12 @@ pub fn blockwise<A: Element, R: BlockValue<Dim = IxDyn>>(
     function: impl Fn(&[ArrayViewD<'_, A>]) -> R + Send + Sync + 'static,
 ) -> Array<R::Elem, IxDyn> {
     let (verb, origin) = ("blockwise", Origin::caller());
-    let plan = |text: String| Error::new(ErrorKind::Plan, text);
     let made = || {
         let out: Vec<char> = out.chars().collect();
         let mut known: Vec<(char, Cuts)> = new.iter().map(|(letter, len)| (*letter, Cuts::whole(*len))).collect();
         let mut inputs = Vec::with_capacity(arrays.len());
         for (array, letters) in arrays {
-            let blocks = array.blocks()?;
+            let blocks = array.planned()?;
             let letters: Vec<char> = letters.chars().collect();
             if letters.len() != blocks.rank() {
                 return Err(plan(format!("{} letters for an array of {} axes", letters.len(), blocks.rank())));

@@ -181,7 +181,7 @@ impl<A: Element, D: Rank> Computable for Array<A, D> {
     type Pending = (Arc<Assembly<A>>, PhantomData<D>);
 
     fn request(&self, request: &mut Request) -> Self::Pending {
-        let cuts: Arc<[Cuts]> = self.blocks().map_or_else(|_| Arc::from([]), |blocks| blocks.cuts.clone());
+        let cuts: Arc<[Cuts]> = self.planned().map_or_else(|_| Arc::from([]), |blocks| blocks.cuts.clone());
         let blocks: u32 = cuts.iter().map(Cuts::blocks).product();
         let known: Option<u64> =
             cuts.iter().map(Cuts::len).try_fold(A::DTYPE.bytes() as u64, |all, len| all.checked_mul(len? as u64));
@@ -212,7 +212,7 @@ impl<A: Element, D> Persist for Array<A, D> {
             let origin = crate::origin::Origin::UNKNOWN;
             Some(Blocks::outside(node, blocks.dtype, blocks.cuts.to_vec(), "persist", origin))
         };
-        match self.blocks().ok().and_then(made) {
+        match self.planned().ok().and_then(made) {
             Some(blocks) => Array::of(blocks),
             None => self.clone(),
         }

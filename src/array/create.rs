@@ -205,22 +205,13 @@ pub fn eye<A: Element>(rows: usize, columns: usize, offset: isize, chunks: impl 
     made(label, kernel, &[rows, columns], chunks, "eye", origin)
 }
 
-/// True on the main diagonal of an array of two axes.
-pub(super) fn diagonal(of: &Blocks, verb: &'static str, origin: Origin) -> Result<Blocks> {
-    let shape = of.known_shape()?;
-    let kernel = Diagonal { columns: shape[1] as u64, offset: 0 };
-    let label = format!("diagonal of {} by {}", shape[0], shape[1]);
-    let made = MadeOp { label, kernel: Arc::new(kernel), cost: 1 };
-    Blocks::new(Op::Made(made), &[], DType::Bool, of.cuts.clone(), verb, origin)
-}
-
 impl<A: Element, D> Array<A, D> {
     /// The same elements, cut in another way.
     #[track_caller]
     pub fn rechunk(&self, chunks: impl Into<Chunks>) -> Array<A, D> {
         let origin = Origin::caller();
         let cut = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let cuts = chunks.into().cuts(&blocks.known_shape()?, blocks.dtype, Some(&blocks.cuts))?;
             if cuts[..] == blocks.cuts[..] {
                 return Ok(blocks.clone());

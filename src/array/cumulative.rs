@@ -10,17 +10,13 @@ use super::element::{Element, Real};
 use super::join::{joined, range};
 use super::kernels::{Binary, Number, ReduceKind, Reduction, Unary};
 use super::operators::{binary, cast, unary};
-use super::plan::{Blocks, Cuts, Op, resolve_axis};
-use crate::error::{Error, ErrorKind, Result};
+use super::plan::{Blocks, Cuts, Op, plan, resolve_axis};
+use crate::error::Result;
 use crate::origin::Origin;
 use crate::store::DType;
 
 /// Blocks of totals that are put together at once.
 const FAN: usize = 64;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// Values that run on along an axis.
 fn cumulated(x: &Blocks, axis: usize, product: bool, verb: &'static str, origin: Origin) -> Result<Blocks> {
@@ -48,7 +44,7 @@ fn running<A: Element, B: Real, D>(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let blocks = of.blocks()?;
+    let blocks = of.planned()?;
     let axis = resolve_axis(axis, blocks.rank())?;
     let mut numbers = blocks.clone();
     if skip_nan && matches!(blocks.dtype, DType::F32 | DType::F64) {
@@ -114,7 +110,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn diff(&self, n: usize, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("diff", Origin::caller());
         let made = || {
-            let mut all = self.blocks()?.clone();
+            let mut all = self.planned()?.clone();
             let axis = resolve_axis(axis, all.rank())?;
             for _ in 0..n {
                 let len = all.known_shape()?[axis];
@@ -150,7 +146,7 @@ impl<D: Dimension> Array<f64, D> {
     pub fn gradient(&self, apart: f64, axis: isize) -> Array<f64, D> {
         let (verb, origin) = ("gradient", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let len = blocks.known_shape()?[axis];
             if len < 2 {

@@ -8,15 +8,14 @@ use super::Array;
 use super::blocks::{Mapped, at_line};
 use super::element::Element;
 use super::kernels::{Every, Number, keep_places, places_kept};
-use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, Taken, View, broadcast_cuts, resolve_axis};
+use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, Taken, View, broadcast_cuts, plan, resolve_axis};
 use super::reshape::rows_of;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::store::{DType, NdBlock};
 
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
+/// Elements of a block whose places are told: places may take many times as much as elements.
+const MOST_PLACES: usize = 1 << 20;
 
 /// Places of an axis, in blocks of about as many as the axis has.
 pub(super) fn taken(
@@ -26,9 +25,7 @@ pub(super) fn taken(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let len = blocks.cuts[axis]
-        .len()
-        .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+    let len = blocks.len_of(axis)?;
     if let Some(beyond) = places.iter().find(|place| **place >= len) {
         return Err(plan(format!("{beyond} lies outside of an axis of length {len}")));
     }
@@ -59,7 +56,7 @@ fn by_rows_together(x: &Blocks, mask: &Blocks) -> Result<(Vec<Vec<Taken>>, Vec<C
     if shape != of_mask {
         return Err(plan(format!("a mask of the shape {of_mask:?} for an array of the shape {shape:?}")));
     }
-    let rows = rows_of(&x.cuts);
+    let rows = rows_of(&x.cuts, usize::MAX);
     let takes: Vec<Taken> = rows.iter().enumerate().map(|(axis, cuts)| Taken::blocks(axis, cuts)).collect();
     Ok((vec![takes.clone(), takes], rows))
 }
@@ -83,11 +80,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn take(&self, places: &[isize], axis: isize) -> Array<A, D> {
         let (verb, origin) = ("take", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
-            let len = blocks.cuts[axis].len().ok_or_else(|| {
-                plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it")
-            })?;
+            let len = blocks.len_of(axis)?;
             let places = places.iter().map(|place| resolved(*place, len)).collect::<Result<Vec<_>>>()?;
             taken(blocks, axis, &places, verb, origin)
         };
@@ -111,7 +106,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn compress(&self, mask: &Array<bool, Ix1>, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("compress", Origin::caller());
         let made = || {
-            let (blocks, mask) = (self.blocks()?, mask.blocks()?);
+            let (blocks, mask) = (self.planned()?, mask.planned()?);
             let axis = resolve_axis(axis, blocks.rank())?;
             let (len, of_mask) = (blocks.cuts[axis].len(), mask.cuts[0].len());
             let fits = len == of_mask && (len.is_some() || blocks.cuts[axis].blocks() == mask.cuts[0].blocks());
@@ -126,7 +121,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
             let inputs = vec![blocks, mask];
             let key = Some(format!("compress {axis}"));
             let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key };
-            mapped.of_type(blocks.dtype, move |given, _| {
+            mapped.of_type(blocks.dtype, blocks.most_bytes(), move |given, _| {
                 let [block, mask] = &given[..] else { return Err(Error::internal("a mask without an array")) };
                 keep_places(block, axis, mask)
             })
@@ -150,13 +145,13 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn extract(&self, mask: &Array<bool, D>) -> Array<A, Ix1> {
         let (verb, origin) = ("extract", Origin::caller());
         let made = || {
-            let (blocks, mask) = (self.blocks()?, mask.blocks()?);
+            let (blocks, mask) = (self.planned()?, mask.planned()?);
             let (takes, rows) = by_rows_together(blocks, mask)?;
             let grid: Vec<u32> = rows.iter().map(Cuts::blocks).collect();
             let cuts = vec![Cuts::Unknown(grid.iter().product())];
             let (inputs, key) = (vec![blocks, mask], Some("extract".to_string()));
             let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key };
-            mapped.of_type(blocks.dtype, move |given, _| {
+            mapped.of_type(blocks.dtype, blocks.most_bytes(), move |given, _| {
                 let [block, mask]: [NdBlock; 2] =
                     given.try_into().map_err(|_| Error::internal("a mask without an array"))?;
                 let line = |block: NdBlock| NdBlock::new([block.data().len()], block.into_data());
@@ -184,7 +179,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn vindex(&self, points: &[&[isize]]) -> Array<A, Ix1> {
         let (verb, origin) = ("vindex", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let shape = blocks.known_shape()?;
             if points.len() != shape.len() {
                 return Err(plan(format!("{} lists of places for an array of {} axes", points.len(), shape.len())));
@@ -221,7 +216,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn assign<I: SliceArg<D>, E: Dimension>(&self, info: I, values: &Array<A, E>) -> Array<A, D> {
         let (verb, origin) = ("assign", Origin::caller());
-        let made = || assigned(self.blocks()?, info.as_ref(), values.blocks()?, verb, origin);
+        let made = || assigned(self.planned()?, info.as_ref(), values.planned()?, verb, origin);
         at_line(made(), verb, origin)
     }
 
@@ -241,7 +236,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn assign_where<E: Dimension, F: Dimension>(&self, mask: &Array<bool, E>, values: &Array<A, F>) -> Array<A, D> {
         let (verb, origin) = ("assign_where", Origin::caller());
         let made = || {
-            let (blocks, mask, values) = (self.blocks()?, mask.blocks()?, values.blocks()?);
+            let (blocks, mask, values) = (self.planned()?, mask.planned()?, values.planned()?);
             let both = broadcast_cuts(mask, values)?;
             let stretched = Blocks::new(Op::Full(Number::zero(blocks.dtype)), &[], blocks.dtype, both, verb, origin)?;
             let cuts = broadcast_cuts(blocks, &stretched)?;
@@ -266,15 +261,18 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn argwhere(&self) -> Array<i64, Ix2> {
         let (verb, origin) = ("argwhere", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             blocks.known_shape()?;
-            let rows = rows_of(&blocks.cuts);
+            let rows = rows_of(&blocks.cuts, MOST_PLACES);
             let takes = rows.iter().enumerate().map(|(axis, cuts)| Taken::blocks(axis, cuts)).collect();
             let grid: Vec<u32> = rows.iter().map(Cuts::blocks).collect();
             let cuts = vec![Cuts::Unknown(grid.iter().product()), Cuts::whole(blocks.rank())];
             let (inputs, key) = (vec![blocks], Some("argwhere".to_string()));
             let mapped = Mapped { verb, origin, inputs, grid, takes: vec![takes], cuts, key };
-            mapped.of_type(DType::I64, move |given, place| {
+            // Beside its place along each axis each has one among all, for a moment.
+            let most: usize = rows.iter().filter_map(Cuts::most).product();
+            let most = (most * 8 * (blocks.rank() + 1)) as u64;
+            mapped.of_type(DType::I64, Some(most), move |given, place| {
                 let starts = place.starts.first().map_or(&[][..], |starts| starts);
                 places_kept(&super::blocks::only(given)?, starts)
             })

@@ -6,13 +6,9 @@ use super::Array;
 use super::blocks::at_line;
 use super::element::Element;
 use super::kernels::Number;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, resolve_axis, shown_shape};
-use crate::error::{Error, ErrorKind, Result};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
+use crate::error::{Error, Result};
 use crate::origin::Origin;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// Arrays one behind another along an axis. Along the others all are cut as the first is, and where any other is cut.
 pub(super) fn joined(arrays: &[&Blocks], axis: usize, verb: &'static str, origin: Origin) -> Result<Blocks> {
@@ -38,9 +34,7 @@ pub(super) fn joined(arrays: &[&Blocks], axis: usize, verb: &'static str, origin
     }
     let (mut starts, mut ends) = (vec![0], vec![0]);
     for array in arrays {
-        let known = array.cuts[axis]
-            .known()
-            .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+        let known = array.cuts_of(axis)?;
         let start = ends.last().copied().unwrap_or(0);
         ends.extend(known[1..].iter().map(|end| start + end));
         starts.push(ends.last().copied().unwrap_or(0));
@@ -120,7 +114,7 @@ fn concatenated<A: Element, D>(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let all = arrays.iter().map(|array| array.blocks()).collect::<Result<Vec<_>>>()?;
+    let all = arrays.iter().map(|array| array.planned()).collect::<Result<Vec<_>>>()?;
     let rank = all.first().map_or(0, |first| first.rank());
     joined(&all, resolve_axis(axis, rank)?, verb, origin)
 }
@@ -145,7 +139,7 @@ pub fn stack<A: Element, D: Dimension + DimAdd<Ix1>>(
     let (verb, origin) = ("stack", Origin::caller());
     let made = || {
         let with_axis: Vec<_> = arrays.iter().map(|array| array.insert_axis(axis)).collect();
-        let all = with_axis.iter().map(|array| array.blocks()).collect::<Result<Vec<_>>>()?;
+        let all = with_axis.iter().map(|array| array.planned()).collect::<Result<Vec<_>>>()?;
         joined(&all, axis.0, verb, origin)
     };
     at_line(made(), verb, origin)
@@ -210,7 +204,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn pad(&self, widths: &[(usize, usize)], with: Pad<A>) -> Array<A, D> {
         let (verb, origin) = ("pad", Origin::caller());
-        let made = || padded(self.blocks()?, widths, with, verb, origin);
+        let made = || padded(self.planned()?, widths, with, verb, origin);
         at_line(made(), verb, origin)
     }
 
@@ -226,7 +220,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn roll(&self, by: isize, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("roll", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let len = blocks.known_shape()?[axis];
             let cut = if len == 0 { 0 } else { (-by).rem_euclid(len as isize) as usize };
@@ -255,7 +249,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn tile(&self, times: &[usize]) -> Array<A, D> {
         let (verb, origin) = ("tile", Origin::caller());
         let made = || {
-            let mut all = self.blocks()?.clone();
+            let mut all = self.planned()?.clone();
             if times.len() != all.rank() {
                 return Err(plan(format!("{} numbers for an array of {} axes", times.len(), all.rank())));
             }
@@ -282,7 +276,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn repeat(&self, times: usize, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("repeat", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             repeated(blocks, resolve_axis(axis, blocks.rank())?, times, verb, origin)
         };
         at_line(made(), verb, origin)
@@ -304,7 +298,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn insert(&self, place: usize, values: &Array<A, D>, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("insert", Origin::caller());
         let made = || {
-            let (blocks, values) = (self.blocks()?, values.blocks()?);
+            let (blocks, values) = (self.planned()?, values.planned()?);
             let axis = resolve_axis(axis, blocks.rank())?;
             let len = blocks.known_shape()?[axis];
             if place > len {
@@ -331,16 +325,24 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn delete(&self, places: &[usize], axis: isize) -> Array<A, D> {
         let (verb, origin) = ("delete", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let len = blocks.known_shape()?[axis];
             if let Some(beyond) = places.iter().find(|place| **place >= len) {
                 return Err(plan(format!("{beyond} lies outside of an axis of length {len}")));
             }
-            let mut gone = vec![false; len];
-            places.iter().for_each(|place| gone[*place] = true);
-            let kept: Vec<usize> = (0..len).filter(|place| !gone[*place]).collect();
-            super::index::taken(blocks, axis, &kept, verb, origin)
+            // What is left between them, one behind another.
+            let mut gone = places.to_vec();
+            gone.sort_unstable();
+            gone.dedup();
+            let starts = std::iter::once(0).chain(gone.iter().map(|place| place + 1));
+            let runs = starts.zip(gone.iter().copied().chain([len])).filter(|(from, to)| from < to);
+            let parts =
+                runs.map(|(from, to)| range(blocks, axis, from, to, verb, origin)).collect::<Result<Vec<_>>>()?;
+            match parts.is_empty() {
+                true => range(blocks, axis, 0, 0, verb, origin),
+                false => joined(&parts.iter().collect::<Vec<_>>(), axis, verb, origin),
+            }
         };
         at_line(made(), verb, origin)
     }
@@ -360,7 +362,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn rot90(&self, times: isize, (from, to): (isize, isize)) -> Array<A, D> {
         let (verb, origin) = ("rot90", Origin::caller());
-        let checked = self.blocks().and_then(|blocks| {
+        let checked = self.planned().and_then(|blocks| {
             let (a, b) = (resolve_axis(from, blocks.rank())?, resolve_axis(to, blocks.rank())?);
             if a == b { Err(plan("an array is turned from one axis to another one")) } else { Ok(()) }
         });
@@ -384,9 +386,7 @@ pub(super) fn repeated(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let known = blocks.cuts[axis]
-        .known()
-        .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+    let known = blocks.cuts_of(axis)?;
     // Along a new axis behind it all are the same; both are one then.
     let (mut cuts, mut view) = (blocks.cuts.to_vec(), View { axes: Vec::new() });
     cuts.insert(axis + 1, Cuts::whole(times));
@@ -413,9 +413,7 @@ pub(super) fn padded<A: Element>(
         if (before, behind) == (0, 0) {
             continue;
         }
-        let len = all.cuts[axis]
-            .len()
-            .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+        let len = all.len_of(axis)?;
         if len == 0 && !matches!(with, Pad::Constant(_)) {
             return Err(plan(format!("axis {axis} has no elements that could go on beyond its edge")));
         }

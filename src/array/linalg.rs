@@ -7,7 +7,7 @@ use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction};
 use super::operators::cast;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, broadcast_cuts, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, broadcast_cuts, plan, shown_shape};
 use super::promote::Promote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
@@ -15,10 +15,6 @@ use crate::store::DType;
 
 /// Bytes of what a task takes of both operands at most: longer sums are taken in groups.
 const GROUP_BYTES: usize = 64 << 20;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// In which type products are summed up: whole numbers in 64 bits, and back.
 fn summed_in(dtype: DType) -> DType {
@@ -48,12 +44,7 @@ fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Origi
     }
     let (a, b) = (cast(a, of, verb, origin)?, cast(b, of, verb, origin)?);
     // What stands before the last two axes, as both broadcast.
-    let outer = |of: &Blocks| -> Result<Blocks> {
-        let view = View {
-            axes: (0..rank).map(|axis| if axis < rank - 2 { AxisMap::same(axis) } else { AxisMap::fixed(0) }).collect(),
-        };
-        Blocks::new(Op::View(view), &[of], of.dtype, of.cuts[..rank - 2].to_vec(), verb, origin)
-    };
+    let outer = |of: &Blocks| of.at_places(&[(rank - 2, 0), (rank - 1, 0)], verb, origin);
     let mut cuts = broadcast_cuts(&outer(&a)?, &outer(&b)?)?;
     cuts.extend([a.cuts[rank - 2].clone(), b.cuts[rank - 1].clone()]);
     // Along what is summed up both are cut where either is; groups end at cuts as far as they can.
@@ -93,9 +84,7 @@ fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Origi
             Blocks::new(Op::Reduce(std::sync::Arc::new(sum), [0].into()), &[&parts], of, cuts.clone(), verb, origin)?
         }
     };
-    let axes = (0..=rank).map(|axis| if axis == 0 { AxisMap::fixed(0) } else { AxisMap::same(axis - 1) });
-    let all = Blocks::new(Op::View(View { axes: axes.collect() }), &[&all], of, cuts[1..].to_vec(), verb, origin)?;
-    cast(&all, to, verb, origin)
+    cast(&all.at_places(&[(0, 0)], verb, origin)?, to, verb, origin)
 }
 
 /// The array with new axes of length 1 before, or behind.
@@ -104,18 +93,6 @@ fn with_axes(of: &Blocks, before: usize, behind: usize, verb: &'static str, orig
     let ones = |count| std::iter::repeat_n(Cuts::whole(1), count);
     let cuts: Vec<Cuts> = ones(before).chain(of.cuts.iter().cloned()).chain(ones(behind)).collect();
     Blocks::new(Op::View(view), &[of], of.dtype, cuts, verb, origin)
-}
-
-/// The array without one of its axes, of which only the first place is left.
-fn without(of: &Blocks, axis: usize, verb: &'static str, origin: Origin) -> Result<Blocks> {
-    let axes = (0..of.rank()).map(|at| match at.cmp(&axis) {
-        std::cmp::Ordering::Less => AxisMap::same(at),
-        std::cmp::Ordering::Equal => AxisMap::fixed(0),
-        std::cmp::Ordering::Greater => AxisMap::same(at - 1),
-    });
-    let mut cuts = of.cuts.to_vec();
-    cuts.remove(axis);
-    Blocks::new(Op::View(View { axes: axes.collect() }), &[of], of.dtype, cuts, verb, origin)
 }
 
 /// The product of two arrays as NumPy's `matmul` has it: vectors are rows on the left and columns on the right, and what stands before
@@ -132,10 +109,10 @@ fn multiplied(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Ori
     let b = with_axes(&b, rank - b.rank(), 0, verb, origin)?;
     let mut made = products(&a, &b, to, verb, origin)?;
     if column {
-        made = without(&made, rank - 1, verb, origin)?;
+        made = made.at_places(&[(rank - 1, 0)], verb, origin)?;
     }
     if row {
-        made = without(&made, made.rank() - if column { 1 } else { 2 }, verb, origin)?;
+        made = made.at_places(&[(made.rank() - if column { 1 } else { 2 }, 0)], verb, origin)?;
     }
     Ok(made)
 }
@@ -179,7 +156,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
         D: Dot<E>,
     {
         let (verb, origin) = ("dot", Origin::caller());
-        let made = || multiplied(self.blocks()?, other.blocks()?, <A as Promote<B>>::Output::DTYPE, verb, origin);
+        let made = || multiplied(self.planned()?, other.planned()?, <A as Promote<B>>::Output::DTYPE, verb, origin);
         at_line(made(), verb, origin)
     }
 
@@ -199,7 +176,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     {
         let (verb, origin) = ("outer", Origin::caller());
         let made = || {
-            let (a, b) = (self.blocks()?, other.blocks()?);
+            let (a, b) = (self.planned()?, other.planned()?);
             let a = with_axes(a, 0, b.rank(), verb, origin)?;
             let to = <A as Promote<B>>::Output::DTYPE;
             super::operators::binary(&a, b, super::kernels::Binary::Mul, to, verb, origin)
@@ -220,16 +197,7 @@ impl<A: Real> Array<A, Ix2> {
     /// ```
     #[track_caller]
     pub fn trace(&self) -> Array<A::Sum, Ix0> {
-        let (verb, origin) = ("trace", Origin::caller());
-        let made = || {
-            let blocks = self.blocks()?;
-            let diagonal = super::create::diagonal(blocks, verb, origin)?;
-            let zero = super::plan::Number::zero(blocks.dtype);
-            let zero = Blocks::new(Op::Full(zero), &[], blocks.dtype, Vec::new(), verb, origin)?;
-            Blocks::new(Op::Select, &[&diagonal, blocks, &zero], blocks.dtype, blocks.cuts.clone(), verb, origin)
-        };
-        let kept: Array<A, Ix2> = at_line(made(), verb, origin);
-        kept.sum()
+        self.diagonal(0).sum()
     }
 }
 

@@ -16,7 +16,7 @@ macro_rules! of_floats {
             pub fn $method(&self) -> Array<A::Float, D> {
                 let origin = Origin::caller();
                 let made = || {
-                    let of = cast(self.blocks()?, A::Float::DTYPE, stringify!($method), origin)?;
+                    let of = cast(self.planned()?, A::Float::DTYPE, stringify!($method), origin)?;
                     unary(&of, Unary::$f, stringify!($method), origin)
                 };
                 Array::of(made().map_err(|error| error.frame(Role::In, stringify!($method), origin)))

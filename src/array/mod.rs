@@ -1,7 +1,8 @@
 //! Lazy arrays: blocks of numbers along any number of axes, computed block by block.
 //!
-//! Arrays are made of numbers in memory ([`from_vec`], [`from_ndarray`]), of nothing ([`zeros`], [`arange`], [`linspace`], [`eye`]) or of columns of
-//! a table (`to_array`). Operators, functions, slices and views are lazy; element by element they run as one program over tiles that
+//! Arrays are made of numbers in memory ([`from_vec`], [`from_ndarray`]), of nothing ([`zeros`], [`arange`], [`linspace`], [`eye`], [`random`]), of
+//! files ([`read_npy`], [`read_npy_stack`], Zarr with feature `zarr`), of a source of yours ([`from_source`]) or of columns of a table
+//! (`to_array`), and written to files or a target of yours block by block ([`Writer`]). Operators, functions, slices and views are lazy; element by element they run as one program over tiles that
 //! stay in the processor's cache, together with the reduction or the function that reads them. Reductions are lazy, too: one over
 //! all axes is an array without axes, computed to a plain number.
 
@@ -89,7 +90,8 @@ impl<A, D> Array<A, D> {
         Array { state, type_of: PhantomData }
     }
 
-    pub(crate) fn blocks(&self) -> Result<&Blocks> {
+    /// What is known of the array.
+    pub(crate) fn planned(&self) -> Result<&Blocks> {
         self.state.as_ref().map_err(Error::clone)
     }
 
@@ -106,7 +108,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong, as all these.
     pub fn ndim(&self) -> Result<usize> {
-        self.blocks().map(Blocks::rank)
+        self.planned().map(Blocks::rank)
     }
 
     /// Lengths of the axes.
@@ -114,7 +116,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of kind `Plan`, where one of them is not known before a run: see [`Array::known_shape`].
     pub fn shape(&self) -> Result<Vec<usize>> {
-        self.blocks()?.known_shape()
+        self.planned()?.known_shape()
     }
 
     /// Lengths of the axes, those that are known before a run.
@@ -122,7 +124,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn known_shape(&self) -> Result<Vec<Option<usize>>> {
-        self.blocks().map(Blocks::shape)
+        self.planned().map(Blocks::shape)
     }
 
     /// Number of elements.
@@ -138,7 +140,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// As [`Array::shape`].
     pub fn nbytes(&self) -> Result<u64> {
-        Ok(self.size()? as u64 * self.blocks()?.dtype.bytes() as u64)
+        Ok(self.size()? as u64 * self.planned()?.dtype.bytes() as u64)
     }
 
     /// Lengths of the blocks along each axis, those that are known before a run.
@@ -146,7 +148,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn chunks(&self) -> Result<Vec<Vec<Option<usize>>>> {
-        Ok(self.blocks()?.cuts.iter().map(Cuts::lens).collect())
+        Ok(self.planned()?.cuts.iter().map(Cuts::lens).collect())
     }
 
     /// Length of the longest block along each axis.
@@ -154,7 +156,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// As [`Array::shape`].
     pub fn chunksize(&self) -> Result<Vec<usize>> {
-        let blocks = self.blocks()?;
+        let blocks = self.planned()?;
         blocks.known_shape()?;
         Ok(blocks.cuts.iter().filter_map(Cuts::most).collect())
     }
@@ -164,7 +166,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn numblocks(&self) -> Result<Vec<usize>> {
-        Ok(self.blocks()?.cuts.iter().map(|cuts| cuts.blocks() as usize).collect())
+        Ok(self.planned()?.cuts.iter().map(|cuts| cuts.blocks() as usize).collect())
     }
 
     /// Number of blocks.
@@ -172,7 +174,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn nblocks(&self) -> Result<usize> {
-        self.blocks().map(|blocks| blocks.count() as usize)
+        self.planned().map(|blocks| blocks.count() as usize)
     }
 
     /// The length of the first axis, where it is known before a run: of what comes from a table it is not, if rows were not
@@ -181,7 +183,7 @@ impl<A, D> Array<A, D> {
     /// # Errors
     /// Of the first verb that was wrong.
     pub fn known_len(&self) -> Result<Option<u64>> {
-        self.blocks().map(|blocks| blocks.cuts.first().and_then(Cuts::len).map(|len| len as u64))
+        self.planned().map(|blocks| blocks.cuts.first().and_then(Cuts::len).map(|len| len as u64))
     }
 }
 
@@ -199,7 +201,7 @@ impl<A> Array<A, Ix2> {
     /// # Errors
     /// As [`Array::shape`].
     pub fn ncols(&self) -> Result<usize> {
-        let blocks = self.blocks()?;
+        let blocks = self.planned()?;
         let len = blocks.cuts.get(1).and_then(Cuts::len);
         len.map_or_else(|| self.shape().map(|shape| shape[1]), Ok)
     }

@@ -84,7 +84,7 @@ macro_rules! array_operands {
             type Dim = D;
 
             fn operand(&self, _: Origin) -> Operated {
-                Operated(self.blocks().cloned())
+                Operated(self.planned().cloned())
             }
         }
 
@@ -93,7 +93,7 @@ macro_rules! array_operands {
             type Dim = D;
 
             fn choice(&self, _: Origin) -> Operated {
-                Operated(self.blocks().cloned())
+                Operated(self.planned().cloned())
             }
         }
     )+};
@@ -128,7 +128,7 @@ pub(super) fn with<A: Element, D, B: Operand<A, D>, R, S>(
     verb: &'static str,
     origin: Origin,
 ) -> Array<R, S> {
-    let made = || binary(a.blocks()?, &b.operand(origin).0?, f, of, verb, origin);
+    let made = || binary(a.planned()?, &b.operand(origin).0?, f, of, verb, origin);
     Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
 }
 
@@ -169,7 +169,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, other: A) -> Self::Output {
                 let (of, origin) = (<A as Promote<A>>::$output::DTYPE, Origin::caller());
-                let made = || binary(self.blocks()?, &scalar(other, origin)?, Binary::$f, of, $verb, origin);
+                let made = || binary(self.planned()?, &scalar(other, origin)?, Binary::$f, of, $verb, origin);
                 Array::of(made().map_err(|error| error.frame(Role::In, $verb, origin)))
             }
         }
@@ -181,7 +181,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, array: &Array<$number, D>) -> Self::Output {
                 let (of, origin) = (<$number as Promote<$number>>::$output::DTYPE, Origin::caller());
-                let made = || binary(&scalar(self, origin)?, array.blocks()?, Binary::$f, of, $verb, origin);
+                let made = || binary(&scalar(self, origin)?, array.planned()?, Binary::$f, of, $verb, origin);
                 Array::of(made().map_err(|error| error.frame(Role::In, $verb, origin)))
             }
         }
@@ -257,7 +257,7 @@ unary_operators! {
 impl<A: Element, D> Array<A, D> {
     /// A function of each element.
     pub(super) fn function<R, S>(&self, f: Unary, verb: &'static str, origin: Origin) -> Array<R, S> {
-        let made = self.blocks().and_then(|blocks| unary(blocks, f, verb, origin));
+        let made = self.planned().and_then(|blocks| unary(blocks, f, verb, origin));
         Array::of(made.map_err(|error| error.frame(Role::In, verb, origin)))
     }
 
@@ -266,7 +266,7 @@ impl<A: Element, D> Array<A, D> {
     #[track_caller]
     pub fn cast<B: Element>(&self) -> Array<B, D> {
         let origin = Origin::caller();
-        Array::of(self.blocks().and_then(|blocks| cast(blocks, B::DTYPE, "cast", origin)))
+        Array::of(self.planned().and_then(|blocks| cast(blocks, B::DTYPE, "cast", origin)))
     }
 }
 
@@ -348,7 +348,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     pub fn clip(&self, low: A, high: A) -> Array<A, D> {
         let origin = Origin::caller();
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let raised = binary(blocks, &scalar(low, origin)?, Binary::Maximum, A::DTYPE, "clip", origin)?;
             binary(&raised, &scalar(high, origin)?, Binary::Minimum, A::DTYPE, "clip", origin)
         };
@@ -376,7 +376,7 @@ impl<D: Dimension> Array<bool, D> {
     {
         let (of, origin) = (Mixed::<B::Elem, C::Elem>::DTYPE, Origin::caller());
         let made = || {
-            let (mask, a, b) = (self.blocks()?, yes.choice(origin).0?, no.choice(origin).0?);
+            let (mask, a, b) = (self.planned()?, yes.choice(origin).0?, no.choice(origin).0?);
             let (a, b) = (cast(&a, of, "select", origin)?, cast(&b, of, "select", origin)?);
             let first = Blocks::new(Op::Select, &[mask, &a], of, broadcast_cuts(mask, &a)?, "select", origin)?;
             let cuts = broadcast_cuts(&first, &b)?;

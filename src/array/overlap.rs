@@ -97,7 +97,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     ) -> Array<R::Elem, D> {
         let (verb, origin) = ("map_overlap", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let shape = blocks.known_shape()?;
             let depths = depth.of(blocks.rank())?;
             let pad = match boundary {

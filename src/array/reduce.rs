@@ -7,7 +7,7 @@ use ndarray::{Axis, Dimension, Ix0, IxDyn, RemoveAxis};
 use super::Array;
 use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction};
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, resolve_axis};
+use super::plan::{Blocks, Cuts, Op, resolve_axis};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 
@@ -43,22 +43,13 @@ fn reduced(
     if keep || axes.is_empty() {
         return Ok(kept);
     }
-    let (mut view, mut cuts) = (View { axes: Vec::new() }, Vec::new());
-    for (axis, of) in kept.cuts.iter().enumerate() {
-        if axes.contains(&axis) {
-            view.axes.push(AxisMap::fixed(0));
-        } else {
-            view.axes.push(AxisMap::same(cuts.len()));
-            cuts.push(of.clone());
-        }
-    }
-    Blocks::new(Op::View(view), &[&kept], to, cuts, verb, origin)
+    kept.at_places(&axes.iter().map(|axis| (*axis, 0)).collect::<Vec<_>>(), verb, origin)
 }
 
 impl<A: Element, D> Array<A, D> {
     fn over_all<R>(&self, kind: (ReduceKind, bool), verb: &'static str, origin: Origin) -> Array<R, Ix0> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axes: Vec<usize> = (0..blocks.rank()).collect();
             reduced(blocks, kind, &axes, false, verb, origin)
         };
@@ -67,7 +58,7 @@ impl<A: Element, D> Array<A, D> {
 
     fn over_axis<R, E>(&self, kind: (ReduceKind, bool), axis: Axis, verb: &'static str, origin: Origin) -> Array<R, E> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axis = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
             reduced(blocks, kind, &[axis], false, verb, origin)
         };
@@ -83,7 +74,7 @@ impl<A: Element, D> Array<A, D> {
         origin: Origin,
     ) -> Array<R, IxDyn> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let axes: Result<Vec<usize>> = axes.iter().map(|axis| resolve_axis(*axis, blocks.rank())).collect();
             reduced(blocks, kind, &axes?, keep, verb, origin)
         };

@@ -7,14 +7,10 @@ use super::Array;
 use super::blocks::{Mapped, at_line, only};
 use super::element::Element;
 use super::kernels::Number;
-use super::plan::{Blocks, Cuts, Op, Taken, shown_shape};
-use crate::error::{Error, ErrorKind, Result};
+use super::plan::{Blocks, Cuts, Op, Taken, plan, shown_shape};
+use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::store::NdBlock;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// Some axes of one shape that have as many elements as some of another.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,13 +123,15 @@ fn lies_in_rows(cuts: &[Cuts]) -> bool {
     last.is_none_or(|last| cuts[..last].iter().all(|cuts| cuts.most() == Some(1)))
 }
 
-/// Cuts of the same shape whose blocks lie by rows one behind another: as they are, if they do, else blocks of about as many elements.
-pub(super) fn rows_of(cuts: &[Cuts]) -> Vec<Cuts> {
-    if lies_in_rows(cuts) {
+/// Cuts of the same shape whose blocks lie by rows one behind another: as they are, if they do, else blocks of about as many elements; of no
+/// more than `most`.
+pub(super) fn rows_of(cuts: &[Cuts], most: usize) -> Vec<Cuts> {
+    let own: usize = cuts.iter().filter_map(Cuts::most).product();
+    if lies_in_rows(cuts) && own <= most {
         return cuts.to_vec();
     }
     let lens: Vec<usize> = cuts.iter().map(|cuts| cuts.len().unwrap_or(0)).collect();
-    in_rows(&lens, cuts.iter().filter_map(Cuts::most).product())
+    in_rows(&lens, own.min(most))
 }
 
 /// An array cut in one way, each block of which has the elements of a block of the result by rows.
@@ -163,7 +161,7 @@ pub(super) fn same_blocks(
     };
     let key = Some(format!("as {inner:?}"));
     let mapped = Mapped { verb, origin, inputs: vec![of], grid, takes: vec![takes], cuts, key };
-    mapped.of_type(of.dtype, reshaped)
+    mapped.of_type(of.dtype, None, reshaped)
 }
 
 /// The same elements by rows in another shape.
@@ -241,7 +239,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn reshape<Sh: IntoDimension>(&self, shape: Sh) -> Array<A, Sh::Dim> {
         let (verb, origin) = ("reshape", Origin::caller());
         let shape = shape.into_dimension();
-        at_line(self.blocks().and_then(|blocks| reshaped(blocks, shape.slice(), verb, origin)), verb, origin)
+        at_line(self.planned().and_then(|blocks| reshaped(blocks, shape.slice(), verb, origin)), verb, origin)
     }
 
     /// All elements by rows along one axis.
@@ -257,7 +255,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn ravel(&self) -> Array<A, Ix1> {
         let (verb, origin) = ("ravel", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             reshaped(blocks, &[blocks.known_shape()?.iter().product()], verb, origin)
         };
         at_line(made(), verb, origin)

@@ -3,13 +3,9 @@
 use ndarray::{Axis, DimAdd, Dimension, IntoDimension, Ix1, IxDyn, RemoveAxis, SliceArg, SliceInfoElem};
 
 use super::Array;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, resolve_axis};
-use crate::error::{Error, ErrorKind, Result, Role};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis};
+use crate::error::{Result, Role};
 use crate::origin::Origin;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// Of a slice along an axis of known length: the first place, the step, and how many there are.
 pub(super) fn along(len: usize, start: isize, end: Option<isize>, step: isize) -> Result<(i64, i64, usize)> {
@@ -54,7 +50,7 @@ impl<A, D: Dimension> Array<A, D> {
         make: impl FnOnce(&Blocks) -> Result<(View, Vec<Cuts>)>,
     ) -> Array<A, E> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let (view, cuts) = make(blocks)?;
             Blocks::new(Op::View(view), &[blocks], blocks.dtype, cuts, verb, origin)
         };
@@ -91,19 +87,12 @@ impl<A, D: Dimension> Array<A, D> {
                 }
                 let of = axes.next().ok_or_else(|| plan("a slice of more axes than there are"))?;
                 let whole = matches!(part, SliceInfoElem::Slice { start: 0, end: None, step: 1 });
-                let known = match of {
-                    Cuts::Known(known) => known,
-                    Cuts::Unknown(_) if whole => {
-                        view.axes.push(AxisMap::same(cuts.len()));
-                        cuts.push(of.clone());
-                        continue;
-                    }
-                    Cuts::Unknown(_) => {
-                        let text =
-                            "a slice of an axis whose length is not known before a run: compute_chunk_sizes() finds it";
-                        return Err(plan(text));
-                    }
-                };
+                if whole && of.known().is_none() {
+                    view.axes.push(AxisMap::same(cuts.len()));
+                    cuts.push(of.clone());
+                    continue;
+                }
+                let known = blocks.cuts_of(view.axes.len())?;
                 let len = known.last().copied().unwrap_or(0);
                 match *part {
                     SliceInfoElem::Index(at) => {
@@ -145,23 +134,16 @@ impl<A, D: Dimension> Array<A, D> {
         D: RemoveAxis,
     {
         let origin = Origin::caller();
-        self.view_as("index_axis", origin, |blocks| {
+        let made = || {
+            let blocks = self.planned()?;
             let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
-            let len = blocks.cuts[at].len().ok_or_else(|| {
-                plan("a place of an axis whose length is not known before a run: compute_chunk_sizes() finds it")
-            })?;
+            let len = blocks.len_of(at)?;
             if place >= len {
                 return Err(plan(format!("{place} lies outside of an axis of length {len}")));
             }
-            let axes = (0..blocks.rank()).map(|of| match of.cmp(&at) {
-                std::cmp::Ordering::Less => AxisMap::same(of),
-                std::cmp::Ordering::Equal => AxisMap::fixed(place as i64),
-                std::cmp::Ordering::Greater => AxisMap::same(of - 1),
-            });
-            let mut cuts = blocks.cuts.to_vec();
-            cuts.remove(at);
-            Ok((View { axes: axes.collect() }, cuts))
-        })
+            blocks.at_places(&[(at, place as i64)], "index_axis", origin)
+        };
+        Array::of(made().map_err(|error| error.frame(Role::In, "index_axis", origin)))
     }
 
     /// With the axes in the opposite order.
@@ -295,7 +277,7 @@ impl<A, D: Dimension> Array<A, D> {
 
     /// As an array with a number of axes that is not known when the program is compiled.
     pub fn into_dyn(&self) -> Array<A, IxDyn> {
-        Array::of(self.blocks().cloned())
+        Array::of(self.planned().cloned())
     }
 
     /// As an array with the axes of `E`.
@@ -305,7 +287,7 @@ impl<A, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn into_dimensionality<E: Dimension>(&self) -> Array<A, E> {
         let origin = Origin::caller();
-        let made = self.blocks().and_then(|blocks| match E::NDIM {
+        let made = self.planned().and_then(|blocks| match E::NDIM {
             Some(rank) if rank != blocks.rank() => {
                 let text = format!("an array of {} axes is none of {rank}", blocks.rank());
                 Err(plan(text).frame(Role::In, "into_dimensionality", origin))
@@ -329,18 +311,14 @@ fn permuted(blocks: &Blocks, order: &[usize]) -> Result<(View, Vec<Cuts>)> {
 }
 
 fn squeezed(blocks: &Blocks, dropped: &[usize]) -> Result<(View, Vec<Cuts>)> {
-    let (mut view, mut cuts) = (View { axes: Vec::new() }, Vec::new());
-    for (axis, of) in blocks.cuts.iter().enumerate() {
-        if dropped.contains(&axis) {
-            if of.len() != Some(1) {
-                let len = of.len().map_or("unknown length".to_string(), |len| format!("length {len}"));
-                return Err(plan(format!("axis {axis} has {len}: only axes of length 1 are dropped")));
-            }
-            view.axes.push(AxisMap::fixed(0));
-        } else {
-            view.axes.push(AxisMap::same(cuts.len()));
-            cuts.push(of.clone());
+    for axis in dropped {
+        let len = blocks.cuts[*axis].len();
+        if len != Some(1) {
+            let len = len.map_or("unknown length".to_string(), |len| format!("length {len}"));
+            return Err(plan(format!("axis {axis} has {len}: only axes of length 1 are dropped")));
         }
     }
-    Ok((view, cuts))
+    let cuts = blocks.cuts.iter().enumerate().filter(|(axis, _)| !dropped.contains(axis));
+    let places: Vec<(usize, i64)> = dropped.iter().map(|axis| (*axis, 0)).collect();
+    Ok((View::without(blocks.rank(), &places), cuts.map(|(_, cuts)| cuts.clone()).collect()))
 }

@@ -30,17 +30,17 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     #[track_caller]
     pub fn compute_chunk_sizes(&self) -> Result<Array<A, D>> {
         let (verb, origin) = ("compute_chunk_sizes", Origin::caller());
-        if self.blocks()?.cuts.iter().all(|cuts| cuts.known().is_some()) {
+        if self.planned()?.cuts.iter().all(|cuts| cuts.known().is_some()) {
             return Ok(self.clone());
         }
         let kept = self.persist()?;
-        let blocks = kept.blocks()?;
+        let blocks = kept.planned()?;
         let found = || {
             let (grid, takes) = as_cut(blocks);
             let (rank, lens) = (blocks.rank(), grid.clone());
             let cuts = vec![Cuts::even(grid.iter().product::<u32>() as usize, 1), Cuts::whole(rank)];
             let mapped = Mapped { verb, origin, inputs: vec![blocks], grid, takes: vec![takes], cuts, key: None };
-            let shapes = mapped.of_type(DType::I64, move |given, _| {
+            let shapes = mapped.of_type(DType::I64, None, move |given, _| {
                 let shape: Vec<i64> = only(given)?.shape().iter().map(|len| *len as i64).collect();
                 NdBlock::new([1, rank], Data::I64(Block::from_vec(shape)))
             });

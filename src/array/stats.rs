@@ -8,15 +8,11 @@ use super::Array;
 use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{Bincount, Fold, Histogram, TopK};
-use super::plan::{Blocks, Cuts, Op, resolve_axis};
+use super::plan::{Blocks, Cuts, Op, plan, resolve_axis};
 use super::promote::Promote;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::origin::Origin;
 use crate::store::DType;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// The edges of so many ranges of one width between two numbers: one more than ranges.
 ///
@@ -79,7 +75,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     pub fn histogram(&self, bins: usize, range: (f64, f64)) -> Array<u64, Ix1> {
         let (verb, origin) = ("histogram", Origin::caller());
         let made = || {
-            let (blocks, edges) = (self.blocks()?, histogram_edges(bins, range)?);
+            let (blocks, edges) = (self.planned()?, histogram_edges(bins, range)?);
             ordered(blocks, verb)?;
             let fold = Histogram { of: blocks.dtype, edges: edges.into(), even: true };
             over_all(blocks, Arc::new(fold), DType::U64, Cuts::whole(bins), verb, origin)
@@ -103,7 +99,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     pub fn histogram_between(&self, edges: &[f64]) -> Array<u64, Ix1> {
         let (verb, origin) = ("histogram_between", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             ordered(blocks, verb)?;
             if edges.len() < 2 || !edges.windows(2).all(|two| two[0] <= two[1]) {
                 return Err(plan("the edges of a histogram are two at least, and ascend"));
@@ -131,7 +127,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn topk(&self, k: isize, axis: isize) -> Array<A, D> {
         let (verb, origin) = ("topk", Origin::caller());
-        at_line(self.blocks().and_then(|blocks| top(blocks, k, axis, false, verb, origin)), verb, origin)
+        at_line(self.planned().and_then(|blocks| top(blocks, k, axis, false, verb, origin)), verb, origin)
     }
 
     /// The places along an axis of what [`Array::topk`] gives; of equal elements the first comes first.
@@ -149,7 +145,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn argtopk(&self, k: isize, axis: isize) -> Array<i64, D> {
         let (verb, origin) = ("argtopk", Origin::caller());
-        at_line(self.blocks().and_then(|blocks| top(blocks, k, axis, true, verb, origin)), verb, origin)
+        at_line(self.planned().and_then(|blocks| top(blocks, k, axis, true, verb, origin)), verb, origin)
     }
 
     /// The greatest element less the least, of all.
@@ -184,9 +180,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
 fn top(blocks: &Blocks, k: isize, axis: isize, places: bool, verb: &'static str, origin: Origin) -> Result<Blocks> {
     ordered(blocks, verb)?;
     let axis = resolve_axis(axis, blocks.rank())?;
-    let len = blocks.cuts[axis]
-        .len()
-        .ok_or_else(|| plan("the length of the axis is not known before a run: compute_chunk_sizes() finds it"))?;
+    let len = blocks.len_of(axis)?;
     if k == 0 {
         return Err(plan("the first 0 elements of an order"));
     }
@@ -206,7 +200,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// run only.
     ///
     /// # Errors
-    /// At compute, of kind `Plan`, where the elements are no integers; of kind `Data`, where one is negative or larger than 2²⁷.
+    /// At compute, of kind `Plan`, where the elements are no integers; of kind `Data`, where one is negative, or neither below 2²¹ nor below
+    /// `least`: each task holds a count for each number.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -218,7 +213,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     pub fn bincount(&self, least: usize) -> Array<u64, Ix1> {
         let (verb, origin) = ("bincount", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             if matches!(blocks.dtype, DType::F32 | DType::F64 | DType::C32 | DType::C64) {
                 return Err(plan(format!("bincount counts whole numbers, not {}: cast them", blocks.dtype)));
             }

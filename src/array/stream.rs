@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::runtime::Stream;
 use crate::store::NdBlock;
 
-/// The blocks of an array, computed as they are pulled: see [`Array::blocks_iter`].
+/// The blocks of an array, computed as they are pulled: see [`Array::blocks`].
 pub struct ArrayBlocks<A, D> {
     pieces: Stream,
     cuts: std::sync::Arc<[Cuts]>,
@@ -33,17 +33,17 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// use chunkwise::prelude::*;
     ///
     /// let x = array::arange(0, 10, 1, 4);
-    /// for block in (&x * 2).blocks_iter()? {
+    /// for block in (&x * 2).blocks()? {
     ///     let (place, block) = block?;
     ///     assert_eq!(block[0], 2 * place.start[0] as i32);
     /// }
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn blocks_iter(&self) -> Result<ArrayBlocks<A, D>> {
+    pub fn blocks(&self) -> Result<ArrayBlocks<A, D>> {
         let origin = Origin::caller();
-        let cuts = self.blocks()?.cuts.clone();
-        let pieces = Stream::start_all(&self.node(), "blocks_iter", origin)?;
+        let cuts = self.planned()?.cuts.clone();
+        let pieces = Stream::start_all(&self.node(), "blocks", origin)?;
         Ok(ArrayBlocks { pieces, cuts, next: 0, type_of: PhantomData })
     }
 }

@@ -9,14 +9,10 @@ use super::blocks::{Mapped, as_cut, at_line, block, only, view};
 use super::chunks::Chunks;
 use super::element::{Element, Real};
 use super::kernels::{Below, Number};
-use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, View};
-use crate::error::{Error, ErrorKind, Result};
+use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, View, plan};
+use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::store::DType;
-
-fn plan(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Plan, text)
-}
 
 /// A mask of rows and columns that is true up to so far right of the diagonal.
 fn below(cuts: [Cuts; 2], offset: isize, verb: &'static str, origin: Origin) -> Result<Blocks> {
@@ -70,7 +66,7 @@ pub fn tri<A: Element>(rows: usize, columns: usize, offset: isize, chunks: impl 
 pub fn diag<A: Element>(values: &Array<A, Ix1>, offset: isize) -> Array<A, Ix2> {
     let (verb, origin) = ("diag", Origin::caller());
     let made = || {
-        let blocks = values.blocks()?;
+        let blocks = values.planned()?;
         blocks.known_shape()?;
         let around = offset.unsigned_abs();
         let pad = |before: usize, behind: usize, of: &Blocks| {
@@ -92,7 +88,7 @@ pub fn diag<A: Element>(values: &Array<A, Ix1>, offset: isize) -> Array<A, Ix2> 
 impl<A: Element, D: Dimension> Array<A, D> {
     fn like(&self, value: Number, verb: &'static str, origin: Origin) -> Array<A, D> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             blocks.known_shape()?;
             Blocks::new(Op::Full(value), &[], blocks.dtype, blocks.cuts.clone(), verb, origin)
         };
@@ -137,14 +133,14 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn tril(&self, offset: isize) -> Array<A, D> {
         let (verb, origin) = ("tril", Origin::caller());
-        at_line(self.blocks().and_then(|blocks| side(blocks, offset, true, verb, origin)), verb, origin)
+        at_line(self.planned().and_then(|blocks| side(blocks, offset, true, verb, origin)), verb, origin)
     }
 
     /// The elements of the last two axes on and above a diagonal, so far right of the main one, and 0 below it.
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Array<A, D> {
         let (verb, origin) = ("triu", Origin::caller());
-        at_line(self.blocks().and_then(|blocks| side(blocks, offset - 1, false, verb, origin)), verb, origin)
+        at_line(self.planned().and_then(|blocks| side(blocks, offset - 1, false, verb, origin)), verb, origin)
     }
 }
 
@@ -165,7 +161,7 @@ impl<A: Element> Array<A, Ix2> {
     pub fn diagonal(&self, offset: isize) -> Array<A, Ix1> {
         let (verb, origin) = ("diagonal", Origin::caller());
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let shape = blocks.known_shape()?;
             let (row, column) = if offset < 0 { (offset.unsigned_abs(), 0) } else { (0, offset.unsigned_abs()) };
             let len = shape[0].saturating_sub(row).min(shape[1].saturating_sub(column));
@@ -189,7 +185,7 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
         function: impl Fn(A) -> B + Send + Sync + 'static,
     ) -> Array<B, D> {
         let made = || {
-            let blocks = self.blocks()?;
+            let blocks = self.planned()?;
             let (grid, takes) = as_cut(blocks);
             let (inputs, cuts) = (vec![blocks], blocks.cuts.to_vec());
             let mapped = Mapped { verb, origin, inputs, grid, takes: vec![takes], cuts, key: None };
@@ -271,7 +267,7 @@ pub fn select<A: Element, D: Dimension>(choices: &[MaskAndValues<'_, A, D>], oth
     let made = || {
         let mut all = super::operators::scalar(other, origin)?;
         for (mask, values) in choices.iter().rev() {
-            let (mask, values) = (mask.blocks()?, values.blocks()?);
+            let (mask, values) = (mask.planned()?, values.planned()?);
             let cuts = super::plan::broadcast_cuts(mask, values)?;
             let both = Blocks::new(Op::Full(Number::zero(A::DTYPE)), &[], A::DTYPE, cuts, verb, origin)?;
             let cuts = super::plan::broadcast_cuts(&both, &all)?;

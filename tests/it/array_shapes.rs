@@ -346,6 +346,32 @@ fn masks_and_places() -> Result<()> {
     Ok(())
 }
 
+/// Few places of long axes are made by themselves, of sources; those of layers are taken from their blocks.
+#[test]
+fn places_of_wide_arrays() -> Result<()> {
+    let known = ndarray::Array2::from_shape_fn((40, 1000), |(row, column)| (row * 1000 + column) as f64);
+    let x = array::from_ndarray(known.clone(), (7, 300));
+    let (rows, columns): ([isize; 7], [isize; 4]) = ([39, 3, 4, 5, 3, 0, -40], [999, 0, 1, 500]);
+    let place = |at: &isize, len: usize| at.rem_euclid(len as isize) as usize;
+    let of_rows: Vec<usize> = rows.iter().map(|at| place(at, 40)).collect();
+    let of_columns: Vec<usize> = columns.iter().map(|at| place(at, 1000)).collect();
+    let doubled = array::concatenate(0, &[&(&x * 2.0), &x]);
+    let both = ndarray::concatenate(Axis(0), &[(&known * 2.0).view(), known.view()]).unwrap();
+    let kept = x.map_blocks(|block| block.to_owned());
+    for (array, known) in [(&x, &known), (&x.t().t(), &known), (&kept, &known), (&doubled, &both)] {
+        assert_eq!(array.take(&rows[..6], 0).compute()?, known.select(Axis(0), &of_rows[..6]));
+        assert_eq!(array.take(&columns, 1).compute()?, known.select(Axis(1), &of_columns));
+        let (both, one) = compute((array.take(&columns, 1).take(&[1, 1], 0), array.take(&[], 1)))?;
+        assert_eq!(both, known.select(Axis(1), &of_columns).select(Axis(0), &[1, 1]));
+        assert_eq!(one.shape(), [known.nrows(), 0]);
+    }
+    assert_eq!(x.take(&rows, 0).compute()?, known.select(Axis(0), &of_rows));
+    let kept: Vec<usize> = (0..1000).filter(|at| ![0, 1, 500, 999].contains(at)).collect();
+    assert_eq!(x.delete(&of_columns, 1).compute()?, known.select(Axis(1), &kept));
+    assert_eq!(x.delete(&(0..40).collect::<Vec<_>>(), 0).compute()?.shape(), [0, 1000]);
+    Ok(())
+}
+
 #[test]
 fn counts_and_largest() -> Result<()> {
     let values: Vec<f64> = (0..5000).map(|at| (super::support::noise(at) % 1000) as f64 / 100.0).collect();
@@ -366,10 +392,23 @@ fn counts_and_largest() -> Result<()> {
         let least = values.iter().position(|value| *value == 0.0).unwrap_or(0) as i64;
         assert_eq!(at.to_vec(), [5001, least]);
     }
+    // Many of many, in the order in which each is better than all before, and with many that are equal.
+    let rising = array::arange(0_i64, 20_000, 1, 3000);
+    let (best, at) = compute((rising.topk(5000, 0), rising.argtopk(-5000, 0)))?;
+    assert!(
+        best.iter().eq((15_000..20_000).rev().collect::<Vec<i64>>().iter())
+            && at.iter().eq(&(0..5000).collect::<Vec<_>>())
+    );
+    let equal = (&rising % 3).argtopk(4, 0).compute()?;
+    assert_eq!(equal.to_vec(), [2, 5, 8, 11]);
     let whole = array::from_vec(vec![3_u8, 0, 3, 9], 2);
     assert_eq!(whole.bincount(12).compute()?.to_vec(), [1, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0]);
     let error = array::from_vec(vec![3_i8, -1], 2).bincount(0).compute().unwrap_err();
     assert!(error.kind() == ErrorKind::Data && error.to_string().contains("-1 is among them"), "{error}");
+    let far = array::from_vec(vec![3, 1 << 21], 2);
+    let error = far.bincount(0).compute().unwrap_err();
+    assert!(error.to_string().contains("from 0 to 2097151, and 2097152 is among them: ask for more"), "{error}");
+    assert_eq!(far.bincount((1 << 21) + 1).sum().compute()?, 2);
     assert_eq!(array::from_vec(vec![1, 2, 3, 4], 2).ptp().compute()?, 3);
     Ok(())
 }
@@ -410,6 +449,8 @@ fn wrong_steps() {
         error.kind() == ErrorKind::Data && error.to_string().contains("map_blocks made the shape [1, 2]"),
         "{error}"
     );
+    let flat: Array<f64, Ix1> = x.map_blocks_as(BlockShape::same(), |block, _| block.sum_axis(Axis(0)));
+    wrong(flat.compute().map(drop), "the function gives arrays of 1 axes, and the result has 2");
     let failing =
         x.map_blocks(|_| -> Result<ndarray::Array2<f64>> { Err(Error::new(ErrorKind::Task, "no such block")) });
     assert!(failing.compute().unwrap_err().to_string().contains("no such block"));

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn as Dyn, SliceInfoElem};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::support::{On, assert_nothing_held};
+use super::support::{AMPLE, On, assert_nothing_held};
 
 /// Numbers that look random, for choices.
 pub struct Choices(pub u64);
@@ -172,6 +172,25 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
+/// Whether arrays are what they should be, in one run, with each of these settings, on one and several threads and in ample and little memory.
+pub fn are_as_known(wanted: &[&Pair], settings: &[&[(&str, bool)]]) -> Result<(), TestCaseError> {
+    let arrays: Vec<Array<f64, IxDyn>> = wanted.iter().map(|(array, _)| array.clone()).collect();
+    for (on, limit) in [(On::Synchronous, AMPLE), (On::Threads(2), AMPLE), (On::Threads(8), 2 << 20)] {
+        for set in settings {
+            let builder = Runtime::builder().memory_limit(limit);
+            let builder = set.iter().fold(builder, |builder, (name, value)| builder.set(name, *value));
+            let runtime = on.set(builder).build().unwrap();
+            let got = runtime.run(|| compute(&arrays)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            for (got, (array, known)) in got.iter().zip(wanted) {
+                prop_assert!(got == known, "{on:?} {limit} {set:?}: {array:?}: {got} is to be {known}");
+            }
+            drop(got);
+            assert_nothing_held(&runtime, "random arrays");
+        }
+    }
+    Ok(())
+}
+
 /// Random programs of 30 steps give what ndarray gives, however they are cut, fused, threaded and limited.
 #[test]
 fn random_programs_give_what_ndarray_gives() {
@@ -185,21 +204,8 @@ fn random_programs_give_what_ndarray_gives() {
                 prop_assert_eq!(&next.0.shape().unwrap(), next.1.shape());
                 all.push(next);
             }
-            let wanted: Vec<Array<f64, IxDyn>> = all.iter().map(|(array, _)| array.clone()).collect();
-            for (on, limit) in [(On::Synchronous, 1 << 30), (On::Threads(2), 1 << 30), (On::Threads(8), 2 << 20)] {
-                for fuse in [true, false] {
-                    let builder = Runtime::builder().memory_limit(limit).set("optimize.elementwise", fuse);
-                    let runtime = on.set(builder).build().unwrap();
-                    let got =
-                        runtime.run(|| compute(&wanted)).map_err(|error| TestCaseError::fail(error.to_string()))?;
-                    for (got, (array, known)) in got.iter().zip(&all) {
-                        prop_assert!(got == known, "{on:?} {limit} {fuse}: {array:?}: {got} is to be {known}");
-                    }
-                    drop(got);
-                    assert_nothing_held(&runtime, "random arrays");
-                }
-            }
-            Ok(())
+            let all: Vec<&Pair> = all.iter().collect();
+            are_as_known(&all, &[&[("optimize.elementwise", true)], &[("optimize.elementwise", false)]])
         })
         .unwrap();
 }

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use chunkwise::array::{ArraySource, Axis, Ix1, Ix2, IxDyn, s};
+use chunkwise::array::{ArraySource, Axis, Ix1, Ix2, s};
 use chunkwise::prelude::*;
 use ndarray::{ArrayD, IxDyn as Dyn, SliceInfoElem};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::arrays::{Choices, Pair, chunks, step};
+use super::arrays::{Choices, Pair, are_as_known, chunks, step};
 use super::support::{AMPLE, On, assert_nothing_held};
 
 type Asked = Arc<Mutex<Vec<Vec<Range<usize>>>>>;
@@ -86,22 +86,8 @@ fn random_programs_over_sources() {
             }
             // Not all: what nobody wants is not there to be read.
             let wanted: Vec<&Pair> = (0..3).map(|_| &all[all.len() - 1 - choices.below(6)]).collect();
-            let arrays: Vec<Array<f64, IxDyn>> = wanted.iter().map(|(array, _)| array.clone()).collect();
-            for (on, limit) in [(On::Synchronous, AMPLE), (On::Threads(2), AMPLE), (On::Threads(8), 2 << 20)] {
-                for (reads, fuse) in [(true, true), (true, false), (false, true)] {
-                    let builder = Runtime::builder().memory_limit(limit);
-                    let builder = builder.set("optimize.reads", reads).set("optimize.elementwise", fuse);
-                    let runtime = on.set(builder).build().unwrap();
-                    let got =
-                        runtime.run(|| compute(&arrays)).map_err(|error| TestCaseError::fail(error.to_string()))?;
-                    for (got, (array, known)) in got.iter().zip(&wanted) {
-                        prop_assert!(got == known, "{on:?} {reads} {fuse}: {array:?}: {got} is to be {known}");
-                    }
-                    drop(got);
-                    assert_nothing_held(&runtime, "random sources");
-                }
-            }
-            Ok(())
+            let set = |reads, fuse| [("optimize.reads", reads), ("optimize.elementwise", fuse)];
+            are_as_known(&wanted, &[&set(true, true), &set(true, false), &set(false, true)])
         })
         .unwrap();
 }

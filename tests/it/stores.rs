@@ -73,6 +73,8 @@ macro_rules! each_type {
         $run::<Complex<f64>>($($with),*);
     };
 }
+#[cfg_attr(not(feature = "zarr"), allow(unused_imports))]
+pub(super) use each_type;
 
 pub fn numbers<A: Numbered>(shape: &[usize]) -> ArrayD<A> {
     let mut next = 0;

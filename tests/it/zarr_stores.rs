@@ -7,29 +7,11 @@ use chunkwise::array::{Complex, IfExists, Ix1, Ix2, Ix3, IxDyn, ZarrCompression,
 use chunkwise::prelude::*;
 use ndarray::ArrayD;
 
-use super::stores::{Numbered, check, data, error, numbers};
+use super::stores::{Numbered, check, data, each_type, error, numbers};
 use super::support::{On, assert_nothing_held};
 
 fn zarr<A: Numbered>(path: impl AsRef<Path>) -> Array<A, IxDyn> {
     array::read_zarr(path).unwrap()
-}
-
-macro_rules! each_type {
-    ($run:ident($($with:expr),*)) => {
-        $run::<bool>($($with),*);
-        $run::<i8>($($with),*);
-        $run::<i16>($($with),*);
-        $run::<i32>($($with),*);
-        $run::<i64>($($with),*);
-        $run::<u8>($($with),*);
-        $run::<u16>($($with),*);
-        $run::<u32>($($with),*);
-        $run::<u64>($($with),*);
-        $run::<f32>($($with),*);
-        $run::<f64>($($with),*);
-        $run::<Complex<f32>>($($with),*);
-        $run::<Complex<f64>>($($with),*);
-    };
 }
 
 #[test]

@@ -123,8 +123,15 @@ pub(crate) struct Bincount {
     pub least: usize,
 }
 
-/// The largest number that is counted: counts of all take 1 GiB then.
-const LARGEST: u64 = (1 << 27) - 1;
+/// So many numbers are counted where no more are asked for: their counts take 16 MiB in each task.
+const COUNTED: usize = 1 << 21;
+
+impl Bincount {
+    /// How many numbers are counted at most.
+    fn most(&self) -> usize {
+        self.least.max(COUNTED)
+    }
+}
 
 impl Fold for Bincount {
     fn name(&self) -> &str {
@@ -136,12 +143,12 @@ impl Fold for Bincount {
     }
 
     fn kept_bytes(&self, _: u64) -> u64 {
-        8 * self.least as u64
+        8 * self.most() as u64
     }
 
     fn start(&self, _: usize) -> Box<dyn Work> {
-        let counts = vec![0; self.least];
-        with_lane!(self.of, T => Box::new(Numbers::<T> { counts, of: PhantomData }))
+        let (counts, most) = (vec![0; self.least], self.most());
+        with_lane!(self.of, T => Box::new(Numbers::<T> { counts, most, of: PhantomData }))
     }
 
     fn merge(&self, into: &mut Vec<NdBlock>, other: &[NdBlock]) -> Result<()> {
@@ -155,6 +162,7 @@ impl Fold for Bincount {
 
 struct Numbers<T> {
     counts: Vec<u64>,
+    most: usize,
     of: PhantomData<T>,
 }
 
@@ -162,8 +170,11 @@ impl<T: Wide> Work for Numbers<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, _: Target) -> Result<()> {
         for value in machine.output::<T>(tile.rows * tile.columns)? {
             let float = value.to_f64();
-            if !(0.0..=LARGEST as f64).contains(&float) {
-                let text = format!("bincount counts numbers from 0 to {LARGEST}, and {float} is among them");
+            if !(0.0..self.most as f64).contains(&float) {
+                let text = format!(
+                    "bincount counts the numbers from 0 to {}, and {float} is among them: ask for more",
+                    self.most - 1
+                );
                 return Err(Error::new(ErrorKind::Data, text));
             }
             let at = float as usize;

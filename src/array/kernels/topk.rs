@@ -1,5 +1,7 @@
 //! The largest or smallest elements along axes, in order. NaN counts as the largest; of equal elements the first comes first.
 
+use std::cmp::Ordering;
+
 use super::fold::Fold;
 use super::program::{Machine, Tile, with_lane};
 use super::reduce::{Target, Work};
@@ -27,16 +29,26 @@ fn comes_before<T: Wide>(a: T, b: T, largest: bool) -> bool {
     }
 }
 
-/// Puts an element among the best; they are in order, and so many at most.
-fn insert<T: Wide>(best: &mut Vec<(T, i64)>, value: T, at: i64, k: usize, largest: bool) {
-    if best.len() == k {
-        match best.last() {
-            Some((last, _)) if comes_before(value, *last, largest) => best.pop(),
-            _ => return,
-        };
+/// The order of elements and their places; no two are equal.
+fn order<T: Wide>(a: &(T, i64), b: &(T, i64), largest: bool) -> Ordering {
+    match (comes_before(a.0, b.0, largest), comes_before(b.0, a.0, largest)) {
+        (true, _) => Ordering::Less,
+        (_, true) => Ordering::Greater,
+        _ => a.1.cmp(&b.1),
     }
-    let place = best.partition_point(|(other, _)| !comes_before(value, *other, largest));
-    best.insert(place, (value, at));
+}
+
+/// Leaves the first `k` of an order, the last of them at the end.
+fn keep<T: Wide>(found: &mut Vec<(T, i64)>, k: usize, largest: bool) {
+    if found.len() > k {
+        found.select_nth_unstable_by(k - 1, |a, b| order(a, b, largest));
+        found.truncate(k);
+    }
+}
+
+/// Elements that are held of each place at most: what is among the first `k` is sorted out when there are so many.
+fn most_held(k: usize) -> usize {
+    2 * k + 8
 }
 
 impl Fold for TopK {
@@ -49,12 +61,14 @@ impl Fold for TopK {
     }
 
     fn kept_bytes(&self, places: u64) -> u64 {
-        places * (self.k as u64 * 2 * (self.of.bytes() as u64 + 16) + 32)
+        places * (most_held(self.k) as u64 * (self.of.bytes() as u64 + 16) + 64)
     }
 
     fn start(&self, places: usize) -> Box<dyn Work> {
         let (k, largest) = (self.k, self.largest);
-        with_lane!(self.of, T => Box::new(Best::<T> { best: vec![Vec::new(); places], k, largest }))
+        with_lane!(self.of, T => {
+            Box::new(Best::<T> { found: vec![Vec::new(); places], last: vec![None; places], k, largest })
+        })
     }
 
     fn merge(&self, into: &mut Vec<NdBlock>, other: &[NdBlock]) -> Result<()> {
@@ -64,7 +78,8 @@ impl Fold for TopK {
                 return Err(Error::internal("the largest of different places are put together"));
             }
             for (best, more) in best.iter_mut().zip(more) {
-                more.into_iter().for_each(|(value, at)| insert(best, value, at, self.k, self.largest));
+                best.extend(more);
+                keep(best, self.k, self.largest);
             }
             *into = stored(best)?;
         });
@@ -73,7 +88,8 @@ impl Fold for TopK {
 
     fn finish(&self, kept_blocks: &[NdBlock], shape: &[usize]) -> Result<NdBlock> {
         with_lane!(self.of, T => {
-            let best = kept::<T>(kept_blocks)?;
+            let mut best = kept::<T>(kept_blocks)?;
+            best.iter_mut().for_each(|best| best.sort_unstable_by(|a, b| order(a, b, self.largest)));
             let count = best.first().map_or(0, Vec::len);
             // Of all axes one is left.
             let (mut to, axis) = match self.axis < shape.len() {
@@ -130,12 +146,29 @@ fn stored<T: Stored>(best: Vec<Vec<(T, i64)>>) -> Result<Vec<NdBlock>> {
 }
 
 struct Best<T> {
-    best: Vec<Vec<(T, i64)>>,
+    /// Of each place what may be among the first.
+    found: Vec<Vec<(T, i64)>>,
+    /// The last of the first `k` when they were sorted out.
+    last: Vec<Option<(T, i64)>>,
     k: usize,
     largest: bool,
 }
 
-/// Elements that are looked at together: most runs have none that is among the best.
+impl<T: Wide> Best<T> {
+    fn add(&mut self, place: usize, value: T, number: i64) {
+        let (found, last) = (&mut self.found[place], &mut self.last[place]);
+        if last.is_some_and(|last| order(&(value, number), &last, self.largest).is_gt()) {
+            return;
+        }
+        found.push((value, number));
+        if found.len() == most_held(self.k) {
+            keep(found, self.k, self.largest);
+            *last = found.last().copied();
+        }
+    }
+}
+
+/// Elements that are looked at together: most runs have none that is among the first.
 const RUN: usize = 64;
 
 impl<T: Wide> Work for Best<T> {
@@ -144,35 +177,25 @@ impl<T: Wide> Work for Best<T> {
         let (number, down, along) = target.number;
         for (row, values) in values.chunks_exact(tile.columns.max(1)).enumerate() {
             let (place, number) = (target.first + row * target.down, number + row as i64 * down);
-            if target.along != 0 {
-                for (at, value) in values.iter().enumerate() {
-                    let best = &mut self.best[place + at * target.along];
-                    insert(best, *value, number + at as i64 * along, self.k, self.largest);
-                }
-                continue;
-            }
-            let best = &mut self.best[place];
             for (run, values) in values.chunks(RUN).enumerate() {
-                if let Some((last, _)) = best.get(self.k.wrapping_sub(1)) {
-                    let last = *last;
-                    let any = match self.largest {
-                        true => values.iter().fold(false, |any, value| any | value.beats(last, true) | value.is_nan()),
-                        false => values.iter().fold(false, |any, value| any | comes_before(*value, last, false)),
-                    };
-                    if !any {
-                        continue;
-                    }
+                let first = run * RUN;
+                if target.along == 0
+                    && let Some((last, _)) = self.last[place]
+                    && !values.iter().fold(false, |any, value| any | !comes_before(last, *value, self.largest))
+                {
+                    continue;
                 }
                 for (at, value) in values.iter().enumerate() {
-                    let number = number + (run * RUN + at) as i64 * along;
-                    insert(best, *value, number, self.k, self.largest);
+                    let at = first + at;
+                    Best::add(self, place + at * target.along, *value, number + at as i64 * along);
                 }
             }
         }
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _: &[usize]) -> Result<Vec<NdBlock>> {
-        stored(self.best)
+    fn finish(mut self: Box<Self>, _: &[usize]) -> Result<Vec<NdBlock>> {
+        self.found.iter_mut().for_each(|found| keep(found, self.k, self.largest));
+        stored(self.found)
     }
 }

@@ -146,6 +146,11 @@ impl Boxes {
         self.tasks
     }
 
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// Lengths of the axes of the grid of tasks.
     pub fn grid(&self) -> &[u32] {
         &self.grid
@@ -309,19 +314,34 @@ impl Boxes {
     }
 
     fn store<T: Lane>(&self, block: &Block, inputs: &Inputs<'_>, first_input: usize) -> Result<Data> {
-        let target = [Walk { first: 0, steps: strides(&block.shape) }];
+        let target = Walk { first: 0, steps: strides(&block.shape) };
         let stored = crate::store::Block::<T>::try_build(block.shape.iter().product(), |out| {
-            self.run(block, inputs, first_input, &target, &mut |machine, tile, places| {
-                let values = machine.output::<T>(tile.rows * tile.columns)?;
-                let (first, down, _) = places[0];
-                for (row, values) in values.chunks_exact(tile.columns).enumerate() {
-                    let from = (first + row as i64 * down) as usize;
-                    out[from..from + values.len()].copy_from_slice(values);
-                }
-                Ok(())
-            })
+            self.put(block, inputs, first_input, target, out)
         })?;
         Ok(T::wrap(stored))
+    }
+
+    /// Puts the elements of a box where a walk says; along the last axis they lie behind one another.
+    ///
+    /// # Errors
+    /// As [`Boxes::run`].
+    pub fn put<T: Lane>(
+        &self,
+        block: &Block,
+        inputs: &Inputs<'_>,
+        first_input: usize,
+        target: Walk,
+        out: &mut [T],
+    ) -> Result<()> {
+        self.run(block, inputs, first_input, &[target], &mut |machine, tile, places| {
+            let values = machine.output::<T>(tile.rows * tile.columns)?;
+            let (first, down, _) = places[0];
+            for (row, values) in values.chunks_exact(tile.columns).enumerate() {
+                let from = (first + row as i64 * down) as usize;
+                out[from..from + values.len()].copy_from_slice(values);
+            }
+            Ok(())
+        })
     }
 }
 

@@ -110,6 +110,11 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
             _ => below.fold(own, u32::saturating_add),
         };
     }
+    // What is made of sources alone, without a layer.
+    let mut is_made = vec![false; plan.nodes.len()];
+    for (at, node) in plan.nodes.iter().enumerate() {
+        is_made[at] = is_fusible(&node.op) && node.inputs.iter().all(|input| is_made[*input]);
+    }
     let mut owners = vec![Owner::Nobody; plan.nodes.len()];
     let mut is_layer = vec![false; plan.nodes.len()];
     plan.roots.iter().for_each(|root| is_layer[*root] = true);
@@ -127,7 +132,10 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
         for (number, input) in node.inputs.iter().enumerate() {
             let is_read_whole = match &node.op {
                 // What is written is given as it is cut.
-                Op::Take { .. } | Op::Write(_) => true,
+                Op::Write(_) => true,
+                Op::Take { axis, places } => {
+                    !is_made[*input] || !gather::takes_runs(&plan.nodes[*input].cuts, *axis, places)
+                }
                 // What several tasks take is made once.
                 Op::Product(_) => costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty(),
                 Op::Map(map) => {
@@ -261,7 +269,7 @@ impl Lowering {
         Ok(layer.layer())
     }
 
-    /// Places of an axis. A task reads the pieces in which its places lie.
+    /// Places of an axis. A task reads the pieces in which its places lie, or makes them of sources.
     fn take(
         &self,
         at: usize,
@@ -271,12 +279,23 @@ impl Lowering {
     ) -> Result<u32> {
         let node = &self.plan.nodes[at];
         let input = node.inputs[0];
-        let layer = self.made[input].ok_or_else(|| Error::internal("blocks are read before they are made"))?;
         let from = &self.plan.nodes[input].cuts;
         let gather = Gather::new(axis, places.clone(), &node.cuts, from)?;
         let tasks = node.cuts.iter().map(Cuts::blocks).product();
         let most: usize = node.cuts.iter().filter_map(Cuts::most).product();
-        let (grid, need) = (gather.grid(), (most * node.dtype.bytes()) as u64);
+        let need = (most * node.dtype.bytes()) as u64;
+        if !self.is_layer[input] {
+            let boxes = Boxes::blocks(self.sections(input)?, from)?;
+            let need = need + boxes.machine_bytes();
+            let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| gather.made(&boxes, index, inputs);
+            let op = Each::new(op).kind(NdBlock::kind()).need(need);
+            let meta = meta(node);
+            let layer: LayerRef<NdBlock> =
+                lowering.gated(node.member, |draft| draft.regular(meta, tasks, Vec::new(), op))?;
+            return Ok(layer.layer());
+        }
+        let layer = self.made[input].ok_or_else(|| Error::internal("blocks are read before they are made"))?;
+        let grid = gather.grid();
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| gather.block(index, inputs);
         let op = Each::new(op).kind(NdBlock::kind()).need(need);
         let reads = vec![Input { layer, pattern: Pattern::Grid(Arc::new(grid)) }];

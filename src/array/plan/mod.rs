@@ -145,7 +145,7 @@ impl Blocks {
         let (cuts, inputs) = (cuts.into(), inputs.iter().map(|input| (*input).clone()).collect());
         let blocks = cuts.iter().try_fold(1u32, |blocks, cuts| blocks.checked_mul(cuts.blocks()));
         if blocks.is_none_or(|blocks| blocks > u32::MAX / 4) {
-            return Err(Error::new(ErrorKind::Plan, "too many blocks: make them larger"));
+            return Err(plan("too many blocks: make them larger"));
         }
         let elements =
             cuts.iter().filter_map(Cuts::len).try_fold(dtype.bytes(), |all, len| all.checked_mul(len.max(1)));
@@ -186,10 +186,48 @@ impl Blocks {
         })
     }
 
+    /// The length of an axis.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where it is not known.
+    pub fn len_of(&self, axis: usize) -> Result<usize> {
+        self.cuts_of(axis).map(|cuts| cuts.last().copied().unwrap_or(0))
+    }
+
+    /// Where an axis is cut.
+    ///
+    /// # Errors
+    /// As [`Blocks::len_of`].
+    pub fn cuts_of(&self, axis: usize) -> Result<&[usize]> {
+        let text = || format!("the length of axis {axis} is not known before a run: compute_chunk_sizes() finds it");
+        self.cuts[axis].known().ok_or_else(|| plan(text()))
+    }
+
+    /// Bytes of the largest block, if they are known.
+    pub fn most_bytes(&self) -> Option<u64> {
+        let most = self.cuts.iter().map(Cuts::most).try_fold(self.dtype.bytes(), |all, most| all.checked_mul(most?));
+        most.map(|bytes| bytes as u64)
+    }
+
+    /// What is at single places of some axes, which are dropped.
+    ///
+    /// # Errors
+    /// None that can be.
+    pub fn at_places(&self, places: &[(usize, i64)], verb: &'static str, origin: Origin) -> Result<Blocks> {
+        let is_left = |axis: &usize| places.iter().all(|(of, _)| of != axis);
+        let cuts: Vec<Cuts> = (0..self.rank()).filter(is_left).map(|axis| self.cuts[axis].clone()).collect();
+        Blocks::new(Op::View(View::without(self.rank(), places)), &[self], self.dtype, cuts, verb, origin)
+    }
+
     /// Number of blocks.
     pub fn count(&self) -> u32 {
         self.cuts.iter().map(Cuts::blocks).product()
     }
+}
+
+/// The error of a plan that cannot be.
+pub(crate) fn plan(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Plan, text)
 }
 
 /// A shape in a line.

@@ -62,6 +62,16 @@ impl View {
         View { axes: axes.collect() }
     }
 
+    /// Of an array of so many axes without some of them, of which one place each is looked at.
+    pub fn without(rank: usize, places: &[(usize, i64)]) -> View {
+        let mut left = 0..rank;
+        let axes = (0..rank).map(|axis| match places.iter().find(|(of, _)| *of == axis) {
+            Some((_, place)) => AxisMap::fixed(*place),
+            None => left.next().map_or(AxisMap::fixed(0), AxisMap::same),
+        });
+        View { axes: axes.collect() }
+    }
+
     /// The view of a view: this one looks at what `inner` gives.
     pub fn of(&self, inner: &View) -> View {
         let axes = inner.axes.iter().map(|axis| match axis.of {
