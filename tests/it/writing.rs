@@ -617,6 +617,12 @@ fn rows_without_a_header_are_appended_to_rows_of_as_many_fields() {
         write(table(&["c", "d"], "z")).append().write().unwrap();
         assert_eq!(names(&path).len(), before.len() + 1);
     }
+    // What is read behind a header would take the first of them for another one.
+    let dir = tempfile::tempdir().unwrap();
+    table(&["a", "b"], "x").to_csv(dir.path()).write().unwrap();
+    let without = CsvWriteOptions { header: false, ..CsvWriteOptions::default() };
+    let error = table(&["a", "b"], "y").to_csv(dir.path()).csv_options(without).append().write().unwrap_err();
+    assert!(error.message().starts_with("there is no header, and there was one: "), "{error}");
     // Rows of a single null are blank lines.
     let dir = tempfile::tempdir().unwrap();
     let null = dataframe::from_columns([("a", vec![None::<i64>, Some(1)])]);

@@ -218,7 +218,7 @@ pub fn batch_bytes(batch: &RecordBatch) -> u64 {
 }
 
 /// The batch with buffers of its own where those it has are more than twice as large as what it shows of them.
-fn compact(batch: RecordBatch) -> Result<RecordBatch> {
+pub fn compact(batch: RecordBatch) -> Result<RecordBatch> {
     let wasteful = |array: &ArrayRef| {
         let copied =
             !matches!(array.data_type(), DataType::Dictionary(..) | DataType::ListView(_) | DataType::LargeListView(_));

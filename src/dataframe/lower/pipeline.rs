@@ -134,6 +134,19 @@ enum Several<'a> {
     Picked(RecordBatch, Picked),
     /// Of which more is made than of a whole batch fits.
     Parts(Parts),
+    /// What a user's function made, if it is much, from a row on in slices of so many: the steps behind it take a little at a time.
+    Made(RecordBatch, usize, usize),
+}
+
+/// Bytes of what a user's function makes of a batch that go on at once.
+const MADE_BYTES: u64 = 4 << 20;
+
+impl Several<'_> {
+    fn made(batch: RecordBatch) -> Self {
+        let slices = kernels::batch_bytes(&batch).div_ceil(MADE_BYTES / 2).max(1);
+        let rows = (batch.num_rows() as u64).div_ceil(slices);
+        Several::Made(batch, 0, rows as usize)
+    }
 }
 
 /// Takes the batches of a pipeline, and says whether more are wanted.
@@ -286,9 +299,18 @@ impl Pipeline {
                         continue;
                     }
                     Ready::Filter { .. } | Ready::Select { .. } => own.computed(&batch),
-                    Ready::Map(map) => kernels::conform(batch, &step.input)
-                        .and_then(|batch| (map.function)(batch))
-                        .and_then(|made| kernels::declared(made, &map.schema)),
+                    Ready::Map(map) => {
+                        let made = kernels::conform(batch, &step.input)
+                            .and_then(|batch| (map.function)(batch))
+                            .and_then(|made| kernels::declared(made, &map.schema));
+                        if let Ok(batch) = &made
+                            && kernels::batch_bytes(batch) > MADE_BYTES
+                        {
+                            several.push((at, Several::made(made.map_err(framed)?)));
+                            continue;
+                        }
+                        made
+                    }
                     Ready::Number(number, output) => {
                         let place = places.iter_mut().find(|(of, ..)| *of == at);
                         let (_, next, picker) = place.ok_or_else(|| Error::internal("a row without a place"))?;
@@ -327,6 +349,12 @@ impl Pipeline {
                     Ready::Explode(exploding) => exploding.next(exploded),
                     _ => Ok(None),
                 },
+                Several::Made(batch, from, rows) => {
+                    let first = std::mem::replace(from, batch.num_rows().min(*from + *rows));
+                    // Copied, so that nobody holds all of it for a few of its rows.
+                    let slice = (first < *from).then(|| kernels::compact(batch.slice(first, *from - first)));
+                    slice.transpose()
+                }
                 Several::Picked(batch, picked) => picked.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
                 Several::Parts(parts) => match &ready[at] {
                     own @ (Ready::Filter { enlarging: Some(of), .. } | Ready::Select { enlarging: Some(of), .. }) => {

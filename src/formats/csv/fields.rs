@@ -9,7 +9,7 @@ use arrow::array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
+use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -369,11 +369,17 @@ impl Parser {
 
     /// A type that the library makes of text.
     fn by_cast(&self, fields: Fields<'_>, data_type: &DataType) -> Result<ArrayRef, BadField> {
-        let text_like = matches!(data_type, DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _))
-            || matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+        let text_like = matches!(data_type, DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _));
         let texts = self.texts(fields)?;
         let options = CastOptions { safe: true, ..CastOptions::default() };
-        let cast = cast_with_options(&texts, data_type, &options);
+        let cast = match data_type {
+            // As they are written.
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
+                let bytes: BinaryArray = texts.iter().map(|text| text.and_then(from_hex)).collect();
+                cast_with_options(&bytes, data_type, &options)
+            }
+            _ => cast_with_options(&texts, data_type, &options),
+        };
         let cast = cast.map_err(|_| BadField { row: 0, problem: Problem::Type })?;
         if !text_like && cast.null_count() != texts.null_count() {
             let wrong = (0..texts.len()).find(|row| {
@@ -400,6 +406,13 @@ impl Parser {
         };
         Ok(if self.markers.contain(&field) { Field::Null } else { Field::Text(field) })
     }
+}
+
+/// The bytes that are written with two hexadecimal digits each; nothing where there is anything else.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some((digit(*pair.first()?)? * 16 + digit(*pair.get(1)?)?) as u8)).collect()
 }
 
 /// Fields that are copied as a block of fixed size.

@@ -31,7 +31,7 @@ pub struct CsvOptions {
     pub null_values: Vec<String>,
     /// Fields that are null in one column, in place of those for all.
     pub column_null_values: Vec<(String, Vec<String>)>,
-    /// Types that are not taken from the sample.
+    /// Types that are not taken from the sample. Bytes are written as two hexadecimal digits each.
     pub dtypes: Vec<(String, DataType)>,
     /// Columns of points in time, in microseconds; those with a format as well.
     pub parse_dates: Vec<String>,

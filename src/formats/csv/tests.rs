@@ -287,14 +287,13 @@ fn types_from_the_sample_and_declared() {
         DataType::Utf8,
         DataType::LargeUtf8,
         DataType::Utf8View,
-        DataType::Binary,
         DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
     ] {
         let dtypes = vec![("v".to_string(), data_type.clone())];
         let null_values = vec!["".to_string(), "-".to_string()];
         let batch = files.read("n.csv", CsvOptions { dtypes, null_values, ..CsvOptions::default() }).unwrap();
         assert_eq!(batch.schema().field(0).data_type(), &data_type);
-        let text = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary)
+        let text = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
             || matches!(data_type, DataType::Dictionary(_, _));
         let nulls: Vec<bool> = (0..4).map(|row| batch.column(0).is_null(row)).collect();
         assert_eq!(nulls, [false, !text, true, false], "{data_type}");
@@ -303,6 +302,16 @@ fn types_from_the_sample_and_declared() {
         let dtypes = vec![("v".to_string(), data_type)];
         files.read("n.csv", CsvOptions { dtypes, ..CsvOptions::default() }).unwrap_err()
     };
+    // Bytes are read as they are written.
+    let files = Files::new(&[("n.csv", b"v\n0aFF\n\n\"\"\n".as_slice()), ("odd.csv", b"v\n0aFF\n0g\n".as_slice())]);
+    for data_type in [DataType::Binary, DataType::LargeBinary, DataType::BinaryView] {
+        let declared = || CsvOptions { dtypes: vec![("v".to_string(), data_type.clone())], ..CsvOptions::default() };
+        let batch = files.read("n.csv", declared()).unwrap();
+        let bytes = arrow::compute::cast(batch.column(0), &DataType::Binary).unwrap();
+        assert_eq!(bytes.as_binary::<i32>().value(0), [10, 255], "{data_type}");
+        let error = files.read("odd.csv", declared()).unwrap_err();
+        assert!(error.to_string().contains("line 3") && error.to_string().contains("`0g`"), "{error}");
+    }
     let list = DataType::new_list(DataType::Int64, true);
     assert_eq!(wrong(list).message(), "column `v`: a CSV file cannot hold a List(Int64)");
     assert_eq!(wrong(DataType::Null).kind(), ErrorKind::Plan);

@@ -45,6 +45,9 @@ impl Encoder {
                         wrong("the header is another one".to_string())
                     };
                 }
+                if self.has_header(&path)? {
+                    return wrong("there is no header, and there was one".to_string());
+                }
                 let Some(found) = csv::fields_of_first(&path, options)? else { continue };
                 let own = self.schema().fields().len();
                 return if found == own {
