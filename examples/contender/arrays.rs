@@ -105,26 +105,20 @@ fn gauss(x: &Array<f64, ndarray::Ix2>) -> Array<f64, ndarray::Ix2> {
     const RADIUS: usize = 8;
     let weight = |at: usize| (-0.125 * (at as f64 - RADIUS as f64).powi(2)).exp();
     let sum: f64 = (0..=2 * RADIUS).map(weight).sum();
-    let weights: Vec<f64> = (0..=2 * RADIUS).map(|at| weight(at) / sum).collect();
+    let weights: [f64; 2 * RADIUS + 1] = std::array::from_fn(|at| weight(at) / sum);
     x.map_overlap(Depth::all(RADIUS), Boundary::Reflect, move |block| {
         let (rows, columns) = block.dim();
-        let mut down = Array2::<f64>::zeros((rows, columns));
-        for row in RADIUS..rows.saturating_sub(RADIUS) {
-            let mut out = down.row_mut(row);
-            for (at, weight) in weights.iter().enumerate() {
-                out.scaled_add(*weight, &block.row(row + at - RADIUS));
-            }
-        }
         let mut made = Array2::<f64>::zeros((rows, columns));
+        let mut line = vec![0.0; columns];
         for row in RADIUS..rows.saturating_sub(RADIUS) {
-            let line = down.row(row);
-            let line = line.as_slice().unwrap_or(&[]);
-            let mut out = made.row_mut(row);
-            let out = &mut out.as_slice_mut().unwrap_or(&mut [])[RADIUS..columns - RADIUS];
+            line.fill(0.0);
             for (at, weight) in weights.iter().enumerate() {
-                for (out, value) in out.iter_mut().zip(&line[at..]) {
-                    *out += weight * value;
-                }
+                let from = block.row(row + at - RADIUS);
+                line.iter_mut().zip(&from).for_each(|(sum, value)| *sum += weight * value);
+            }
+            let mut out = made.slice_mut(s![row, RADIUS..columns - RADIUS]);
+            for (out, near) in out.iter_mut().zip(line.windows(2 * RADIUS + 1)) {
+                *out = near.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
             }
         }
         made

@@ -16,6 +16,9 @@ use crate::store::DType;
 /// Bytes of what a task takes of both operands at most: longer sums are taken in groups.
 const GROUP_BYTES: usize = 64 << 20;
 
+/// Blocks of the result from which on the groups of each are summed up one after another, not beside each other.
+const MANY_BLOCKS: u64 = 8;
+
 /// In which type products are summed up: whole numbers in 64 bits, and back.
 fn summed_in(dtype: DType) -> DType {
     match dtype {
@@ -73,7 +76,9 @@ fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Origi
     if groups[groups.len() - 1] != end || groups.len() == 1 {
         groups.push(end);
     }
-    let count = groups.len() - 1;
+    // Where there are blocks enough for many threads, each takes all groups one after another.
+    let blocks: u64 = cuts.iter().map(|cuts| u64::from(cuts.blocks())).product();
+    let count = if blocks < MANY_BLOCKS { groups.len() - 1 } else { 1 };
     cuts.insert(0, Cuts::even(count, 1));
     let parts = Blocks::new(Op::Product(groups.into()), &[&a, &b], of, cuts.clone(), verb, origin)?;
     let all = match count {

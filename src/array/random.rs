@@ -20,16 +20,16 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::IntoDimension;
+use ndarray::{IntoDimension, Ix1};
 use rand_distr::{Beta, Binomial, Cauchy, ChiSquared, Distribution, Gamma, LogNormal, Poisson, StudentT, Weibull};
 
 use super::Array;
 use super::chunks::Chunks;
 use super::create::source;
 use super::element::Element;
-use super::kernels::random::Key;
-use super::kernels::{Draw, Drawn, Made, Sampled};
-use super::plan::{MadeOp, Op};
+use super::kernels::random::{Key, Permutation};
+use super::kernels::{Draw, Drawn, Made, MadeSlice, Permuted, Sampled, Shares};
+use super::plan::{MadeOp, Op, resolve_axis};
 use crate::error::{Error, ErrorKind, Role};
 use crate::origin::Origin;
 
@@ -212,6 +212,139 @@ impl Rng {
         }
         let draw = A::draw(*range.start(), *range.end()).0;
         self.drawn(draw, (shape, chunks.into()), 6, "integers_inclusive", origin)
+    }
+
+    /// The numbers below a count in random order, each once. Any part of them is made by itself, however many there are.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let order = array::random::seed(7).permutation(1_000_000, 100_000);
+    /// assert_eq!(order.sum().compute()?, 999_999 * 1_000_000 / 2);
+    /// assert!(order.slice(s![..10]).compute()? != array::arange(0, 10, 1, 10).compute()?);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn permutation(&self, count: usize, chunks: impl Into<Chunks>) -> Array<i64, Ix1> {
+        let make = |key| -> Arc<dyn Made> { Arc::new(Permuted(Permutation::new(key, count as u64))) };
+        self.array(count, make, (count, chunks.into()), 60, "permutation", Origin::caller())
+    }
+
+    /// Numbers below a count as they are drawn from an urn: put back each time, or not.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where more are drawn than there are.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let drawn = array::random::seed(7).choice(1_000_000_000, (100, 20), false, (50, 20));
+    /// assert!(drawn.max().compute()? < 1_000_000_000);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn choice<Sh: IntoDimension>(
+        &self,
+        count: usize,
+        shape: Sh,
+        replace: bool,
+        chunks: impl Into<Chunks>,
+    ) -> Array<i64, Sh::Dim> {
+        let (verb, origin) = ("choice", Origin::caller());
+        let shape = shape.into_dimension();
+        let wrong = |text| Array::of(Err(Error::new(ErrorKind::Plan, text).frame(Role::In, verb, origin)));
+        let wanted = ndarray::Dimension::slice(&shape).iter().try_fold(1_usize, |all, len| all.checked_mul(*len));
+        match (replace, wanted) {
+            (true, Some(1..)) if count == 0 => wrong("a choice of nothing".to_string()),
+            (true, _) => {
+                let draw = Draw::Integers { low: 0, last: (count as i64 - 1).max(0) };
+                self.drawn(draw, (shape, chunks.into()), 6, verb, origin)
+            }
+            (false, Some(wanted)) if wanted <= count => {
+                let make = |key| -> Arc<dyn Made> { Arc::new(Permuted(Permutation::new(key, count as u64))) };
+                self.array(count, make, (shape, chunks.into()), 60, verb, origin)
+            }
+            (false, _) => wrong(format!("more than {count} numbers are chosen of {count} without putting them back")),
+        }
+    }
+
+    /// Places of a list of weights, each as often as its share of all of them: drawn and put back.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where a weight is negative or not finite, or there is none above 0.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let drawn = array::random::seed(7).choice_weighted(&[1.0, 0.0, 3.0], 10_000, 1000);
+    /// let counts = drawn.bincount(3).compute()?;
+    /// assert!(counts[1] == 0 && (7000..8000).contains(&counts[2]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn choice_weighted<Sh: IntoDimension>(
+        &self,
+        weights: &[f64],
+        shape: Sh,
+        chunks: impl Into<Chunks>,
+    ) -> Array<i64, Sh::Dim> {
+        let (verb, origin) = ("choice_weighted", Origin::caller());
+        let (mut ends, mut sum) = (Vec::with_capacity(weights.len()), 0.0);
+        for weight in weights {
+            sum += weight;
+            ends.push(sum);
+        }
+        if !(sum > 0.0 && sum.is_finite()) || weights.iter().any(|weight| weight.is_nan() || *weight < 0.0) {
+            let text = "weights have to be finite, none below 0, and one at least above";
+            return Array::of(Err(Error::new(ErrorKind::Plan, text).frame(Role::In, verb, origin)));
+        }
+        let what = ends.iter().fold(Key::new(weights.len() as u64), |key, end| key.sub(end.to_bits())).words();
+        let make = |key| -> Arc<dyn Made> { Arc::new(Shares { key, ends }) };
+        self.array(what, make, (shape, chunks.into()), 30, verb, origin)
+    }
+
+    /// Places along an axis of an array that are drawn, with what stands there: put back each time, or not. Where they are is drawn at once, and
+    /// takes 8 bytes each in the plan.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where more are drawn than there are, or the axis is not there.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::arange(0, 1000, 10, 30);
+    /// let shuffled = array::random::seed(7).choice_of(&x, 100, false, 0);
+    /// assert_eq!(shuffled.sum().compute()?, x.sum().compute()?);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn choice_of<A: Element, D: ndarray::Dimension>(
+        &self,
+        of: &Array<A, D>,
+        count: usize,
+        replace: bool,
+        axis: isize,
+    ) -> Array<A, D> {
+        let (verb, origin) = ("choice_of", Origin::caller());
+        let key = self.next_key();
+        let drawn = || {
+            let blocks = of.planned()?;
+            let len = blocks.len_of(resolve_axis(axis, blocks.rank())?)?;
+            if count > len && (len == 0 || !replace) {
+                return Err(Error::new(ErrorKind::Plan, format!("{count} places are chosen of {len}")));
+            }
+            let mut places = vec![0_i64; count];
+            let into = MadeSlice::I64(&mut places);
+            match replace {
+                true => Drawn { key, draw: Draw::Integers { low: 0, last: len as i64 - 1 } }.fill(0, 1, into)?,
+                false => Permuted(Permutation::new(key, len as u64)).fill(0, 1, into)?,
+            }
+            Ok(places.into_iter().map(|place| place as isize).collect::<Vec<_>>())
+        };
+        match drawn() {
+            Ok(places) => of.take(&places, axis),
+            Err(error) => Array::of(Err(error.frame(Role::In, verb, origin))),
+        }
     }
 
     /// Numbers of a distribution of `rand_distr`, or what is wrong with it.

@@ -116,6 +116,66 @@ fn random_arrays() -> Result<()> {
     Ok(())
 }
 
+/// What is drawn from an urn: each number once, or as often as its weight says; the same however it is cut.
+#[test]
+fn choices() -> Result<()> {
+    let rng = || random::seed(4);
+    for count in [1000_usize, 300_000] {
+        let order = rng().permutation(count, count / 7).compute()?;
+        let mut numbers = order.to_vec();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..count as i64));
+        let first = rng().choice(count, (20, 30), false, (7, 30));
+        assert_eq!(first.ravel().compute()?, order.slice(s![..600]));
+        assert_eq!(first.t().slice(s![..;2, 3..]).compute()?, first.compute()?.t().slice(s![..;2, 3..]));
+    }
+    let drawn = rng().choice(5, 50_000, true, 999).bincount(5).compute()?;
+    assert!(drawn.len() == 5 && drawn.iter().all(|count| (9_500..10_500).contains(count)), "{drawn}");
+    let weighted = rng().choice_weighted(&[0.0, 1.0, 0.0, 4.0, 0.0], 50_000, 999).bincount(5).compute()?;
+    assert!(weighted[0] + weighted[2] + weighted[4] == 0 && (39_000..41_000).contains(&weighted[3]), "{weighted}");
+    let x = array::from_ndarray(Array2::from_shape_fn((50, 4), |(i, j)| (i * 4 + j) as i64), (8, 3));
+    let shuffled = rng().choice_of(&x, 50, false, 0).compute()?;
+    let mut rows: Vec<Vec<i64>> = shuffled.rows().into_iter().map(|row| row.to_vec()).collect();
+    assert_ne!(rows[..10], x.compute()?.rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>()[..10]);
+    rows.sort_unstable();
+    assert!(rows.into_iter().flatten().eq(0..200));
+    assert_eq!(rng().choice_of(&x, 90, true, -1).compute()?.dim(), (50, 90));
+    assert_eq!(rng().choice(0, 0, true, 1).compute()?.len() + rng().permutation(0, 1).compute()?.len(), 0);
+    let says = |error: Error, text: &str| {
+        let shown = error.to_string();
+        assert!(
+            error.kind() == ErrorKind::Plan && shown.contains(text) && shown.contains("array_programs.rs:"),
+            "{shown}"
+        );
+    };
+    says(rng().choice(5, (2, 3), false, 1).compute().unwrap_err(), "more than 5 numbers are chosen of 5");
+    says(rng().choice(0, 3, true, 1).compute().unwrap_err(), "a choice of nothing");
+    says(rng().choice_of(&x, 51, false, 0).compute().unwrap_err(), "51 places are chosen of 50");
+    says(rng().choice_of(&x, 1, false, 2).compute().unwrap_err(), "axis");
+    for wrong in [&[][..], &[0.0], &[1.0, -1.0], &[f64::NAN, 1.0], &[f64::MAX, f64::MAX]] {
+        says(rng().choice_weighted(wrong, 3, 3).compute().unwrap_err(), "weights have to be finite");
+    }
+    Ok(())
+}
+
+/// Sums of so many products that they are taken in groups: into the same blocks one after another where there are many, else beside each other.
+#[test]
+fn long_sums_of_products() -> Result<()> {
+    let long = 5_000_000_i64;
+    let numbers = array::arange(0, long, 1, 1_000_000);
+    let one = numbers.reshape((1, long as usize));
+    let wanted = (0..i128::from(long)).map(|at| at * at).sum::<i128>() as i64;
+    for rows in [1, 9] {
+        let many = one.broadcast_to((rows, long as usize)).rechunk((1, 1_000_000));
+        let product = many.dot(&one.t());
+        for on in [On::Synchronous, On::Threads(2)] {
+            let (runtime, _) = on.runtime(AMPLE);
+            assert_eq!(product.compute_on(&runtime)?, Array2::from_elem((rows, 1), wanted), "{rows} {on:?}");
+        }
+    }
+    Ok(())
+}
+
 /// A function of blocks sees each block as it is cut; a wrong shape is told with its line.
 #[test]
 fn functions_of_blocks() -> Result<()> {

@@ -392,6 +392,22 @@ fn counts_and_largest() -> Result<()> {
         let least = values.iter().position(|value| *value == 0.0).unwrap_or(0) as i64;
         assert_eq!(at.to_vec(), [5001, least]);
     }
+    // Numbers anywhere between edges, on them and beside them, near 0 and far from it.
+    for (bins, low, high) in [(100_usize, 0.0, 1.0), (3, -7.5, 1e9), (1000, 1e15, 1e15 + 16.0), (10, 0.1, 0.7)] {
+        let edges = array::histogram_edges(bins, (low, high))?;
+        let somewhere = (0..20_000).map(|at| low + (high - low) * (super::support::noise(at) % 100_003) as f64 / 1e5);
+        let beside = edges.iter().flat_map(|edge| [*edge, edge.next_up(), edge.next_down()]);
+        let values: Vec<f64> = somewhere.chain(beside).collect();
+        let mut wanted = vec![0_u64; bins];
+        for value in &values {
+            let last = edges.partition_point(|edge| edge <= value);
+            if last > 0 && *value <= high {
+                wanted[last.min(bins) - 1] += 1;
+            }
+        }
+        let x = array::from_vec(values, 4000);
+        assert_eq!(x.histogram(bins, (low, high)).compute()?.to_vec(), wanted, "{bins} from {low} to {high}");
+    }
     // Many of many, in the order in which each is better than all before, and with many that are equal.
     let rising = array::arange(0_i64, 20_000, 1, 3000);
     let (best, at) = compute((rising.topk(5000, 0), rising.argtopk(-5000, 0)))?;

@@ -3,7 +3,7 @@
 use rand_distr::Distribution;
 
 use super::program::{Made, MadeSlice};
-use super::random::{self, Key};
+use super::random::{self, Key, Permutation};
 use crate::error::{Error, Result};
 
 /// Numbers of a distribution that has a loop of its own.
@@ -98,6 +98,40 @@ impl<D: Distribution<f64> + Send + Sync> Made for Sampled<D> {
     fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
         let MadeSlice::F64(out) = out else { return Err(other_type()) };
         random::sample(self.key, first, step, &self.distribution, out);
+        Ok(())
+    }
+}
+
+/// Numbers in random order.
+pub(crate) struct Permuted(pub Permutation);
+
+impl Made for Permuted {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let MadeSlice::I64(out) = out else { return Err(other_type()) };
+        let mut at = first;
+        for out in out {
+            *out = self.0.at(at).cast_signed();
+            at = at.wrapping_add_signed(step);
+        }
+        Ok(())
+    }
+}
+
+/// Places that are drawn by their shares: where each share ends among all of them.
+pub(crate) struct Shares {
+    pub key: Key,
+    pub ends: Vec<f64>,
+}
+
+impl Made for Shares {
+    fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
+        let MadeSlice::I64(out) = out else { return Err(other_type()) };
+        let mut drawn = vec![0.0; out.len()];
+        let last = self.ends.len().saturating_sub(1);
+        random::uniform_f64(self.key, first, step, 0.0, self.ends.last().copied().unwrap_or(0.0), &mut drawn);
+        for (out, drawn) in out.iter_mut().zip(drawn) {
+            *out = self.ends.partition_point(|end| *end <= drawn).min(last) as i64;
+        }
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::fold::Fold;
 use super::program::{Machine, Tile, with_lane};
 use super::reduce::{Target, Work};
@@ -37,7 +39,9 @@ impl Fold for Histogram {
         let (edges, counts) = (self.edges.clone(), vec![0; self.edges.len() - 1]);
         let (first, last) = (edges[0], edges[edges.len() - 1]);
         let scale = if self.even { counts.len() as f64 / (last - first) } else { 0.0 };
-        with_lane!(self.of, T => Box::new(Counting::<T> { edges, counts, first, last, scale, of: PhantomData }))
+        // What rounding may do to a place among the ranges, and to an edge.
+        let margin = 8.0 * f64::EPSILON * (counts.len() as f64 + first.abs().max(last.abs()) * scale);
+        with_lane!(self.of, T => Box::new(Counting::<T> { edges, counts, first, last, scale, margin, of: PhantomData }))
     }
 
     fn merge(&self, into: &mut Vec<NdBlock>, other: &[NdBlock]) -> Result<()> {
@@ -77,7 +81,42 @@ struct Counting<T> {
     last: f64,
     /// Ranges for each unit, where all are equally wide.
     scale: f64,
+    /// As near to an edge, in ranges, edges are looked at.
+    margin: f64,
     of: PhantomData<T>,
+}
+
+/// Values whose ranges are found together.
+const TOGETHER: usize = 128;
+
+/// Finds the ranges of values among equally wide ones without a look at edges, and says whether none is near one or outside of all.
+struct Ranges<'a, T> {
+    values: &'a [T],
+    bins: &'a mut [u64; TOGETHER],
+    first: f64,
+    scale: f64,
+    margin: f64,
+    count: f64,
+}
+
+impl<T: Wide> NullaryFnOnce for Ranges<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        // Added to a number it leaves the nearest whole one in the last bits.
+        const WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+        let (low, high) = (self.margin, 1.0 - self.margin);
+        let mut inside = true;
+        for (bin, value) in self.bins.iter_mut().zip(self.values) {
+            let place = (value.to_f64() - self.first) * self.scale;
+            let whole = (place - 0.5) + WHOLE;
+            let within = place - (whole - WHOLE);
+            inside &= (within > low) & (within < high) & (place > 0.0) & (place < self.count);
+            *bin = whole.to_bits() & u64::from(u32::MAX);
+        }
+        inside
+    }
 }
 
 impl<T> Counting<T> {
@@ -107,7 +146,22 @@ impl<T> Counting<T> {
 
 impl<T: Wide> Work for Counting<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, _: Target) -> Result<()> {
-        machine.output::<T>(tile.rows * tile.columns)?.iter().for_each(|value| self.count(value.to_f64()));
+        let values = machine.output::<T>(tile.rows * tile.columns)?;
+        if self.scale == 0.0 || self.margin > 0.25 {
+            values.iter().for_each(|value| self.count(value.to_f64()));
+            return Ok(());
+        }
+        let (first, scale, margin, count) = (self.first, self.scale, self.margin, self.counts.len() as f64);
+        let mut bins = [0; TOGETHER];
+        for values in values.chunks(TOGETHER) {
+            if Arch::new().dispatch(Ranges { values, bins: &mut bins, first, scale, margin, count }) {
+                for bin in &bins[..values.len()] {
+                    self.counts[*bin as usize] += 1;
+                }
+            } else {
+                values.iter().for_each(|value| self.count(value.to_f64()));
+            }
+        }
         Ok(())
     }
 

@@ -20,7 +20,7 @@ mod topk;
 mod wide;
 
 pub(super) use copy::{copy_rows, keep_places, places_kept};
-pub(super) use draw::{Draw, Drawn, Sampled};
+pub(super) use draw::{Draw, Drawn, Permuted, Sampled, Shares};
 pub(super) use fold::Fold;
 pub(super) use function::{Binary, Unary};
 pub(super) use histogram::{Bincount, Histogram};
@@ -28,7 +28,7 @@ pub(super) use made::{Arange, Below, Diagonal, Every, Linspace};
 pub(super) use number::{FromNumber, Number};
 pub(super) use product::{Matrix, add_product};
 pub(super) use program::{
-    Bound, Machine, Made, Place, Program, REGISTER_BYTES, Register, Step, Tile, Walk, run_box, with_lane,
+    Bound, Machine, Made, MadeSlice, Place, Program, REGISTER_BYTES, Register, Step, Tile, Walk, run_box, with_lane,
 };
 pub(super) use reduce::{Kind as ReduceKind, Reduction, Target, Work};
 pub(super) use scan::{Line, Running, scan_tile};

@@ -17,6 +17,9 @@ use crate::store::{DType, Data};
 /// Elements of a tile at most.
 pub(crate) const TILE: usize = 1024;
 
+/// Of one that is read where it lies, and of which nothing is computed: reading is fastest in long runs.
+const READ_TILE: usize = 8 * TILE;
+
 /// Bytes of a register: the largest elements have 16.
 pub(crate) const REGISTER_BYTES: usize = 16 * TILE;
 
@@ -387,12 +390,14 @@ pub(crate) struct Rounds {
     pub steps: Vec<Vec<i64>>,
     /// How many of the walks are read; the others say where results go.
     leaves: usize,
+    /// Columns of a tile at most.
+    most_columns: usize,
 }
 
 impl Rounds {
     /// Of a box and the steps of all that is walked over in it, what is read first.
     pub fn new(shape: &[usize], walks: &[&[i64]], leaves: usize) -> Rounds {
-        let mut rounds = Rounds { lens: Vec::new(), steps: vec![Vec::new(); walks.len()], leaves };
+        let mut rounds = Rounds { lens: Vec::new(), steps: vec![Vec::new(); walks.len()], leaves, most_columns: TILE };
         for axis in 0..shape.len() {
             let last = rounds.lens.len().checked_sub(1);
             let fits = |last: usize| {
@@ -445,7 +450,7 @@ impl Rounds {
                 (Tile { rows: (TILE / columns).min(self.lens[axis]), columns }, axis)
             }
             _ => {
-                let columns = columns.clamp(1, TILE);
+                let columns = columns.clamp(1, self.most_columns);
                 (Tile { rows: (TILE / columns).min(self.lens[last - 1]).max(1), columns }, last - 1)
             }
         }
@@ -506,7 +511,13 @@ pub(crate) fn run_box(
 ) -> Result<()> {
     let walks: Vec<&Walk> = leaves.iter().map(|(_, walk)| walk).chain(targets).collect();
     let steps: Vec<&[i64]> = walks.iter().map(|walk| &walk.steps[..]).collect();
-    let rounds = Rounds::new(shape, &steps, leaves.len());
+    let mut rounds = Rounds::new(shape, &steps, leaves.len());
+    // A register holds no more than a tile: longer rows are never copied into one.
+    if let ([Step::Load { .. }], [(Bound::Memory(_), _)]) = (&program.steps[..], leaves)
+        && rounds.steps[0].last() == Some(&1)
+    {
+        rounds.most_columns = READ_TILE;
+    }
     let mut machine = Machine::new(program, leaves.iter().map(|(bound, _)| *bound).collect());
     let (_, down) = rounds.tile();
     let last = rounds.lens.len() - 1;

@@ -1,5 +1,6 @@
 //! Products of matrices, block by block. A task takes a block of rows of one and of columns of the other and sums up along what they share,
-//! piece by piece, as they lie in memory: nothing is put together before. Long sums are taken in groups, which become one by a reduction.
+//! piece by piece, as they lie in memory: nothing is put together before. Long sums are taken in groups: one behind another into the same
+//! block where there are blocks enough for all threads, else beside each other, and a reduction puts them together.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use super::super::plan::{Cuts, Taken, strides};
 use super::boxes::{Block as TaskBox, Boxes};
 use super::{Lowering, meta};
 use crate::error::{Error, Result};
-use crate::graph::{Each, Inputs, LayerRef, TaskContext};
+use crate::graph::{Each, Input, Inputs, LayerRef, Pattern, TaskContext};
 use crate::plan::RegionLowering;
-use crate::store::{Block, DType, Data, NdBlock};
+use crate::store::{Block, Data, NdBlock};
 
 impl Lowering {
     pub(super) fn product(
@@ -20,16 +21,35 @@ impl Lowering {
         groups: &Arc<[usize]>,
         lowering: &mut RegionLowering<'_, '_>,
     ) -> Result<u32> {
+        let all: Vec<(usize, usize)> = groups.windows(2).map(|two| (two[0], two[1])).collect();
+        if self.plan.nodes[at].cuts[0].blocks() as usize == all.len() {
+            return self.products(at, &all, None, lowering);
+        }
+        let mut sums = None;
+        for group in all {
+            sums = Some(self.products(at, &[group], sums, lowering)?);
+        }
+        sums.ok_or_else(|| Error::internal("a product of nothing"))
+    }
+
+    /// Blocks of the products of some ranges of what is summed up, each by itself along the first axis; added to the blocks of a layer, where
+    /// there is one.
+    fn products(
+        &mut self,
+        at: usize,
+        groups: &[(usize, usize)],
+        onto: Option<u32>,
+        lowering: &mut RegionLowering<'_, '_>,
+    ) -> Result<u32> {
         let node = &self.plan.nodes[at];
         let [left, right] = node.inputs[..] else { return Err(Error::internal("a product of two without them")) };
         let grid: Vec<u32> = node.cuts.iter().map(Cuts::blocks).collect();
         let rank = node.cuts.len() - 1;
         // Which groups along what is summed up; the axis of the result that an axis goes along; all of what is stretched.
-        let summed = || Taken::ranges(0, groups.windows(2).map(|two| (two[0], two[1])));
         let takes = |input: usize, sum_axis: usize| -> Vec<Taken> {
             let of = &self.plan.nodes[input].cuts;
             let axis = |axis: usize| match axis {
-                axis if axis == sum_axis => summed(),
+                axis if axis == sum_axis => Taken::ranges(0, groups.iter().copied()),
                 axis if axis + 2 < rank && of[axis].len() == Some(1) => Taken::whole(&of[axis]),
                 axis => Taken::blocks(axis + 1, &node.cuts[axis + 1]),
             };
@@ -40,12 +60,13 @@ impl Lowering {
         let b = Boxes::new(self.sections_or_read(right)?, takes(right, rank - 2), grid.clone())?;
         let mut reads = self.reads(&a)?;
         reads.extend(self.reads(&b)?);
+        reads.extend(onto.map(|layer| Input { layer, pattern: Pattern::OneToOne }));
         let most: usize = node.cuts.iter().filter_map(Cuts::most).product();
         let made = |boxes: &Boxes| if boxes.is_readable() { 0 } else { boxes.most_bytes() + boxes.machine_bytes() };
         // Pieces that lie in no order are packed for the product.
         let need = (most * node.dtype.bytes()) as u64 + made(&a) + made(&b) + a.most_bytes() + b.most_bytes();
         let (tasks, dtype) = (grid.iter().product(), node.dtype);
-        let product = Product { a, b };
+        let product = Product { a, b, is_added: onto.is_some() };
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| with_lane!(dtype, T => product.block::<T>(index, inputs));
         let op = Each::new(op).kind(NdBlock::kind()).need(need);
         let layer: LayerRef<NdBlock> =
@@ -57,6 +78,8 @@ impl Lowering {
 struct Product {
     a: Boxes,
     b: Boxes,
+    /// Whether the products are added to a block, which is the last input.
+    is_added: bool,
 }
 
 /// What a task takes of an operand: as it lies in pieces, or made in a block of its own.
@@ -114,7 +137,10 @@ impl<'a> Operand<'a> {
 }
 
 impl Product {
-    fn block<T: Lane>(&self, index: u32, inputs: &Inputs<'_>) -> Result<NdBlock> {
+    fn block<T: Lane>(&self, index: u32, inputs: &mut Inputs<'_>) -> Result<NdBlock> {
+        let sums =
+            (self.is_added).then(|| inputs.take::<NdBlock>(self.a.count(index) + self.b.count(index))).transpose()?;
+        let inputs = &*inputs;
         let (of_a, a) = Operand::new(&self.a, index, inputs, 0)?;
         let (of_b, b) = Operand::new(&self.b, index, inputs, self.a.count(index))?;
         let rank = of_a.shape.len();
@@ -127,10 +153,9 @@ impl Product {
             .map(|(axis, len)| if of_a.shape[axis] == 0 || of_b.shape[axis] == 0 { 0 } else { *len })
             .collect();
         let shape: Vec<usize> = std::iter::once(1).chain(outer.iter().copied()).chain([rows, columns]).collect();
-        let sums = both(&a.segments(&of_a, rank - 1), &b.segments(&of_b, rank - 2));
-        let (down, along) = (a.segments(&of_a, rank - 2), b.segments(&of_b, rank - 1));
-        let stored = Block::<T>::try_build::<Error>(shape.iter().product(), |out| {
-            out.fill(T::default());
+        let summed = both(&a.segments(&of_a, rank - 1), &b.segments(&of_b, rank - 2));
+        let (down, along) = (short(a.segments(&of_a, rank - 2)), short(b.segments(&of_b, rank - 1)));
+        let add = |out: &mut [T]| {
             for (matrix, out) in out.chunks_exact_mut((rows * columns).max(1)).enumerate() {
                 let mut rest = matrix;
                 let mut place = vec![0; outer.len()];
@@ -145,7 +170,7 @@ impl Product {
                 for down in &down {
                     for along in &along {
                         let out = &mut out[down.start * columns + along.start..];
-                        for sum in &sums {
+                        for sum in &summed {
                             let left = a.matrix(&of_a, &at_a, (down.clone(), sum.clone()), inputs)?;
                             let right = b.matrix(&of_b, &at_b, (sum.clone(), along.clone()), inputs)?;
                             add_product(out, columns, left, right)?;
@@ -154,10 +179,33 @@ impl Product {
                 }
             }
             Ok(())
-        })?;
-        let data = T::wrap(stored);
-        NdBlock::new(shape, if T::DTYPE == DType::Bool { data.into_bools() } else { data })
+        };
+        match sums {
+            Some(mut sums) => {
+                add(sums.get_mut::<T>()?)?;
+                Ok(sums)
+            }
+            None => {
+                let stored = Block::<T>::try_build::<Error>(shape.iter().product(), |out| {
+                    out.fill(T::default());
+                    add(out)
+                })?;
+                NdBlock::new(shape, T::wrap(stored))
+            }
+        }
     }
+}
+
+/// Rows and columns that are multiplied at once: threads that take more get in each other's way in the last level of the cache.
+const AT_ONCE: usize = 1024;
+
+/// The ranges in parts of equal lengths that are not too long.
+fn short(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let parts = ranges.into_iter().flat_map(|range| {
+        let len = range.len().div_ceil(range.len().div_ceil(AT_ONCE).max(1)).max(1);
+        range.clone().step_by(len).map(move |start| start..(start + len).min(range.end))
+    });
+    parts.collect()
 }
 
 /// Ranges in which neither of two lists of ranges ends.

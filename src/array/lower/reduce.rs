@@ -8,6 +8,7 @@ use super::super::kernels::{Fold, Place, Target, Walk, Work};
 use super::super::optimize::Plan;
 use super::super::plan::{Cuts, Op, coords, strides};
 use super::boxes::Boxes;
+use super::fuse::{LeafSource, Section};
 use super::{Lowering, meta};
 use crate::error::{Error, Result};
 use crate::graph::{Each, Grid, GridAxis, Inputs, LayerRef, Pattern, TaskContext};
@@ -21,6 +22,10 @@ const FAN_EACH: u32 = 4;
 
 /// Bytes of a block that a task reduces; larger ones are taken apart, for nobody sees them.
 const PIECE_BYTES: usize = 16 << 20;
+
+/// So many pieces are made of what is reduced along all axes, unless they would be larger than others, or smaller than this.
+const STRIPS: usize = 64;
+const LEAST_STRIP_BYTES: usize = 1 << 20;
 
 /// Reductions of one array over the same axes.
 pub(super) struct Group {
@@ -79,8 +84,15 @@ impl Lowering {
         let group = &self.groups.0[group];
         let input = &self.plan.nodes[group.input];
         let is_direct = self.is_layer[group.input];
-        let cuts = if is_direct { input.cuts.clone() } else { refined(&input.cuts, &group.axes, input.dtype.bytes()) };
         let sections = self.sections_or_read(group.input)?;
+        let all = group.axes.len() == input.cuts.len() && lies_by_rows(&sections);
+        let cuts = match is_direct {
+            true => input.cuts.clone(),
+            false => all
+                .then(|| strips(&input.cuts, input.dtype.bytes()))
+                .flatten()
+                .unwrap_or_else(|| refined(&input.cuts, &group.axes, input.dtype.bytes())),
+        };
         let (axes, members) = (group.axes.clone(), group.members.clone());
         let (boxes, reads) = self.block_boxes(sections, &cuts, true, lowering)?;
         let node = &self.plan.nodes[at];
@@ -182,6 +194,29 @@ pub(super) fn block(
         works.iter_mut().try_for_each(|work| work.add(machine, tile, target))
     })?;
     works.into_iter().map(|work| work.finish(&left)).collect()
+}
+
+/// Whether all that a region reads lies in memory by rows, or is made of places: it may be read in any pieces.
+fn lies_by_rows(sections: &[Section]) -> bool {
+    sections.iter().flat_map(|section| &section.fused.leaves).all(|leaf| {
+        let anywhere = matches!(leaf.source, LeafSource::Memory(_) | LeafSource::Made(_));
+        anywhere && leaf.view.axes.iter().filter_map(|axis| axis.of).is_sorted()
+    })
+}
+
+/// Cuts of what is reduced along all axes, into rows one behind another as they lie: memory is read fastest in long runs, and numbers are made
+/// fastest so. Pieces are smaller where there would be few.
+fn strips(cuts: &[Cuts], bytes: usize) -> Option<Arc<[Cuts]>> {
+    let lens: Vec<usize> = cuts.iter().map(Cuts::len).collect::<Option<_>>()?;
+    let all = lens.iter().try_fold(bytes, |all, len| all.checked_mul(*len)).filter(|all| *all > 0)?;
+    let mut room = ((all / STRIPS).clamp(LEAST_STRIP_BYTES, PIECE_BYTES) / bytes).max(1);
+    let mut strips: Vec<Cuts> = Vec::with_capacity(lens.len());
+    for len in lens.iter().rev() {
+        strips.push(Cuts::even(*len, len.div_ceil(len.div_ceil(room))));
+        room = (room / len).max(1);
+    }
+    strips.reverse();
+    Some(strips.into())
 }
 
 /// The cuts with blocks of more than so many bytes taken apart along the axes that are reduced.

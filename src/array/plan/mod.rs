@@ -54,8 +54,8 @@ pub(crate) enum Op {
         axis: usize,
         product: bool,
     },
-    /// Products of matrices: of two arrays that agree in all axes but the last two. Along a first axis there is one for each group of what is
-    /// summed up, which begin and end at these places.
+    /// Products of matrices: of two arrays that agree in all axes but the last two. What is summed up is taken in groups, which begin and end at
+    /// these places; along a first axis there is one for each of them, or one for all.
     Product(Arc<[usize]>),
     /// Arrays one behind another along an axis: where each begins, and where the last one ends.
     Concat {

@@ -33,6 +33,7 @@
 mod bulk;
 mod element;
 mod key;
+mod permute;
 
 #[cfg(test)]
 mod tests;
@@ -41,3 +42,4 @@ pub use bulk::{
     exponential_f32, exponential_f64, integers_through, normal_f32, normal_f64, sample, uniform_f32, uniform_f64,
 };
 pub use key::Key;
+pub use permute::Permutation;
