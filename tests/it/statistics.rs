@@ -201,3 +201,133 @@ fn rows_of_the_least_and_of_the_greatest() {
     let error = df.group_by(["small"]).unordered().agg([col("int").sum()]).idxmin().compute().unwrap_err();
     assert!(error.message().contains("goes by the order of rows"), "{error}");
 }
+
+/// A column that is told exactly: integers, to which a large one is added, in units of a power of two.
+struct Exact {
+    name: &'static str,
+    values: Vec<Option<i128>>,
+    base: i128,
+    unit: f64,
+}
+
+const EXACT_ROWS: u64 = 20_000;
+
+/// Far from zero, so that a mean that is rounded to a float is wrong by much of what is asked.
+fn exact_columns() -> Vec<Exact> {
+    let of = |name, base, unit, value: fn(u64) -> Option<i128>| Exact {
+        name,
+        values: (0..EXACT_ROWS).map(value).collect(),
+        base,
+        unit,
+    };
+    let dyadic = 1.0 / (1u64 << 20) as f64;
+    vec![
+        of("times", 1_700_000_000 << 20, dyadic, |at| Some((noise(at) % 1000) as i128)),
+        of("parity", 1_000_000_000_000_000, 1.0, |at| Some((at % 2) as i128)),
+        of("parts", 1_000_000_000 << 14, 1.0 / (1u64 << 14) as f64, |at| Some((noise(at ^ 5) % (1 << 14)) as i128)),
+        of("outlier", 1_000_000_000_000, 1.0, |at| Some(if at == 0 { 1 << 17 } else { (noise(at ^ 9) % 64) as i128 })),
+        of("gaps", 1 << 50, 1.0, |at| (!noise(at ^ 3).is_multiple_of(7)).then_some((noise(at ^ 8) % 500) as i128)),
+        of("odd", 7 << 40, 0.5, |at| (at % 2 > 0).then_some((noise(at ^ 4) % 100) as i128)),
+        of("clusters", 0, 1.0, |at| Some((at % 2 * 10_000 + noise(at ^ 6) % 16) as i128)),
+        of("nanoseconds", 1_700_000_000_000_000_000, 1.0, |at| Some(at as i128 * 1000)),
+    ]
+}
+
+fn exact_table(columns: &[Exact]) -> Table {
+    let mut all: Vec<(&str, ArrayRef)> = Vec::new();
+    for Exact { name, values, base, unit } in columns {
+        // The last one is of integers: as floats its numbers would not be exact.
+        let whole = |value: i128| (base + value) as i64;
+        all.push(match *name {
+            "nanoseconds" => (name, values.iter().map(|value| value.map(whole)).collect::<Vec<_>>().into_array()),
+            _ => {
+                let floats = values.iter().map(|value| value.map(|value| (base + value) as f64 * unit));
+                (name, floats.collect::<Vec<_>>().into_array())
+            }
+        });
+    }
+    all.push(("few", (0..EXACT_ROWS).map(|at| (at % 3) as i64).collect::<Vec<_>>().into_array()));
+    // In a partition there are few rows of each, and in most batches one or two.
+    all.push(("many", (0..EXACT_ROWS).map(|at| (noise(at ^ 21) % 700) as i64).collect::<Vec<_>>().into_array()));
+    dataframe::from_columns(all).compute().unwrap()
+}
+
+/// Variance, skewness and excess kurtosis by exact sums.
+fn exact_moments(values: impl Iterator<Item = i128> + Clone, unit: f64) -> (f64, f64, f64) {
+    let n = values.clone().count() as i128;
+    let sum = |power: u32| values.clone().map(|value| value.pow(power)).sum::<i128>();
+    let (s1, s2, s3, s4) = (sum(1), sum(2), sum(3), sum(4));
+    let m2 = (n * s2 - s1 * s1) as f64;
+    let m3 = (n * n * s3 - 3 * n * s1 * s2 + 2 * s1 * s1 * s1) as f64;
+    let m4 = (n * n * n * s4 - 4 * n * n * s1 * s3 + 6 * n * s1 * s1 * s2 - 3 * s1 * s1 * s1 * s1) as f64;
+    (m2 * unit * unit / (n * (n - 1)) as f64, m3 / m2.powf(1.5), m4 / (m2 * m2) - 3.0)
+}
+
+#[track_caller]
+fn within(found: Option<f64>, wanted: f64, scale: f64, what: &str) {
+    let found = found.unwrap_or_else(|| panic!("{what}: nothing"));
+    let apart = (found - wanted).abs();
+    assert!(apart <= 1e-12 * scale.abs() || found.is_nan() && wanted.is_nan(), "{what}: {found} is not {wanted}");
+}
+
+#[test]
+fn moments_far_from_zero() {
+    let columns = exact_columns();
+    let table = exact_table(&columns);
+    let mut outputs = Vec::new();
+    for Exact { name, .. } in &columns {
+        let of = |expr: Expr, what: &str| expr.alias(&format!("{name}_{what}"));
+        outputs.extend([
+            of(col(name).var(), "var"),
+            of(col(name).std(), "std"),
+            of(col(name).skew(), "skew"),
+            of(col(name).kurtosis(), "kurtosis"),
+        ]);
+    }
+    for key in [None, Some("few"), Some("many")] {
+        // Groups come in the order of their keys.
+        let group = |at: u64| match key {
+            None => 0,
+            Some("few") => at % 3,
+            Some(_) => noise(at ^ 21) % 700,
+        };
+        let groups = if key.is_some() { (0..EXACT_ROWS).map(group).max().unwrap() as usize + 1 } else { 1 };
+        let wanted: Vec<Vec<(f64, f64, f64)>> = columns
+            .iter()
+            .map(|Exact { name, values, unit, .. }| {
+                // Small numbers have fourth powers whose sums fit.
+                let step = if *name == "nanoseconds" { 1000 } else { 1 };
+                let mut rows = vec![Vec::new(); groups];
+                for (at, value) in (0..).zip(values) {
+                    rows[group(at) as usize].extend(value.map(|value| value / step));
+                }
+                let moments = |rows: &Vec<i128>| {
+                    let least = rows.iter().min().copied().unwrap_or(0);
+                    exact_moments(rows.iter().map(|value| value - least), unit * step as f64)
+                };
+                rows.iter().map(moments).collect()
+            })
+            .collect();
+        for parts in [1, 2, 5, 20] {
+            let df = table.to_dataframe(parts);
+            let found = match key {
+                Some(key) => df.group_by([key]).agg(outputs.clone()),
+                None => df.agg(outputs.clone()),
+            };
+            let found = found.compute().unwrap();
+            assert_eq!(found.num_rows(), groups);
+            for (Exact { name, .. }, wanted) in columns.iter().zip(&wanted) {
+                let all =
+                    ["var", "std", "skew", "kurtosis"].map(|what| found.array(&format!("{name}_{what}")).unwrap());
+                for (group, (var, skew, kurtosis)) in wanted.iter().copied().enumerate() {
+                    let what = format!("{name} in {parts} parts, group {group} of {key:?}");
+                    let get = |at: usize| Some(all[at].as_primitive::<Float64Type>().value(group));
+                    within(get(0), var, var, &what);
+                    within(get(1), var.sqrt(), var.sqrt(), &what);
+                    within(get(2), skew, 1.0 + skew.abs(), &what);
+                    within(get(3), kurtosis, 3.0 + kurtosis.abs(), &what);
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveAr
 use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
 
+use super::deviations::Parts;
 use super::intern::failed;
 use super::state::{AggregateCall, State};
 use crate::error::{Error, ErrorKind, Result};
@@ -228,33 +229,14 @@ impl Output {
         }
         let state = &all.states[self.states[0]];
         let parts = |group: usize| match state {
-            State::IntMoments(moments) => {
-                let m = moments.moments(group);
-                Parts { n: m.n, xx: m.xx, yy: m.yy, xy: m.xy, m3: 0.0, m4: 0.0 }
-            }
-            State::CoMoments(moments) => {
-                let m = moments.moments(group);
-                Parts { n: m.n, xx: m.xx, yy: m.yy, xy: m.xy, m3: 0.0, m4: 0.0 }
-            }
-            State::Moments(moments) => {
-                let m = moments.moment(group);
-                Parts { n: m.n, xx: m.m2, yy: 0.0, xy: 0.0, m3: m.m3, m4: m.m4 }
-            }
+            State::IntMoments(moments) => moments.parts(group),
+            State::CoMoments(moments) => moments.parts(group),
+            State::Moments(moments) => moments.parts(group),
+            State::FourthMoments(moments) => moments.parts(group),
             _ => Parts::default(),
         };
         Arc::new((0..all.count).map(|group| of(&parts(group))).collect::<Float64Array>())
     }
-}
-
-/// Number of rows and sums of products of deviations.
-#[derive(Default)]
-struct Parts {
-    n: f64,
-    xx: f64,
-    yy: f64,
-    xy: f64,
-    m3: f64,
-    m4: f64,
 }
 
 fn variance(parts: &Parts, ddof: u32) -> Option<f64> {

@@ -8,6 +8,7 @@
 
 mod bytes;
 mod chosen;
+mod deviations;
 mod distinct;
 mod extremes;
 mod find;

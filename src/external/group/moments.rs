@@ -1,15 +1,12 @@
-//! Variances, covariances and their kin, by group.
-//!
-//! Of integers the sums of powers are kept exactly, so nothing depends on any order. Of floats a batch is gone through twice, first for
-//! the means, then for the deviations from them, and batches are put together with the formulas of Chan, Golub and LeVeque
-//! (1979) and of Pébay (2008).
+//! Variances and covariances of integers, by group: the sums of powers are kept exactly, so nothing depends on any order.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type, i256};
+use arrow::datatypes::{DataType, Int64Type, UInt64Type, i256};
 
 use super::Rows;
+use super::deviations::Parts;
 use super::intern::failed;
 use crate::error::Result;
 
@@ -172,17 +169,17 @@ impl IntMoments {
         }
     }
 
-    /// Brings all sums to where [`IntMoments::moments`] reads them.
+    /// Brings all sums to where [`IntMoments::parts`] reads them.
     pub fn finish(&mut self) {
         self.widen();
         self.narrow = Vec::new();
     }
 
     /// Of a group.
-    pub fn moments(&self, group: usize) -> CoMoment {
+    pub fn parts(&self, group: usize) -> Parts {
         let sums = self.groups.get(group).copied().unwrap_or_default();
         if sums.n == 0 {
-            return CoMoment::default();
+            return Parts::default();
         }
         let n = i128::from(sums.n);
         // Deviations from the nearest integers to the means, exactly; what is left of the means is less than one.
@@ -198,13 +195,12 @@ impl IntMoments {
                 .wrapping_add(wide(n).wrapping_mul(wide(p)).wrapping_mul(wide(q)));
             to_f64(exact) - rest / n as f64
         };
-        CoMoment {
+        Parts {
             n: sums.n as f64,
-            x: a as f64 + rest_x / n as f64,
-            y: b as f64 + rest_y / n as f64,
             xx: deviation(sums.xx, a, a, sums.x, sums.x, rest_x * rest_x).max(0.0),
             yy: deviation(sums.yy, b, b, sums.y, sums.y, rest_y * rest_y).max(0.0),
             xy: deviation(sums.xy, a, b, sums.x, sums.y, rest_x * rest_y),
+            ..Parts::default()
         }
     }
 }
@@ -253,204 +249,5 @@ impl Integers {
     fn get(&self, row: usize) -> i128 {
         let word = self.words[row];
         i128::from(word) + if word < 0 { self.wrap } else { 0 }
-    }
-}
-
-/// Number, means, and sums of products of deviations from them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CoMoment {
-    pub n: f64,
-    pub x: f64,
-    pub y: f64,
-    pub xx: f64,
-    pub yy: f64,
-    pub xy: f64,
-}
-
-impl CoMoment {
-    fn merge(&mut self, other: CoMoment) {
-        if other.n == 0.0 {
-            return;
-        }
-        if self.n == 0.0 {
-            *self = other;
-            return;
-        }
-        let n = self.n + other.n;
-        let (dx, dy) = (other.x - self.x, other.y - self.y);
-        let weight = self.n * other.n / n;
-        self.xx += other.xx + dx * dx * weight;
-        self.yy += other.yy + dy * dy * weight;
-        self.xy += other.xy + dx * dy * weight;
-        self.x += dx * (other.n / n);
-        self.y += dy * (other.n / n);
-        self.n = n;
-    }
-}
-
-/// Moments of pairs of floats.
-#[derive(Clone, Default)]
-pub struct CoMoments {
-    groups: Vec<CoMoment>,
-    batch: Vec<CoMoment>,
-}
-
-impl CoMoments {
-    pub fn bytes(&self) -> usize {
-        (self.groups.capacity() + self.batch.capacity()) * size_of::<CoMoment>()
-    }
-
-    pub fn moments(&self, group: usize) -> CoMoment {
-        self.groups.get(group).copied().unwrap_or_default()
-    }
-
-    pub fn update(&mut self, rows: &Rows<'_>, values: &[&ArrayRef]) -> Result<()> {
-        self.groups.resize(rows.count, CoMoment::default());
-        let (x, y) = (floats(values[0])?, floats(values[1])?);
-        let nulls = NullBuffer::union(x.logical_nulls().as_ref(), y.logical_nulls().as_ref());
-        let (x, y) = (x.as_primitive::<Float64Type>().values(), y.as_primitive::<Float64Type>().values());
-        let batch = &mut self.batch;
-        batch.resize(rows.count, CoMoment::default());
-        let mut touched = Vec::new();
-        rows.each_valid(nulls.as_ref(), |row, group| {
-            let own = &mut batch[group];
-            if own.n == 0.0 {
-                touched.push(group);
-            }
-            own.n += 1.0;
-            own.x += x[row];
-            own.y += y[row];
-        });
-        for group in &touched {
-            let own = &mut batch[*group];
-            own.x /= own.n;
-            own.y /= own.n;
-        }
-        rows.each_valid(nulls.as_ref(), |row, group| {
-            let own = &mut batch[group];
-            let (dx, dy) = (x[row] - own.x, y[row] - own.y);
-            own.xx += dx * dx;
-            own.yy += dy * dy;
-            own.xy += dx * dy;
-        });
-        for group in touched {
-            self.groups[group].merge(std::mem::take(&mut batch[group]));
-        }
-        Ok(())
-    }
-
-    pub fn merge(&mut self, other: &CoMoments, map: &[u32], count: usize) {
-        self.groups.resize(count, CoMoment::default());
-        for (group, other) in map.iter().zip(&other.groups) {
-            self.groups[*group as usize].merge(*other);
-        }
-    }
-}
-
-/// Number, mean, and sums of powers of deviations from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Moment {
-    pub n: f64,
-    pub mean: f64,
-    pub m2: f64,
-    pub m3: f64,
-    pub m4: f64,
-}
-
-impl Moment {
-    fn merge(&mut self, other: Moment) {
-        if other.n == 0.0 {
-            return;
-        }
-        if self.n == 0.0 {
-            *self = other;
-            return;
-        }
-        let (a, b) = (self.n, other.n);
-        let n = a + b;
-        let d = other.mean - self.mean;
-        let dn = d / n;
-        let m4 = self.m4
-            + other.m4
-            + d * dn * dn * dn * a * b * (a * a - a * b + b * b)
-            + 6.0 * dn * dn * (a * a * other.m2 + b * b * self.m2)
-            + 4.0 * dn * (a * other.m3 - b * self.m3);
-        let m3 = self.m3 + other.m3 + d * dn * dn * a * b * (a - b) + 3.0 * dn * (a * other.m2 - b * self.m2);
-        let m2 = self.m2 + other.m2 + d * dn * a * b;
-        *self = Moment { n, mean: self.mean + dn * b, m2, m3, m4 };
-    }
-}
-
-/// Moments of floats, up to the second or the fourth.
-#[derive(Clone)]
-pub struct Moments {
-    groups: Vec<Moment>,
-    batch: Vec<Moment>,
-    fourth: bool,
-}
-
-impl Moments {
-    pub fn new(fourth: bool) -> Moments {
-        Moments { groups: Vec::new(), batch: Vec::new(), fourth }
-    }
-
-    pub fn bytes(&self) -> usize {
-        (self.groups.capacity() + self.batch.capacity()) * size_of::<Moment>()
-    }
-
-    pub fn moment(&self, group: usize) -> Moment {
-        self.groups.get(group).copied().unwrap_or_default()
-    }
-
-    pub fn update(&mut self, rows: &Rows<'_>, values: &ArrayRef) -> Result<()> {
-        self.groups.resize(rows.count, Moment::default());
-        let x = floats(values)?;
-        let nulls = x.logical_nulls();
-        let x = x.as_primitive::<Float64Type>().values();
-        let batch = &mut self.batch;
-        batch.resize(rows.count, Moment::default());
-        let mut touched = Vec::new();
-        rows.each_valid(nulls.as_ref(), |row, group| {
-            let own = &mut batch[group];
-            if own.n == 0.0 {
-                touched.push(group);
-            }
-            own.n += 1.0;
-            own.mean += x[row];
-        });
-        touched.iter().for_each(|group| batch[*group].mean /= batch[*group].n);
-        if self.fourth {
-            rows.each_valid(nulls.as_ref(), |row, group| {
-                let own = &mut batch[group];
-                let d = x[row] - own.mean;
-                own.m2 += d * d;
-                own.m3 += d * d * d;
-                own.m4 += d * d * d * d;
-            });
-        } else {
-            rows.each_valid(nulls.as_ref(), |row, group| {
-                let own = &mut batch[group];
-                let d = x[row] - own.mean;
-                own.m2 += d * d;
-            });
-        }
-        for group in touched {
-            self.groups[group].merge(std::mem::take(&mut batch[group]));
-        }
-        Ok(())
-    }
-
-    pub fn merge(&mut self, other: &Moments, map: &[u32], count: usize) {
-        self.groups.resize(count, Moment::default());
-        for (group, other) in map.iter().zip(&other.groups) {
-            self.groups[*group as usize].merge(*other);
-        }
-    }
-}
-
-fn floats(values: &ArrayRef) -> Result<ArrayRef> {
-    match values.data_type() {
-        DataType::Float64 => Ok(values.clone()),
-        _ => cast(values, &DataType::Float64).map_err(failed),
     }
 }

@@ -7,12 +7,13 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::chosen::{Best, Ends};
+use super::deviations::{CoMoments, Moments};
 use super::distinct::Distinct;
 use super::extremes::{Extremes, Logic, Products};
 use super::finish::Output;
 use super::intern::{failed, take_rows};
 use super::lists::{Lists, Tops};
-use super::moments::{CoMoments, IntMoments, Moments};
+use super::moments::IntMoments;
 #[cfg(feature = "sketches")]
 use super::sketches::{Digests, Distincts};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
@@ -247,7 +248,8 @@ pub(crate) enum State {
     Logic(Logic),
     Products(Products),
     IntMoments(IntMoments),
-    Moments(Moments),
+    Moments(Moments<1>),
+    FourthMoments(Moments<3>),
     CoMoments(CoMoments),
     Distinct(Distinct),
     User(UserGroups),
@@ -272,7 +274,8 @@ impl State {
             StateKind::Logic => State::Logic(Logic::default()),
             StateKind::Products { exact } => State::Products(Products::new(*exact)),
             StateKind::IntMoments { pair } => State::IntMoments(IntMoments::new(*pair)),
-            StateKind::Moments { fourth } => State::Moments(Moments::new(*fourth)),
+            StateKind::Moments { fourth: false } => State::Moments(Moments::default()),
+            StateKind::Moments { fourth: true } => State::FourthMoments(Moments::default()),
             StateKind::CoMoments => State::CoMoments(CoMoments::default()),
             StateKind::Distinct { data_type } => State::Distinct(Distinct::new(data_type)?),
             StateKind::User { aggregate, types } => State::User(UserGroups::new(aggregate.clone(), types.clone())),
@@ -337,6 +340,7 @@ impl State {
             State::Products(state) => state.update(rows, args[0])?,
             State::IntMoments(state) => state.update(rows, &args)?,
             State::Moments(state) => state.update(rows, args[0])?,
+            State::FourthMoments(state) => state.update(rows, args[0])?,
             State::CoMoments(state) => state.update(rows, &args)?,
             State::Distinct(state) => state.update(rows, args[0])?,
             State::User(state) => {
@@ -368,6 +372,7 @@ impl State {
             (State::Products(state), State::Products(other)) => state.merge(&other, map, count),
             (State::IntMoments(state), State::IntMoments(other)) => state.merge(other, map, count),
             (State::Moments(state), State::Moments(other)) => state.merge(&other, map, count),
+            (State::FourthMoments(state), State::FourthMoments(other)) => state.merge(&other, map, count),
             (State::CoMoments(state), State::CoMoments(other)) => state.merge(&other, map, count),
             (State::Distinct(state), State::Distinct(other)) => state.merge(&other, map, count)?,
             (State::User(state), State::User(other)) => state.merge(other, map, count)?,
@@ -396,6 +401,7 @@ impl State {
             State::Products(state) => state.bytes(),
             State::IntMoments(state) => state.bytes(),
             State::Moments(state) => state.bytes(),
+            State::FourthMoments(state) => state.bytes(),
             State::CoMoments(state) => state.bytes(),
             State::Distinct(state) => state.bytes(),
             State::User(state) => 64 * state.groups.capacity(),
