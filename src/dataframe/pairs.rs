@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 
 use super::DataFrame;
 use super::plan::{Frame, Op, UserMap};
-use super::reduce::reduced;
+use super::reduce::{fitting, reduced};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expr::{Expr, corr, cov, numeric};
 use crate::origin::Origin;
@@ -51,10 +51,7 @@ impl DataFrame {
 
 /// A table of each two columns; with `unit` each column and itself give one, where they give a number.
 fn paired(frame: &Frame, of: fn(Expr, Expr) -> Expr, verb: &'static str, unit: bool, origin: Origin) -> Result<Frame> {
-    let columns = numeric().expand(&frame.schema)?;
-    if columns.is_empty() {
-        return Err(Error::new(ErrorKind::Plan, "there are no columns of numbers"));
-    }
+    let columns = fitting(numeric(), "numbers", frame)?;
     if columns.len() > MOST_COLUMNS {
         let count = columns.len();
         let text =

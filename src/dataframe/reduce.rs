@@ -3,7 +3,7 @@
 use super::parameters::expanded;
 use super::plan::{Frame, Grouping, JoinColumn, JoinOp, Matching, NumberOp, Op, SortKey};
 use super::{DataFrame, IntoColumn};
-use crate::error::{Result, Role};
+use crate::error::{Error, ErrorKind, Result, Role};
 use crate::expr::{Expr, booleans, col, numeric, size, temporal};
 use crate::origin::Origin;
 use crate::plan::Poisoned;
@@ -189,45 +189,61 @@ fn counted(frame: &Frame, column: Expr, nulls: bool, verb: &'static str, origin:
     Frame::new(Op::Top { by, len: u64::MAX }, &[&counts], verb, origin)
 }
 
+/// The columns that are chosen, of which there is at least one.
+pub(super) fn fitting(columns: Expr, what: &str, frame: &Frame) -> Result<Vec<Expr>> {
+    let columns = columns.expand(&frame.schema)?;
+    if columns.is_empty() {
+        return Err(Error::new(ErrorKind::Plan, format!("there are no columns of {what}")));
+    }
+    Ok(columns)
+}
+
 macro_rules! each_column {
-    ($($(#[$doc:meta])* $name:ident of $columns:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident of $columns:ident;)+) => {
         impl DataFrame {
             $($(#[$doc])*
             #[track_caller]
             pub fn $name(&self) -> DataFrame {
                 let origin = Origin::caller();
                 let verb = stringify!($name);
-                self.derive(verb, origin, |frame| reduced(frame, vec![$columns.$name()], verb, origin))
+                self.derive(verb, origin, |frame| {
+                    let columns = each_column!($columns, frame);
+                    reduced(frame, columns.into_iter().map(Expr::$name).collect(), verb, origin)
+                })
             })+
         }
     };
+    (all, $frame:ident) => { vec![crate::expr::all()] };
+    (numbers, $frame:ident) => { fitting(numeric(), "numbers", $frame)? };
+    (booleans, $frame:ident) => { fitting(booleans(), "true and false", $frame)? };
 }
 
 each_column! {
     /// The number of values of each column that are not null: one row.
-    count of crate::expr::all();
+    count of all;
     /// The sum of each column of numbers: one row.
-    sum of numeric();
+    sum of numbers;
     /// The mean of each column of numbers: one row.
-    mean of numeric();
+    mean of numbers;
     /// The least value of each column: one row.
-    min of crate::expr::all();
+    min of all;
     /// The greatest value of each column: one row.
-    max of crate::expr::all();
+    max of all;
     /// The standard deviation of each column of numbers, divided by n - 1: one row.
-    std of numeric();
+    std of numbers;
     /// The variance of each column of numbers, divided by n - 1: one row.
-    var of numeric();
+    var of numbers;
     /// The number of distinct values of each column, nulls not counted: one row.
-    nunique of crate::expr::all();
-    /// The product of each column of numbers, 1 where there are no values: one row. Of integers exact, an error where it does not fit 64 bits.
-    product of numeric();
+    nunique of all;
+    /// The product of each column of numbers, 1 where there are no values: one row. Of integers exact, an error where it does not fit 64 bits; of
+    /// decimals a `Float64`, with its rounding.
+    product of numbers;
     /// The standard error of the mean of each column of numbers, with n - 1 as the divisor of the variance: one row.
-    sem of numeric();
+    sem of numbers;
     /// The skewness of each column of numbers, without correction for bias: one row.
-    skew of numeric();
+    skew of numbers;
     /// The excess kurtosis of each column of numbers, without correction for bias: one row.
-    kurtosis of numeric();
+    kurtosis of numbers;
     /// Whether any value of each column of true and false is true, false where there are no values: one row.
     ///
     /// ```
@@ -237,9 +253,9 @@ each_column! {
     /// assert_eq!(df.any().compute()?.to_string(), "large  huge\n-----  -----\ntrue   false\n");
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
-    any of booleans();
+    any of booleans;
     /// Whether all values of each column of true and false are true, true where there are no values: one row.
-    all of booleans();
+    all of booleans;
 }
 
 impl DataFrame {
@@ -275,7 +291,7 @@ impl DataFrame {
 /// One row of the numbers of rows that are chosen by each column.
 fn placed(frame: &Frame, best: fn(Expr, Expr) -> Expr, verb: &'static str, origin: Origin) -> Result<Frame> {
     let place = free_name(frame, "place");
-    let columns = numeric().union(temporal()).expand(&frame.schema)?;
+    let columns = fitting(numeric().union(temporal()), "numbers, dates or times", frame)?;
     let outputs = columns.into_iter().map(|column| best(col(&place), column.clone()).alias(&column.output_name()));
     let outputs = outputs.collect();
     let numbered = Frame::new(Op::Number(NumberOp::Index(place)), &[frame], verb, origin)?;

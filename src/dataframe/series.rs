@@ -229,7 +229,7 @@ reductions! {
     count;
     /// Sum; 0 where there are no values. Of integers exact, an error where it does not fit 64 bits.
     sum;
-    /// Product; 1 where there are no values.
+    /// Product; 1 where there are no values. Of integers exact, an error where it does not fit 64 bits; of decimals a `Float64`.
     product;
     /// Arithmetic mean; null where there are no values.
     mean;

@@ -26,7 +26,7 @@ pub enum AggregateFunction {
     Sum,
     /// Sum, as [`AggregateFunction::Sum`]; null of fewer values than this.
     SumMin(u32),
-    /// Product; 1 where there is no value.
+    /// Product; 1 where there is no value. Of integers exact in 64 bits, an error beyond; of decimals a float.
     Product,
     /// Arithmetic mean; null where there is no value.
     Mean,
@@ -75,11 +75,19 @@ pub enum AggregateFunction {
     Correlation,
     /// Covariance of two expressions over the rows where both have a value, divided by n less this number.
     Covariance(u32),
+    /// Number of values, mean, standard deviation, least and greatest value as floats: a list.
+    Summary,
     /// An aggregate of the user's own.
     User(UserAggregate),
 }
 
 impl AggregateFunction {
+    /// What a summary is of.
+    pub(crate) fn summarized() -> [AggregateFunction; 5] {
+        use AggregateFunction as F;
+        [F::Count, F::Mean, F::Std(1), F::Min, F::Max]
+    }
+
     /// Whether the order of the rows decides what comes out.
     pub fn goes_by_order(&self) -> bool {
         use AggregateFunction as F;
@@ -104,7 +112,8 @@ aggregates! {
     count AggregateFunction::Count;
     /// Sum over the group; 0 where it has no values.
     sum AggregateFunction::Sum;
-    /// Product over the group; 1 where it has no values.
+    /// Product over the group; 1 where it has no values. Of integers exact, an error where it does not fit 64 bits; of decimals a
+    /// `Float64`, with its rounding.
     product AggregateFunction::Product;
     /// Mean over the group; null where it has no values.
     mean AggregateFunction::Mean;

@@ -110,7 +110,9 @@ fn pieces<'a>(expr: &'a Expr, out: &mut Vec<Piece<'a>>) {
                 separate(out, start);
                 out.push(Piece::Expr(arg));
             }
-            if let AggregateFunction::User(user) = function {
+            if let AggregateFunction::User(user) = function
+                && !user.is_built_in()
+            {
                 separate(out, start);
                 // What tells it from others of its name.
                 out.push(Own(format!("{user:?}")));
@@ -217,6 +219,7 @@ impl AggregateFunction {
             AggregateFunction::ApproxQuantile(_) => "approx_quantile",
             AggregateFunction::Correlation => "corr",
             AggregateFunction::Covariance(_) => "cov",
+            AggregateFunction::Summary => "summary",
         }
     }
 }

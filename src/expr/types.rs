@@ -300,7 +300,8 @@ impl BinaryOp {
 impl AggregateFunction {
     /// The type of the aggregate of values of these types.
     ///
-    /// Sums and products of integers have 64 bits, of floats `Float64`; sums of decimals have all digits there are.
+    /// Sums and products of integers have 64 bits, of floats `Float64`; sums of decimals have all digits there are,
+    /// products of them are `Float64`.
     ///
     /// # Errors
     /// Of kind `Plan`, where it takes other values, or another number of them.
@@ -345,6 +346,7 @@ impl AggregateFunction {
             F::Correlation | F::Covariance(_) => {
                 of.iter().all(|data_type| number(logical(data_type))).then_some(DataType::Float64)
             }
+            F::Summary => number(first).then(|| list_of(&DataType::Float64)),
             F::Min | F::Max | F::TopK(_) | F::BottomK(_) => {
                 let ordered = !first.is_nested() && !matches!(first, DataType::Interval(_));
                 ordered.then(|| match self {

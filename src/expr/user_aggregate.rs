@@ -16,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone)]
 pub struct UserAggregate {
     name: Arc<str>,
-    id: u64,
+    /// Nothing of one of the library's own, which its name tells from others.
+    id: Option<u64>,
     data_type: DataType,
     make: Arc<dyn Fn() -> Box<dyn UserState> + Send + Sync>,
 }
@@ -51,6 +52,11 @@ impl UserAggregate {
         &self.name
     }
 
+    /// Whether it is one of the library's own.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.id.is_none()
+    }
+
     /// The type of its result.
     pub fn data_type(&self) -> &DataType {
         &self.data_type
@@ -64,13 +70,16 @@ impl UserAggregate {
 
 impl fmt::Debug for UserAggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} #{}", self.name, self.id)
+        match self.id {
+            Some(id) => write!(f, "{} #{id}", self.name),
+            None => f.write_str(&self.name),
+        }
     }
 }
 
 impl PartialEq for UserAggregate {
     fn eq(&self, other: &UserAggregate) -> bool {
-        self.id == other.id
+        self.id == other.id && (self.id.is_some() || self.name == other.name)
     }
 }
 
@@ -79,6 +88,7 @@ impl Eq for UserAggregate {}
 impl Hash for UserAggregate {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id.hash(state);
+        self.name.hash(state);
     }
 }
 
@@ -135,7 +145,7 @@ where
         finish: Box::new(move |state| finish(state).map(Into::into)),
     });
     let make = move || -> Box<dyn UserState> { Box::new(Running { state: init(), functions: functions.clone() }) };
-    let user = UserAggregate { name: name.into(), id: next_id(), data_type, make: Arc::new(make) };
+    let user = UserAggregate { name: name.into(), id: Some(next_id()), data_type, make: Arc::new(make) };
     of_user(user, args)
 }
 
@@ -149,14 +159,14 @@ fn of_user(user: UserAggregate, args: impl IntoIterator<Item = Expr>) -> Expr {
     Expr::Aggregate(Arc::new(Aggregate { function, args: args.into_iter().collect(), filter: None }))
 }
 
-/// An aggregate of the library's that is made as a user's would be.
+/// An aggregate of the library's that is made as a user's would be; those of one name are one.
 pub(crate) fn built_in_aggregate(
     name: &'static str,
     args: impl IntoIterator<Item = Expr>,
     data_type: DataType,
     make: impl Fn() -> Box<dyn UserState> + Send + Sync + 'static,
 ) -> Expr {
-    of_user(UserAggregate { name: name.into(), id: next_id(), data_type, make: Arc::new(make) }, args)
+    of_user(UserAggregate { name: name.into(), id: None, data_type, make: Arc::new(make) }, args)
 }
 
 type Update<S> = dyn Fn(&mut S, &[ArrayRef]) -> Result<()> + Send + Sync;

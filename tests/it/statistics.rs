@@ -130,6 +130,11 @@ fn pairs_of_columns() {
     assert!(none.num_rows() == 6 && (0..6).all(|row| value(&none, "int", row).is_none()));
     for (wrong, text) in [
         (df.select(["text"]).corr(), "there are no columns of numbers"),
+        (df.select(["text"]).describe(), "there are no columns of numbers"),
+        (df.select(["text"]).sum(), "there are no columns of numbers"),
+        (df.select(["text"]).any(), "there are no columns of true and false"),
+        (df.select(["text"]).all(), "there are no columns of true and false"),
+        (df.select(["text"]).idxmin(), "there are no columns of numbers, dates or times"),
         (
             df.select((0..600).map(|at| col("int").alias(&format!("c{at}")))).cov(),
             "`cov` pairs 512 columns at most, and 600 are numbers",
@@ -330,4 +335,56 @@ fn moments_far_from_zero() {
             }
         }
     }
+}
+
+#[test]
+fn descriptions_are_what_the_verbs_give() {
+    let columns = exact_columns();
+    let exact = exact_table(&columns);
+    let ids = (0..1000).map(|at| (1i64 << 60) + at).collect::<Vec<_>>().into_array();
+    let three = |a: i64, b: i64, c: i64| vec![a, b, c].into_array();
+    let large = 10i64.pow(18);
+    let odd = dataframe::from_columns([
+        ("near", three(large + 1, large + 2, large + 3)),
+        ("ends", three(i64::MAX, i64::MIN, 0)),
+        ("cancels", three(10i64.pow(16), 1, -10i64.pow(16))),
+        ("zeros", vec![0.0, -0.0, -0.0].into_array()),
+        ("others", vec![-0.0, 0.0, -0.0].into_array()),
+        ("nan", vec![f64::NAN, 1.0, f64::NAN].into_array()),
+        ("none", vec![None::<f64>, None, None].into_array()),
+        ("decimal", cast(&vec![Some(1.25), None, Some(2.5)].into_array(), &DataType::Decimal128(10, 2)).unwrap()),
+        ("wide", cast(&vec![1.25, 3.0, 2.5].into_array(), &DataType::Decimal256(40, 2)).unwrap()),
+    ]);
+    let odd = odd.compute().unwrap();
+    let ids = dataframe::from_columns([("ids", ids)]).compute().unwrap();
+    for table in [&exact, &odd, &ids] {
+        for parts in [1, 2, 5, 20] {
+            let df = table.to_dataframe(parts).drop(table.schema().index_of("wide").map(|_| "wide"));
+            let found = df.describe().compute().unwrap();
+            let told = found.texts("statistic").unwrap();
+            assert!(told.iter().map(Option::unwrap).eq(["count", "mean", "std", "min", "max"]));
+            let verbs = [df.count(), df.mean(), df.std(), df.min(), df.max()];
+            for (row, verb) in verbs.iter().enumerate() {
+                let wanted = verb.compute().unwrap();
+                for name in &df.columns().unwrap() {
+                    let (found, wanted) = (value(&found, name, row), value(&wanted, name, 0));
+                    let what = format!("{name} in {parts} parts, row {row}: {found:?} is not {wanted:?}");
+                    assert_eq!(found.map(f64::to_bits), wanted.map(f64::to_bits), "{what}");
+                }
+            }
+        }
+    }
+    let found = odd.to_dataframe(2).describe().compute().unwrap();
+    let get = |name: &str, row: usize| value(&found, name, row).unwrap();
+    assert_eq!((get("near", 2), get("ends", 1), get("cancels", 1)), (1.0, -1.0 / 3.0, 1.0 / 3.0));
+    assert!(get("zeros", 3).is_sign_negative() && get("others", 4).is_sign_positive());
+    assert_eq!((get("wide", 1), get("wide", 0)), (2.25, 3.0));
+    let found = ids.to_dataframe(5).describe().compute().unwrap();
+    within(value(&found, "ids", 2), (1000.0f64 * 1001.0 / 12.0).sqrt(), 289.0, "ids");
+    // The plan says what it does, in the same words each time.
+    let df = odd.to_dataframe(2).select(["near"]);
+    let explained = || df.describe().explain().unwrap().to_string();
+    let shown = explained();
+    assert!(shown.contains("summary(near)") && !shown.contains('#'), "{shown}");
+    assert_eq!(shown, explained());
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, PrimitiveArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, nullif};
-use arrow::datatypes::{DataType, Decimal128Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Float64Type, UInt64Type};
 
 use super::deviations::Parts;
 use super::intern::failed;
@@ -20,6 +21,8 @@ pub(crate) struct Output {
     states: Vec<usize>,
     /// Of sums of floats: which of them.
     column: usize,
+    /// Of a summary: what it is of.
+    parts: Vec<Output>,
 }
 
 /// The states of all groups.
@@ -29,17 +32,20 @@ pub(super) struct Finished<'a> {
 }
 
 impl Output {
-    pub fn new(call: &AggregateCall, states: Vec<usize>, column: usize) -> Output {
-        Output { call: call.clone(), states, column }
+    pub fn new(call: &AggregateCall, states: Vec<usize>, column: usize, parts: Vec<Output>) -> Output {
+        Output { call: call.clone(), states, column, parts }
     }
 
     /// About how many bytes the array of its values takes.
     pub fn bytes(&self, states: &[State], count: usize) -> usize {
-        match self.call.data_type.primitive_width() {
-            Some(width) => (width + 1) * count,
-            // Text or lists: what was kept of them.
-            None => self.states.iter().map(|at| states[*at].bytes()).sum::<usize>() + 8 * count,
-        }
+        // Of a summary the values of its parts as floats, before they stand in lists and in them.
+        let parts = 2 * 9 * self.parts.len() * count;
+        parts
+            + match self.call.data_type.primitive_width() {
+                Some(width) => (width + 1) * count,
+                // Text or lists: what was kept of them.
+                None => self.states.iter().map(|at| states[*at].bytes()).sum::<usize>() + 8 * count,
+            }
     }
 
     /// The value of each group.
@@ -113,18 +119,13 @@ impl Output {
             F::Sem(ddof) => self.floats(all, |m| variance(m, *ddof).map(|var| (var / m.n).sqrt())),
             F::Skew => self.floats(all, skew),
             F::Kurtosis => self.floats(all, kurtosis),
-            F::Correlation => self.floats(all, |m| {
-                // Of one row, or of values that are all alike, there is none.
-                (m.n > 1.0).then(|| (m.xy / (m.xx.sqrt() * m.yy.sqrt())).clamp(-1.0, 1.0))
-            }),
+            F::Correlation => self.floats(all, correlation),
+            F::Covariance(ddof) => self.floats(all, |m| covariance(m, *ddof)),
+            F::Summary => self.summary(all)?,
             F::User(_) => match self.state(all, 0) {
                 State::User(groups) => groups.finish(count, to)?,
                 _ => return Err(mismatch()),
             },
-            F::Covariance(ddof) => self.floats(all, |m| {
-                let divisor = m.n - f64::from(*ddof);
-                (divisor > 0.0).then(|| m.xy / divisor)
-            }),
         };
         if array.data_type() == to { Ok(array) } else { cast(&array, to).map_err(failed) }
     }
@@ -237,6 +238,32 @@ impl Output {
         };
         Arc::new((0..all.count).map(|group| of(&parts(group))).collect::<Float64Array>())
     }
+
+    /// What all parts give, as floats, in one list for each group.
+    fn summary(&self, all: &mut Finished<'_>) -> Result<ArrayRef> {
+        let parts = self.parts.iter().map(|part| cast(&part.finish(all)?, &DataType::Float64).map_err(failed));
+        let parts = parts.collect::<Result<Vec<ArrayRef>>>()?;
+        let parts: Vec<&Float64Array> = parts.iter().map(|part| part.as_primitive::<Float64Type>()).collect();
+        let value = |group: usize| parts.iter().map(move |part| part.is_valid(group).then(|| part.value(group)));
+        lists_of((0..all.count).flat_map(value).collect(), all.count)
+    }
+}
+
+/// As many lists, all as long.
+fn lists_of(values: Float64Array, count: usize) -> Result<ArrayRef> {
+    let offsets = OffsetBuffer::from_repeated_length(values.len() / count.max(1), count);
+    let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+    Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(values), None).map_err(failed)?))
+}
+
+/// None of one row; NaN of values that are all alike.
+fn correlation(parts: &Parts) -> Option<f64> {
+    (parts.n > 1.0).then(|| (parts.xy / (parts.xx.sqrt() * parts.yy.sqrt())).clamp(-1.0, 1.0))
+}
+
+fn covariance(parts: &Parts, ddof: u32) -> Option<f64> {
+    let divisor = parts.n - f64::from(ddof);
+    (divisor > 0.0).then(|| parts.xy / divisor)
 }
 
 fn variance(parts: &Parts, ddof: u32) -> Option<f64> {

@@ -162,12 +162,26 @@ impl States {
 /// The states of a list of aggregates, each once, and how each aggregate is made of them.
 pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Output>)> {
     let mut states = States::default();
-    let mut outputs = Vec::with_capacity(calls.len());
-    for call in calls {
+    let outputs = calls.iter().map(|call| states.output(call)).collect::<Result<Vec<Output>>>()?;
+    Ok((states.specs, outputs))
+}
+
+impl States {
+    /// The states of an aggregate, and how it is made of them.
+    fn output(&mut self, call: &AggregateCall) -> Result<Output> {
+        if call.function == AggregateFunction::Summary {
+            let parts = AggregateFunction::summarized().map(|function| {
+                let data_type =
+                    function.result_type(&call.args.iter().map(|(_, of)| of.clone()).collect::<Vec<_>>())?;
+                self.output(&AggregateCall { function, data_type, ..call.clone() })
+            });
+            let parts = parts.into_iter().collect::<Result<Vec<Output>>>()?;
+            return Ok(Output::new(call, Vec::new(), 0, parts));
+        }
         let filter = call.filter;
         let args: Vec<usize> = call.args.iter().map(|(place, _)| *place).collect();
         let of = call.args.first().map_or(&DataType::Null, |(_, data_type)| data_type);
-        let mut state = |kind: StateKind, args: &[usize]| states.place(kind, args, filter);
+        let mut state = |kind: StateKind, args: &[usize]| self.place(kind, args, filter);
         let exact = of.is_integer() || matches!(of, DataType::Boolean | DataType::Null);
         let integers = call.args.iter().all(|(_, of)| of.is_integer() || matches!(of, DataType::Boolean));
         use AggregateFunction as F;
@@ -219,15 +233,16 @@ pub(crate) fn plan(calls: &[AggregateCall]) -> Result<(Vec<StateSpec>, Vec<Outpu
             F::Skew | F::Kurtosis => vec![state(StateKind::Moments { fourth: true }, &args)],
             F::Correlation | F::Covariance(_) if integers => vec![state(StateKind::IntMoments { pair: true }, &args)],
             F::Correlation | F::Covariance(_) => vec![state(StateKind::CoMoments, &args)],
+            // Its parts have their own.
+            F::Summary => Vec::new(),
             F::User(user) => {
                 let types = call.args.iter().map(|(_, of)| of.clone()).collect();
                 vec![state(StateKind::User { aggregate: user.clone(), types }, &args)]
             }
         };
-        let column = args.first().and_then(|arg| states.columns.get(&(filter, *arg)).copied());
-        outputs.push(Output::new(call, needed, column.unwrap_or(0)));
+        let column = args.first().and_then(|arg| self.columns.get(&(filter, *arg)).copied());
+        Ok(Output::new(call, needed, column.unwrap_or(0), Vec::new()))
     }
-    Ok((states.specs, outputs))
 }
 
 /// The running values of one state of all groups.
