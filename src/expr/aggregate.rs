@@ -75,6 +75,11 @@ pub enum AggregateFunction {
     Correlation,
     /// Covariance of two expressions over the rows where both have a value, divided by n less this number.
     Covariance(u32),
+    /// Pearson's correlation of each two of some expressions, each with those before it and itself one after the other: a list. Of all
+    /// rows, not of groups.
+    Correlations,
+    /// The covariances of each two of some expressions, divided by n - 1; as [`AggregateFunction::Correlations`].
+    Covariances,
     /// Number of values, mean, standard deviation, least and greatest value as floats: a list.
     Summary,
     /// An aggregate of the user's own.

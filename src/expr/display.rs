@@ -217,8 +217,8 @@ impl AggregateFunction {
             AggregateFunction::ApproxNUnique => "approx_nunique",
             #[cfg(feature = "sketches")]
             AggregateFunction::ApproxQuantile(_) => "approx_quantile",
-            AggregateFunction::Correlation => "corr",
-            AggregateFunction::Covariance(_) => "cov",
+            AggregateFunction::Correlation | AggregateFunction::Correlations => "corr",
+            AggregateFunction::Covariance(_) | AggregateFunction::Covariances => "cov",
             AggregateFunction::Summary => "summary",
         }
     }

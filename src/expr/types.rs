@@ -310,6 +310,7 @@ impl AggregateFunction {
         let takes = match self {
             F::Size => 0,
             F::User(user) => return Ok(user.data_type().clone()),
+            F::Correlations | F::Covariances => of.len(),
             F::Correlation | F::Covariance(_) | F::MinBy | F::MaxBy => 2,
             _ => 1,
         };
@@ -345,6 +346,9 @@ impl AggregateFunction {
             }
             F::Correlation | F::Covariance(_) => {
                 of.iter().all(|data_type| number(logical(data_type))).then_some(DataType::Float64)
+            }
+            F::Correlations | F::Covariances => {
+                of.iter().all(|data_type| number(logical(data_type))).then(|| list_of(&DataType::Float64))
             }
             F::Summary => number(first).then(|| list_of(&DataType::Float64)),
             F::Min | F::Max | F::TopK(_) | F::BottomK(_) => {

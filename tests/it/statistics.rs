@@ -117,7 +117,7 @@ fn pairs_of_columns() {
     assert_eq!((value(&corr, "int", 0), value(&corr, "float", 1)), (Some(1.0), Some(1.0)));
     // They are what the expressions give.
     let single = df.agg([chunkwise::prelude::corr(col("int"), col("float")).alias("c")]).compute().unwrap();
-    assert_eq!(value(&single, "c", 0), value(&corr, "float", 0));
+    near(value(&single, "c", 0), value(&corr, "float", 0), "single");
     assert!(value(&corr, "float", 0).unwrap() > 0.5);
     // The name of the rows is one that no column has, and the table is one as any other.
     let named = df.select(["small", "int"]).rename([("small", "column")]).corr();
@@ -335,6 +335,82 @@ fn moments_far_from_zero() {
             }
         }
     }
+}
+
+#[test]
+fn pairs_far_from_zero() {
+    let columns = exact_columns();
+    let table = exact_table(&columns);
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    for parts in [1, 2, 5, 20] {
+        let df = table.to_dataframe(parts);
+        let numbers = df.select(names.clone());
+        let (corrs, covs) = (numbers.corr().compute().unwrap(), numbers.cov().compute().unwrap());
+        for (row, x) in columns.iter().enumerate() {
+            let singles = columns.iter().flat_map(|y| {
+                let both = [chunkwise::prelude::corr(col(x.name), col(y.name)), cov(col(x.name), col(y.name))];
+                let [corr, cov] = both;
+                [corr.alias(&format!("{}_corr", y.name)), cov.alias(&format!("{}_cov", y.name))]
+            });
+            let single = df.agg(singles.collect::<Vec<_>>()).compute().unwrap();
+            for y in &columns {
+                let both = x.values.iter().zip(&y.values).filter_map(|(x, y)| Some(((*x)?, (*y)?)));
+                let both: Vec<(i128, i128)> = both.collect();
+                let n = both.len() as i128;
+                let sum = |of: fn(&(i128, i128)) -> i128| both.iter().map(of).sum::<i128>();
+                let (sx, sy) = (sum(|pair| pair.0), sum(|pair| pair.1));
+                let xx = (n * sum(|pair| pair.0 * pair.0) - sx * sx) as f64;
+                let yy = (n * sum(|pair| pair.1 * pair.1) - sy * sy) as f64;
+                let xy = (n * sum(|pair| pair.0 * pair.1) - sx * sy) as f64;
+                let scale = x.unit * y.unit / (n * (n - 1)) as f64;
+                let what = format!("{} and {} in {parts} parts", x.name, y.name);
+                for (corr, cov) in [
+                    (value(&corrs, y.name, row), value(&covs, y.name, row)),
+                    (value(&single, &format!("{}_corr", y.name), 0), value(&single, &format!("{}_cov", y.name), 0)),
+                ] {
+                    within(cov, xy * scale, (xx * yy).sqrt() * scale, &what);
+                    within(corr, xy / (xx * yy).sqrt(), 1.0, &what);
+                }
+            }
+        }
+    }
+}
+
+/// Rows in which one of two has no value do not count, whatever the other has there.
+#[test]
+fn pairs_of_columns_with_nan_and_with_values_that_are_too_large() {
+    let of = |value: fn(u64) -> Option<f64>| (0..2_000).map(value).collect::<Vec<_>>().into_array();
+    let df = dataframe::from_columns([
+        ("plain", of(|at| Some((noise(at) % 100) as f64))),
+        ("gaps", of(|at| (at % 3 > 0).then_some((noise(at ^ 1) % 100) as f64))),
+        ("nan", of(|at| Some(if at == 3 { f64::NAN } else { (noise(at ^ 2) % 100) as f64 }))),
+        ("large", of(|at| Some(if at == 6 { f64::INFINITY } else { (noise(at ^ 2) % 100) as f64 }))),
+        ("alike", of(|at| (at % 5 > 0).then_some(0.1))),
+    ]);
+    for parts in [1, 7] {
+        let df = df.compute().unwrap().to_dataframe(parts);
+        let corr = df.corr().compute().unwrap();
+        let found = |name: &str, row: usize| value(&corr, name, row).unwrap();
+        assert!(found("nan", 0).is_nan() && found("large", 0).is_nan() && found("alike", 1).is_nan());
+        // The rows of NaN and of infinity are not among those of the column with gaps.
+        assert!(found("nan", 1).is_finite() && found("large", 1).is_finite());
+        near(Some(found("nan", 1)), Some(found("large", 1)), "both");
+    }
+}
+
+#[test]
+fn many_pairs_take_the_memory_that_is_told() {
+    let column = |column: u64| (0..40u64).map(|row| (noise(column << 8 | row) % 1000) as f64).collect::<Vec<_>>();
+    let names: Vec<String> = (0..512).map(|at| format!("c{at}")).collect();
+    let df = dataframe::from_columns(names.iter().zip(0..).map(|(name, at)| (name.as_str(), column(at).into_array())));
+    let corr = df.corr().compute().unwrap();
+    for (one, other) in [(0, 511), (200, 17), (511, 510)] {
+        let single = df.agg([chunkwise::prelude::corr(col(&names[one]), col(&names[other])).alias("c")]).compute();
+        near(value(&corr, &names[other], one), value(&single.unwrap(), "c", 0), "single");
+    }
+    let (runtime, _) = crate::support::On::Threads(1).runtime(10 << 20);
+    let refused = df.corr().compute_on(&runtime).unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::LimitTooSmall | ErrorKind::OutOfMemory), "{refused}");
 }
 
 #[test]

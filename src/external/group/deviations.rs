@@ -66,6 +66,12 @@ impl Twofold {
     }
 }
 
+impl From<f64> for Twofold {
+    fn from(high: f64) -> Twofold {
+        Twofold { high, low: 0.0 }
+    }
+}
+
 /// A column as floats, of large integers with what is missing from them.
 pub(super) struct Numbers {
     high: ScalarBuffer<f64>,
@@ -92,6 +98,11 @@ impl Numbers {
     #[inline]
     pub fn get(&self, row: usize) -> Twofold {
         Twofold { high: self.high[row], low: self.low.get(row).copied().unwrap_or(0.0) }
+    }
+
+    #[inline]
+    pub fn is_valid(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
     }
 
     /// How far the number of a row is from a mean.
@@ -125,6 +136,15 @@ pub(super) struct CoMoment {
 }
 
 impl CoMoment {
+    /// Of some rows, in all of which both columns have a value.
+    pub fn of(x: &Numbers, y: &Numbers, rows: impl Iterator<Item = usize> + Clone) -> CoMoment {
+        let mut own = CoMoment::default();
+        rows.clone().for_each(|row| own.count(x.get(row), y.get(row)));
+        own.center();
+        rows.for_each(|row| own.deviate(x.deviation(row, own.x), y.deviation(row, own.y)));
+        own
+    }
+
     /// Before [`CoMoment::center`] the means are sums.
     #[inline]
     fn count(&mut self, x: Twofold, y: Twofold) {

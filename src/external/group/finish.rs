@@ -121,6 +121,8 @@ impl Output {
             F::Kurtosis => self.floats(all, kurtosis),
             F::Correlation => self.floats(all, correlation),
             F::Covariance(ddof) => self.floats(all, |m| covariance(m, *ddof)),
+            F::Correlations => self.pairs(all, correlation)?,
+            F::Covariances => self.pairs(all, |m| covariance(m, 1))?,
             F::Summary => self.summary(all)?,
             F::User(_) => match self.state(all, 0) {
                 State::User(groups) => groups.finish(count, to)?,
@@ -237,6 +239,13 @@ impl Output {
             _ => Parts::default(),
         };
         Arc::new((0..all.count).map(|group| of(&parts(group))).collect::<Float64Array>())
+    }
+
+    /// A list of what each two columns give.
+    fn pairs(&self, all: &mut Finished<'_>, of: impl Fn(&Parts) -> Option<f64>) -> Result<ArrayRef> {
+        let State::Pairs(pairs) = self.state(all, 0) else { return Err(mismatch()) };
+        let values = pairs.parts().map(|parts| of(&parts)).collect::<Float64Array>();
+        lists_of(values, 1)
     }
 
     /// What all parts give, as floats, in one list for each group.

@@ -18,6 +18,7 @@ mod keys;
 mod lists;
 mod moments;
 mod packed;
+mod pairs;
 #[cfg(feature = "sketches")]
 mod sketches;
 mod state;
@@ -34,9 +35,9 @@ pub(crate) use keys::KeyTable;
 pub use state::AggregateCall;
 pub use table::GroupTables;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::expr::logical;
-use state::{State, StateSpec};
+use state::{State, StateKind, StateSpec};
 
 /// The group of a row that is in none.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -81,13 +82,19 @@ impl Aggregation {
         let calls: Vec<AggregateCall> = calls.iter().map(plain).collect();
         let (states, outputs) = state::plan(&calls)?;
         states.iter().try_for_each(|spec| State::new(spec).map(drop))?;
+        let is_whole = |spec: &StateSpec| keys.is_empty() && spec.filter.is_none();
+        if states.iter().any(|spec| spec.kind == StateKind::Pairs && !is_whole(spec)) {
+            let text = "correlations and covariances of many columns are those of all rows, not of groups";
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
         Ok(Aggregation { keys, packed, keep_nulls, unordered: false, states, outputs })
     }
 
     /// About how much memory a task takes for its states before there is a group in them, one list of them for what depends on the order of rows and
     /// one for the others.
     pub(crate) fn state_need(&self) -> u64 {
-        2 * (self.states.len() * size_of::<Option<State>>()) as u64
+        let wide: usize = self.states.iter().map(StateSpec::need).sum();
+        (2 * self.states.len() * size_of::<Option<State>>() + wide) as u64
     }
 
     /// About how much memory it takes to number the keys of batches of so many bytes, beside the table.

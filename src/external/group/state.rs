@@ -14,6 +14,7 @@ use super::finish::Output;
 use super::intern::{failed, take_rows};
 use super::lists::{Lists, Tops};
 use super::moments::IntMoments;
+use super::pairs::Pairs;
 #[cfg(feature = "sketches")]
 use super::sketches::{Digests, Distincts};
 use super::sums::{FloatSums, IntSums, Nulls, Sizes};
@@ -83,6 +84,8 @@ pub(crate) enum StateKind {
         fourth: bool,
     },
     CoMoments,
+    /// Of each two arguments.
+    Pairs,
     Distinct {
         data_type: DataType,
     },
@@ -109,6 +112,7 @@ impl StateKind {
             | StateKind::Products { exact: false }
             | StateKind::Moments { .. }
             | StateKind::CoMoments
+            | StateKind::Pairs
             | StateKind::User { .. } => true,
             #[cfg(feature = "sketches")]
             StateKind::Digests => true,
@@ -124,6 +128,13 @@ impl StateKind {
             | StateKind::IntMoments { .. }
             | StateKind::Distinct { .. } => false,
         }
+    }
+}
+
+impl StateSpec {
+    /// Memory that a task takes for it as soon as there is a row, where that is much.
+    pub fn need(&self) -> usize {
+        if self.kind == StateKind::Pairs { Pairs::need(self.args.len()) } else { 0 }
     }
 }
 
@@ -233,6 +244,7 @@ impl States {
             F::Skew | F::Kurtosis => vec![state(StateKind::Moments { fourth: true }, &args)],
             F::Correlation | F::Covariance(_) if integers => vec![state(StateKind::IntMoments { pair: true }, &args)],
             F::Correlation | F::Covariance(_) => vec![state(StateKind::CoMoments, &args)],
+            F::Correlations | F::Covariances => vec![state(StateKind::Pairs, &args)],
             // Its parts have their own.
             F::Summary => Vec::new(),
             F::User(user) => {
@@ -266,6 +278,7 @@ pub(crate) enum State {
     Moments(Moments<1>),
     FourthMoments(Moments<3>),
     CoMoments(CoMoments),
+    Pairs(Pairs),
     Distinct(Distinct),
     User(UserGroups),
 }
@@ -292,6 +305,7 @@ impl State {
             StateKind::Moments { fourth: false } => State::Moments(Moments::default()),
             StateKind::Moments { fourth: true } => State::FourthMoments(Moments::default()),
             StateKind::CoMoments => State::CoMoments(CoMoments::default()),
+            StateKind::Pairs => State::Pairs(Pairs::new(spec.args.len())),
             StateKind::Distinct { data_type } => State::Distinct(Distinct::new(data_type)?),
             StateKind::User { aggregate, types } => State::User(UserGroups::new(aggregate.clone(), types.clone())),
         })
@@ -310,6 +324,7 @@ impl State {
                 | StateKind::IntMoments { .. }
                 | StateKind::Moments { .. }
                 | StateKind::CoMoments
+                | StateKind::Pairs
         );
         #[cfg(feature = "sketches")]
         let counts = counts || spec.kind == StateKind::Digests;
@@ -357,6 +372,7 @@ impl State {
             State::Moments(state) => state.update(rows, args[0])?,
             State::FourthMoments(state) => state.update(rows, args[0])?,
             State::CoMoments(state) => state.update(rows, &args)?,
+            State::Pairs(state) => state.update(rows.len, &args)?,
             State::Distinct(state) => state.update(rows, args[0])?,
             State::User(state) => {
                 let types = state.types.clone();
@@ -389,6 +405,7 @@ impl State {
             (State::Moments(state), State::Moments(other)) => state.merge(&other, map, count),
             (State::FourthMoments(state), State::FourthMoments(other)) => state.merge(&other, map, count),
             (State::CoMoments(state), State::CoMoments(other)) => state.merge(&other, map, count),
+            (State::Pairs(state), State::Pairs(other)) => state.merge(other),
             (State::Distinct(state), State::Distinct(other)) => state.merge(&other, map, count)?,
             (State::User(state), State::User(other)) => state.merge(other, map, count)?,
             _ => return Err(Error::internal("states of two kinds are to be merged")),
@@ -418,6 +435,7 @@ impl State {
             State::Moments(state) => state.bytes(),
             State::FourthMoments(state) => state.bytes(),
             State::CoMoments(state) => state.bytes(),
+            State::Pairs(state) => state.bytes(),
             State::Distinct(state) => state.bytes(),
             State::User(state) => 64 * state.groups.capacity(),
         }
