@@ -111,18 +111,30 @@ fn gauss(x: &Array<f64, ndarray::Ix2>) -> Array<f64, ndarray::Ix2> {
         let mut made = Array2::<f64>::zeros((rows, columns));
         let mut line = vec![0.0; columns];
         for row in RADIUS..rows.saturating_sub(RADIUS) {
-            line.fill(0.0);
-            for (at, weight) in weights.iter().enumerate() {
-                let from = block.row(row + at - RADIUS);
-                line.iter_mut().zip(&from).for_each(|(sum, value)| *sum += weight * value);
-            }
-            let mut out = made.slice_mut(s![row, RADIUS..columns - RADIUS]);
-            for (out, near) in out.iter_mut().zip(line.windows(2 * RADIUS + 1)) {
-                *out = near.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
-            }
+            let rows: [_; 2 * RADIUS + 1] = std::array::from_fn(|at| block.row(row + at - RADIUS));
+            weighted(&mut line, &weights, |at| rows[at].to_slice().unwrap_or(&[]));
+            let mut out = made.row_mut(row);
+            let out = &mut out.as_slice_mut().unwrap_or(&mut [])[RADIUS..columns - RADIUS];
+            weighted(out, &weights, |at| &line[at..]);
         }
         made
     })
+}
+
+/// Weighted sums of runs, a few at a time so that they stay in registers.
+fn weighted<'a>(out: &mut [f64], weights: &[f64], run: impl Fn(usize) -> &'a [f64]) {
+    const FEW: usize = 16;
+    for (part, out) in out.chunks_mut(FEW).enumerate() {
+        let mut sums = [0.0; FEW];
+        for (at, weight) in weights.iter().enumerate() {
+            let from = run(at).get(part * FEW..).unwrap_or(&[]);
+            match from.first_chunk::<FEW>() {
+                Some(from) => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
+                None => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
+            }
+        }
+        out.copy_from_slice(&sums[..out.len()]);
+    }
 }
 
 /// What can be compared with what others found.
