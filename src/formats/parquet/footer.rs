@@ -1,6 +1,10 @@
 //! The footers of the files of a data set: read once, in parallel, and kept as far as they are small.
+//!
+//! A footer is parsed row group by row group, so that no more than one is in memory beside what is kept. What is not kept of a row group
+//! is its place in the file: whoever reads its rows parses it again, alone.
 
 use std::fs::{File, Metadata};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +15,8 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::Type as Physical;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
-    ColumnChunkMetaData, FooterTail, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
-    ParquetStatisticsPolicy,
+    ColumnChunkMetaData, FileMetaData, FooterTail, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+    ParquetStatisticsPolicy, RowGroupMetaData,
 };
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
@@ -20,12 +24,16 @@ use parquet::schema::types::SchemaDescPtr;
 
 use super::group::dictionary_only;
 use super::input::Input;
+use super::thrift::{Places, footer_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::guard::guarded;
 use crate::formats::hive::DataFile;
 
 /// Threads that read footers, and files that are open at a time.
 const READERS: usize = 8;
+
+/// Files whose footers are read before what is kept of them is looked at.
+const AT_ONCE: usize = 64;
 
 /// Bytes that are read of the end of a file to find its footer there.
 const TAIL_BYTES: u64 = 16 << 10;
@@ -39,8 +47,8 @@ const MOST_COMPRESSED: u64 = 8;
 /// Length of what stands behind the footer: its length and the name of the format.
 const END_BYTES: usize = 8;
 
-/// Bytes of parsed footers that a source keeps; others are read again when their files are.
-pub(super) const KEPT_BYTES: usize = 32 << 20;
+/// Bytes of parsed footers that a source keeps; row groups of others are parsed again when they are read.
+const KEPT_BYTES: u64 = 32 << 20;
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -51,10 +59,6 @@ pub(super) struct Footer {
     /// Which of the schemas it has.
     pub(super) schema: usize,
     pub(super) groups: Box<[Group]>,
-    /// The parsed footer, if it is kept.
-    pub(super) kept: Option<Arc<ParquetMetaData>>,
-    /// Bytes that it takes to read it again.
-    pub(super) memory: u64,
 }
 
 /// A row group.
@@ -62,6 +66,20 @@ pub(super) struct Footer {
 pub(super) struct Group {
     pub(super) rows: u64,
     pub(super) leaves: Box<[Leaf]>,
+    /// Where its part of the footer lies in the file.
+    text: Range<u64>,
+    /// Bytes of memory that this part takes, parsed.
+    parsed: u64,
+    /// This part as a footer of its own, with all that it tells, if it is kept.
+    pub(super) kept: Option<Arc<ParquetMetaData>>,
+}
+
+impl Group {
+    /// Bytes that a task takes for what the footer tells of the row group.
+    pub(super) fn need(&self) -> u64 {
+        // To be parsed, the text is copied.
+        if self.kept.is_some() { 0 } else { self.parsed + 2 * (self.text.end - self.text.start) }
+    }
 }
 
 /// A column chunk.
@@ -112,8 +130,8 @@ fn encrypted(path: &Path) -> Error {
     Error::new(ErrorKind::Unsupported, text)
 }
 
-/// The text of a footer, found at the end of a file.
-fn find(path: &Path, input: &Input, bytes: u64) -> Result<bytes::Bytes> {
+/// The text of a footer, found at the end of a file, and where it begins there.
+fn find(path: &Path, input: &Input, bytes: u64) -> Result<(bytes::Bytes, u64)> {
     let no_parquet = |what: String| {
         Error::new(ErrorKind::Data, format!("{} is no Parquet file, or not all of it: {what}", path.display()))
     };
@@ -132,11 +150,11 @@ fn find(path: &Path, input: &Input, bytes: u64) -> Result<bytes::Bytes> {
     if length as u64 + (4 + END_BYTES as u64) > bytes {
         return Err(no_parquet(format!("its footer has {length} bytes, and the file {bytes}")));
     }
-    if length <= before.len() {
-        return Ok(tail.slice(before.len() - length..before.len()));
-    }
     let at = bytes - (length + END_BYTES) as u64;
-    input.get_bytes(at, length).map_err(|error| damaged(path, error))
+    if length <= before.len() {
+        return Ok((tail.slice(before.len() - length..before.len()), at));
+    }
+    Ok((input.get_bytes(at, length).map_err(|error| damaged(path, error))?, at))
 }
 
 /// Opens a file.
@@ -146,63 +164,96 @@ pub(super) fn open(path: &Path) -> Result<(Input, Metadata)> {
     Ok((Input::new(file, meta.len()), meta))
 }
 
-/// A file, its footer, the number of its schema among those that are known, and the bytes of the footer's text.
-type Read = (Metadata, ParquetMetaData, Option<usize>, usize);
-
-/// Reads the footer of a file, with the schema of `known` that it has, if it has one of them.
-fn read(path: &Path, known: &[Arc<FileSchema>]) -> Result<Read> {
+/// Reads the footer of a file, with the schema of `known` that it has. Where it has none of them, what the footer tells beside its row groups
+/// is given too. Parsed row groups are there if they are to be kept.
+fn read(path: &Path, known: &[Arc<FileSchema>], keep: bool) -> Result<(Footer, Option<ParquetMetaData>)> {
     let (input, meta) = open(path)?;
-    let text = find(path, &input, meta.len())?;
+    let (text, at) = find(path, &input, meta.len())?;
     let schema = ParquetMetaDataReader::decode_schema(&text).map_err(|error| damaged(path, error))?;
     let same = known.iter().position(|one| one.parquet.root_schema() == schema.root_schema());
     let shared = same.map_or(schema, |same| known[same].parquet.clone());
     let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(true).with_schema(shared);
-    let parsed = ParquetMetaDataReader::decode_metadata_with_options(&text, Some(&options));
-    let parsed = parsed.map_err(|error| damaged(path, error))?;
-    check(path, &parsed, meta.len())?;
+    let Some(places) = Places::find(&text) else {
+        return Err(wrong(path, "it has no row groups, or not all of them"));
+    };
+    let parsed = parse(path, &places.without_groups(&text), &options)?;
+    if parsed.num_row_groups() > 0 {
+        return Err(wrong(path, "it has two lists of row groups"));
+    }
+    // With each row group that is parsed, what all have together is counted.
+    let shared = FileMetaData::new(1, 0, None, None, parsed.file_metadata().schema_descr_ptr(), None);
+    let shared_bytes = ParquetMetaData::new(shared, Vec::new()).memory_size();
+    let mut groups = Vec::with_capacity(places.groups.len());
+    let mut rows = 0_u64;
+    for (index, place) in places.groups.iter().enumerate() {
+        let one = parse(path, &footer_of(&text[place.clone()]), &options)?;
+        let group = check(path, index, &one, meta.len())?;
+        rows = rows.saturating_add(group.num_rows() as u64);
+        groups.push(Group {
+            rows: group.num_rows() as u64,
+            leaves: group.columns().iter().map(|chunk| leaf(chunk, group.num_rows() as u64)).collect(),
+            text: at + place.start as u64..at + place.end as u64,
+            parsed: one.memory_size().saturating_sub(shared_bytes) as u64,
+            kept: keep.then(|| Arc::new(one)),
+        });
+    }
+    let told = parsed.file_metadata().num_rows();
+    if u64::try_from(told) != Ok(rows) {
+        return Err(wrong(path, format_args!("it has {told} rows, and its row groups {rows}")));
+    }
     let arrow = arrow_text(&parsed);
     let same = known.iter().position(|one| {
         Arc::ptr_eq(&one.parquet, &parsed.file_metadata().schema_descr_ptr()) && one.arrow.as_deref() == arrow
     });
-    Ok((meta, parsed, same, text.len()))
+    let footer = Footer {
+        bytes: meta.len(),
+        modified: meta.modified().ok(),
+        // Else it is still to be placed.
+        schema: same.unwrap_or_default(),
+        groups: groups.into(),
+    };
+    Ok((footer, same.is_none().then_some(parsed)))
 }
 
-/// Whether what the footer says can be, so that nothing that follows has to ask again.
-fn check(path: &Path, parsed: &ParquetMetaData, bytes: u64) -> Result<()> {
-    let wrong = |what: String| {
-        Err(Error::new(ErrorKind::Data, format!("cannot read {}: its footer is damaged: {what}", path.display())))
+fn parse(path: &Path, text: &[u8], options: &ParquetMetaDataOptions) -> Result<ParquetMetaData> {
+    ParquetMetaDataReader::decode_metadata_with_options(text, Some(options)).map_err(|error| damaged(path, error))
+}
+
+/// The error of a footer that says what cannot be.
+fn wrong(path: &Path, what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Data, format!("cannot read {}: its footer is damaged: {what}", path.display()))
+}
+
+/// The row group of a footer that has one, which is number `index` in a file of so many bytes, if what is said of it can be: nothing that follows
+/// has to ask again.
+fn check<'a>(path: &Path, index: usize, parsed: &'a ParquetMetaData, bytes: u64) -> Result<&'a RowGroupMetaData> {
+    let [group] = parsed.row_groups() else {
+        return Err(wrong(path, format_args!("row group {index} is none")));
     };
-    let mut rows = 0_u64;
-    for (index, group) in parsed.row_groups().iter().enumerate() {
-        let Ok(of_group) = u64::try_from(group.num_rows()) else {
-            return wrong(format!("row group {index} has {} rows", group.num_rows()));
-        };
-        rows = rows.saturating_add(of_group);
-        if group.num_columns() != parsed.file_metadata().schema_descr().num_columns() {
-            return wrong(format!("row group {index} has {} columns", group.num_columns()));
+    if group.num_rows() < 0 {
+        return Err(wrong(path, format_args!("row group {index} has {} rows", group.num_rows())));
+    }
+    if group.num_columns() != parsed.file_metadata().schema_descr().num_columns() {
+        return Err(wrong(path, format_args!("row group {index} has {} columns", group.num_columns())));
+    }
+    for chunk in group.columns() {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let end = start.checked_add(chunk.compressed_size());
+        let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= bytes);
+        let column = chunk.column_path();
+        if start < 0
+            || chunk.compressed_size() < 0
+            || chunk.uncompressed_size() < 0
+            || chunk.num_values() < 0
+            || !inside
+        {
+            return Err(wrong(path, format_args!("column `{column}` of row group {index} lies outside the file")));
         }
-        for chunk in group.columns() {
-            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
-            let end = start.checked_add(chunk.compressed_size());
-            let inside = end.and_then(|end| u64::try_from(end).ok()).is_some_and(|end| end <= bytes);
-            if start < 0
-                || chunk.compressed_size() < 0
-                || chunk.uncompressed_size() < 0
-                || chunk.num_values() < 0
-                || !inside
-            {
-                return wrong(format!("column `{}` of row group {index} lies outside the file", chunk.column_path()));
-            }
-            if chunk.file_path().is_some() {
-                return wrong(format!("column `{}` of row group {index} lies in another file", chunk.column_path()));
-            }
+        if chunk.file_path().is_some() {
+            return Err(wrong(path, format_args!("column `{column}` of row group {index} lies in another file")));
         }
     }
-    let told = parsed.file_metadata().num_rows();
-    if u64::try_from(told) != Ok(rows) {
-        return wrong(format!("it has {told} rows, and its row groups {rows}"));
-    }
-    Ok(())
+    Ok(group)
 }
 
 /// The schema that a writer of Arrow left in the file.
@@ -215,44 +266,37 @@ fn arrow_text(parsed: &ParquetMetaData) -> Option<&str> {
 pub(super) fn read_all(files: &[DataFile]) -> Result<(Vec<Footer>, Vec<Arc<FileSchema>>)> {
     let mut schemas: Vec<Arc<FileSchema>> = Vec::new();
     let mut footers: Vec<Footer> = Vec::with_capacity(files.len());
-    let mut kept = 0;
+    // Bytes of the parsed row groups that are kept, and of those of the largest file.
+    let (mut kept, mut largest) = (0, 1);
     let mut rest = files;
     // The first file alone: what follows mostly has its schema, which is then shared.
     let mut at_once = 1;
     while !rest.is_empty() {
         let (now, later) = rest.split_at(at_once.min(rest.len()));
+        let keep = kept < KEPT_BYTES;
         for (result, file) in in_parallel(now.len(), |index| {
             let path = &now[index].file.path;
-            guarded(path, || read(path, &schemas))
+            guarded(path, || read(path, &schemas, keep))
         })
         .into_iter()
         .zip(now)
         {
-            let (meta, parsed, same, text_bytes) = result?;
-            let path = &file.file.path;
-            let schema = match same {
-                Some(same) => same,
-                None => place(path, &parsed, footers.len(), &mut schemas)?,
-            };
-            let groups = parsed.row_groups().iter().map(|group| Group {
-                rows: group.num_rows() as u64,
-                leaves: group.columns().iter().map(|chunk| leaf(chunk, group.num_rows() as u64)).collect(),
-            });
-            let groups = groups.collect();
-            let parsed_bytes = parsed.memory_size();
-            kept += parsed_bytes;
-            let keep = (kept <= KEPT_BYTES).then(|| Arc::new(parsed));
-            footers.push(Footer {
-                bytes: meta.len(),
-                modified: meta.modified().ok(),
-                schema,
-                groups,
-                kept: keep,
-                memory: (parsed_bytes + text_bytes) as u64,
-            });
+            let (mut footer, unknown) = result?;
+            if let Some(parsed) = unknown {
+                footer.schema = place(&file.file.path, &parsed, footers.len(), &mut schemas)?;
+            }
+            let parsed: u64 = footer.groups.iter().map(|group| group.parsed).sum();
+            largest = largest.max(parsed);
+            kept += parsed;
+            if kept > KEPT_BYTES {
+                footer.groups.iter_mut().for_each(|group| group.kept = None);
+            }
+            footers.push(footer);
         }
         rest = later;
-        at_once = 1024;
+        // Not many more than will be kept.
+        at_once = if kept < KEPT_BYTES { (KEPT_BYTES - kept) / largest } else { AT_ONCE as u64 } as usize;
+        at_once = at_once.clamp(READERS, AT_ONCE);
     }
     Ok((footers, schemas))
 }
@@ -283,28 +327,31 @@ fn place(path: &Path, parsed: &ParquetMetaData, file: usize, schemas: &mut Vec<A
     Ok(schemas.len() - 1)
 }
 
-/// Reads the footer of a file again, which has to be as it was; with statistics of some leaves.
-pub(super) fn read_again(
+/// What the footer of a file tells of a row group: what is kept, or what is read again, with statistics of some leaves; the file has to be as it was.
+/// It is a footer with one row group.
+pub(super) fn group_of(
     path: &Path,
     input: &Input,
     footer: &Footer,
+    index: usize,
     schema: &FileSchema,
     statistics_of: &[usize],
 ) -> Result<Arc<ParquetMetaData>> {
-    let text = find(path, input, footer.bytes)?;
+    let of = &footer.groups[index];
+    if let Some(kept) = &of.kept {
+        return Ok(kept.clone());
+    }
     let options = ParquetMetaDataOptions::new()
         .with_encoding_stats_as_mask(true)
         .with_schema(schema.parquet.clone())
         .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(statistics_of))
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let parsed = guarded(path, || {
-        let parsed = ParquetMetaDataReader::decode_metadata_with_options(&text, Some(&options));
-        parsed.map_err(|error| damaged(path, error))
-    })?;
-    check(path, &parsed, footer.bytes)?;
-    let same = parsed.num_row_groups() == footer.groups.len()
-        && parsed.row_groups().iter().zip(&footer.groups).all(|(one, other)| one.num_rows() as u64 == other.rows);
-    if same { Ok(Arc::new(parsed)) } else { Err(changed(path)) }
+    // It was in memory when the file was opened.
+    let length = (of.text.end - of.text.start) as usize;
+    let text = input.get_bytes(of.text.start, length).map_err(|error| damaged(path, error))?;
+    let parsed = guarded(path, || parse(path, &footer_of(&text), &options))?;
+    let group = check(path, index, &parsed, footer.bytes)?;
+    if group.num_rows() as u64 == of.rows { Ok(Arc::new(parsed)) } else { Err(changed(path)) }
 }
 
 /// The error of a file that is not as it was when the plan was made.

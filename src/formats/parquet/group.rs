@@ -29,18 +29,18 @@ const SPARSE: usize = 16;
 /// A row group of a file.
 pub(super) struct Group<'a> {
     input: &'a Input,
+    /// A footer that has this row group only.
     meta: Arc<ParquetMetaData>,
-    group: usize,
     path: &'a Path,
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(input: &'a Input, meta: Arc<ParquetMetaData>, group: usize, path: &'a Path) -> Group<'a> {
-        Group { input, meta, group, path }
+    pub(super) fn new(input: &'a Input, meta: Arc<ParquetMetaData>, path: &'a Path) -> Group<'a> {
+        Group { input, meta, path }
     }
 
     fn chunk(&self, leaf: usize) -> &ColumnChunkMetaData {
-        self.meta.row_group(self.group).column(leaf)
+        self.meta.row_group(0).column(leaf)
     }
 
     /// Where the pages of a column lie, if the file tells.
@@ -54,7 +54,7 @@ impl<'a> Group<'a> {
             let at = u64::try_from(page.offset).unwrap_or(0);
             at >= start && page.compressed_page_size >= 0 && at + page.compressed_page_size as u64 <= start + length
         };
-        let rows = self.meta.row_group(self.group).num_rows();
+        let rows = self.meta.row_group(0).num_rows();
         let ascending = pages.windows(2).all(|pair| pair[0].first_row_index < pair[1].first_row_index);
         let whole = pages.first().is_some_and(|first| first.first_row_index == 0)
             && pages.last().is_some_and(|last| last.first_row_index < rows);
@@ -108,7 +108,7 @@ impl<'a> Group<'a> {
             }
         }
         // Where the pages of each column begin, and what is known of each.
-        let all = self.meta.row_group(self.group).num_rows() as u64;
+        let all = self.meta.row_group(0).num_rows() as u64;
         let mut pages: Vec<Option<(Vec<u64>, ColumnIndexMetaData)>> = Vec::with_capacity(leaves.len());
         let mut cuts = vec![rows.start, rows.end];
         for leaf in &leaves {
@@ -184,7 +184,7 @@ impl<'a> Group<'a> {
         // What lies ahead may be left out.
         let ahead = if locations.is_empty() { ahead } else { 0 };
         let input = Arc::new(self.input.with_windows(ahead, chunks));
-        Ok(Pages { input, meta: self.meta.clone(), group: self.group, locations })
+        Ok(Pages { input, meta: self.meta.clone(), locations })
     }
 }
 
@@ -240,24 +240,23 @@ pub(super) fn dictionary_only(chunk: &ColumnChunkMetaData) -> bool {
 pub(super) struct Pages {
     input: Arc<Input>,
     meta: Arc<ParquetMetaData>,
-    group: usize,
     locations: HashMap<usize, Vec<PageLocation>>,
 }
 
 impl RowGroups for Pages {
     fn num_rows(&self) -> usize {
-        self.meta.row_group(self.group).num_rows() as usize
+        self.meta.row_group(0).num_rows() as usize
     }
 
     fn column_chunks(&self, leaf: usize) -> ParquetResult<Box<dyn PageIterator>> {
-        let chunk = self.meta.row_group(self.group).column(leaf);
+        let chunk = self.meta.row_group(0).column(leaf);
         let locations = self.locations.get(&leaf).cloned();
         let reader = SerializedPageReader::new(self.input.clone(), chunk, self.num_rows(), locations)?;
         Ok(Box::new(OneChunk { reader: Some(Box::new(reader)) }))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
-        Box::new(std::iter::once(self.meta.row_group(self.group)))
+        Box::new(std::iter::once(self.meta.row_group(0)))
     }
 
     fn metadata(&self) -> &ParquetMetaData {

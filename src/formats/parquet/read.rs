@@ -9,7 +9,7 @@ use arrow::compute::{and, cast, concat, concat_batches, filter, filter_record_ba
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::footer::damaged;
 use super::group::{Group, dictionary_only};
@@ -47,6 +47,7 @@ struct Task<'a> {
     path: &'a Path,
     file: usize,
     input: &'a Input,
+    /// A footer that has the row group only.
     meta: Arc<ParquetMetaData>,
     group: usize,
     /// Rows of it that are read at most.
@@ -67,10 +68,9 @@ impl ParquetScan {
             let rows = work.parts.iter().map(|(_, start, end)| end - start).sum();
             return counted(rows, context, emit);
         }
-        let meta = self.footer(work.file, work.filter, &input)?;
         for (group, start, end) in &work.parts {
-            let hints = self.hints(work.file, &meta, *group);
-            let meta = meta.clone();
+            let meta = self.group(work.file, *group, work.filter, &input)?;
+            let hints = self.hints(work.file, meta.row_group(0));
             let (file, group, rows) = (work.file, *group, end - start);
             let task = Task { scan: self, path, file, input: &input, meta, group, rows, hints, context };
             let flow = task.read(work.filter, *start..*end, emit);
@@ -83,13 +83,13 @@ impl ParquetScan {
     }
 
     /// The fields of a file as they are decoded: text that may come as a dictionary does so where all pages of the row group are coded so.
-    fn hints(&self, file: usize, meta: &ParquetMetaData, group: usize) -> Fields {
+    fn hints(&self, file: usize, group: &RowGroupMetaData) -> Fields {
         let schema = self.source.footers[file].schema;
         let fields = &self.source.schemas[schema].fields;
         let places = self.request.dictionaries.iter().filter_map(|column| self.places[schema][*column]);
         let coded = |place: &usize| {
             let leaf = self.leaf(file, *place).filter(|_| self.may_be_coded(schema, *place));
-            leaf.is_some_and(|leaf| dictionary_only(meta.row_group(group).column(leaf)))
+            leaf.is_some_and(|leaf| dictionary_only(group.column(leaf)))
         };
         let coded: Vec<usize> = places.filter(coded).collect();
         let hint = |(place, field): (usize, &FieldRef)| {
@@ -131,11 +131,11 @@ fn sound<T>(result: Result<T, arrow::error::ArrowError>) -> Result<T> {
 impl Task<'_> {
     fn read(&self, filter: usize, rows: Range<u64>, emit: &mut Emit<'_>) -> Result<ControlFlow<()>> {
         let of = &self.scan.filters[filter];
-        let group = Group::new(self.input, self.meta.clone(), self.group, self.path);
+        let group = Group::new(self.input, self.meta.clone(), self.path);
         let all = self.scan.source.footers[self.file].groups[self.group].rows;
         let mut ranges = vec![rows.clone()];
         if !of.pruned.is_empty() {
-            let bounds = self.scan.bounds(filter, self.file, &self.meta, self.group);
+            let bounds = self.scan.bounds(filter, self.file, self.meta.row_group(0));
             let leaf = |place: usize| self.scan.leaf(self.file, place);
             ranges = match group.ranges(of, &bounds, &leaf, rows)? {
                 Some(ranges) => ranges,

@@ -1,17 +1,16 @@
 //! What of a data set is read for one plan: which files and row groups, cut into morsels.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::index_reader::decode_offset_index;
 use parquet::file::reader::ChunkReader;
 
 use super::bounds::{Bounds, of_statistics};
-use super::footer::{Group, check_unchanged, damaged, in_parallel, open, read_again};
+use super::footer::{Group, check_unchanged, damaged, group_of, in_parallel, open};
 use super::input::{Input, READ_AHEAD};
 use super::prune::Pruner;
 use super::source::{ParquetSource, Piece, even};
@@ -28,36 +27,6 @@ const PAGE_BYTES: u64 = 1 << 20;
 /// Memory of what reads a column beside its pages and values.
 const READER_BYTES: u64 = 2 << 10;
 
-/// Bytes of parsed footers that are kept of the files that are read, where the source does not keep them; larger ones are there for as
-/// long as a task reads by them, and count as its own.
-const FOOTER_BYTES: u64 = 4 << 20;
-
-/// Footers that are read at a time.
-const FOOTER_LOCKS: usize = 16;
-
-/// Footers that the source does not keep.
-#[derive(Default)]
-struct Footers {
-    /// Those that some task reads by, by their files.
-    used: HashMap<usize, Weak<ParquetMetaData>>,
-    /// The last ones, with their bytes, and the bytes of all.
-    last: VecDeque<(Arc<ParquetMetaData>, u64)>,
-    bytes: u64,
-}
-
-impl Footers {
-    fn keep(&mut self, file: usize, meta: &Arc<ParquetMetaData>, bytes: u64) {
-        self.used.retain(|_, known| known.strong_count() > 0);
-        self.used.insert(file, Arc::downgrade(meta));
-        self.last.push_back((meta.clone(), bytes));
-        self.bytes += bytes;
-        while self.bytes > FOOTER_BYTES {
-            let Some((_, bytes)) = self.last.pop_front() else { return };
-            self.bytes -= bytes;
-        }
-    }
-}
-
 /// A data set as it is read by one plan.
 pub(super) struct ParquetScan {
     pub(super) source: Arc<ParquetSource>,
@@ -69,9 +38,6 @@ pub(super) struct ParquetScan {
     morsels: Vec<Morsel>,
     /// Row groups that are read, and that there are.
     groups: (usize, usize),
-    footers: Mutex<Footers>,
-    /// Of the files by their numbers: nobody reads a footer that is being read.
-    footer_locks: [Mutex<()>; FOOTER_LOCKS],
 }
 
 /// Of what a morsel consists.
@@ -119,8 +85,6 @@ impl ParquetScan {
             works: Vec::new(),
             morsels: Vec::new(),
             groups: (0, 0),
-            footers: Mutex::default(),
-            footer_locks: Default::default(),
         };
         let verdicts = scan.judge()?;
         scan.cut(&verdicts)?;
@@ -167,13 +131,22 @@ impl ParquetScan {
             if self.filters[filter].pruned.is_empty() {
                 return Ok(Verdict::Groups(filter, vec![true; groups]));
             }
-            let meta = match &source.footers[file].kept {
-                Some(meta) => meta.clone(),
-                None => self.footer(file, filter, &self.open(file)?)?,
-            };
-            let keep = (0..groups)
-                .map(|group| self.filters[filter].pruner.may_hold(&self.bounds(filter, file, &meta, group), None));
-            let keep: Vec<bool> = keep.collect();
+            let mut input = None;
+            let mut keep = Vec::with_capacity(groups);
+            for group in 0..groups {
+                let meta = match &source.footers[file].groups[group].kept {
+                    Some(kept) => kept.clone(),
+                    None => {
+                        let input = match &input {
+                            Some(input) => input,
+                            None => input.insert(self.open(file)?),
+                        };
+                        self.group(file, group, filter, input)?
+                    }
+                };
+                let bounds = self.bounds(filter, file, meta.row_group(0));
+                keep.push(self.filters[filter].pruner.may_hold(&bounds, None));
+            }
             if !keep.contains(&true) {
                 // Nobody opens it.
                 source.file_unchanged(file)?;
@@ -230,12 +203,12 @@ impl ParquetScan {
     }
 
     /// What the statistics of a row group tell of the columns of a pruner.
-    pub(super) fn bounds(&self, filter: usize, file: usize, meta: &ParquetMetaData, group: usize) -> Vec<Bounds> {
+    pub(super) fn bounds(&self, filter: usize, file: usize, group: &RowGroupMetaData) -> Vec<Bounds> {
         let schema = &self.source.schemas[self.source.footers[file].schema];
-        let rows = self.source.footers[file].groups[group].rows;
+        let rows = group.num_rows() as u64;
         let of = |place: &usize| {
             let statistics = match self.leaf(file, *place) {
-                Some(leaf) => meta.row_group(group).column(leaf).statistics(),
+                Some(leaf) => group.column(leaf).statistics(),
                 None => None,
             };
             of_statistics(statistics, schema.fields[*place].data_type(), rows)
@@ -271,23 +244,19 @@ impl ParquetScan {
         Ok(input)
     }
 
-    /// The parsed footer of a file, with the statistics that its filter asks for.
-    pub(super) fn footer(&self, file: usize, filter: usize, input: &Input) -> Result<Arc<ParquetMetaData>> {
+    /// What the footer of a file tells of a row group, with the statistics that its filter asks for: a footer that has one row group.
+    pub(super) fn group(
+        &self,
+        file: usize,
+        group: usize,
+        filter: usize,
+        input: &Input,
+    ) -> Result<Arc<ParquetMetaData>> {
         let footer = &self.source.footers[file];
-        if let Some(kept) = &footer.kept {
-            return Ok(kept.clone());
-        }
-        let _alone = self.footer_locks[file % FOOTER_LOCKS].lock().unwrap_or_else(PoisonError::into_inner);
-        let footers = || self.footers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = footers().used.get(&file).and_then(Weak::upgrade) {
-            return Ok(known);
-        }
         let pruned: Vec<usize> =
             self.filters[filter].pruned.iter().filter_map(|place| self.leaf(file, *place)).collect();
         let (path, schema) = (&self.source.files[file].file.path, &self.source.schemas[footer.schema]);
-        let meta = read_again(path, input, footer, schema, &pruned)?;
-        footers().keep(file, &meta, footer.memory);
-        Ok(meta)
+        group_of(path, input, footer, group, schema, &pruned)
     }
 
     /// Cuts what is to be read into morsels.
@@ -380,8 +349,8 @@ impl ParquetScan {
             }
         };
         let path = &self.source.files[file].file.path;
-        let meta = self.footer(file, filter, &input)?;
-        let Some(range) = meta.row_group(group).column(*widest).offset_index_range() else { return Ok(Vec::new()) };
+        let meta = self.group(file, group, filter, &input)?;
+        let Some(range) = meta.row_group(0).column(*widest).offset_index_range() else { return Ok(Vec::new()) };
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let text = input.get_bytes(range.start, length).map_err(|error| damaged(path, error))?;
         let index = decode_offset_index(&text).map_err(|error| damaged(path, error))?;
@@ -405,8 +374,8 @@ impl ParquetScan {
     }
 
     /// About how much memory it takes to read some rows of a row group, beside what comes out: of each column what is read ahead, a page as it lies in
-    /// the file and decompressed, the dictionary and a batch; of predicates the rows of their columns that come out too; and the footer, if it
-    /// has to be read again.
+    /// the file and decompressed, the dictionary and a batch; of predicates the rows of their columns that come out too; and what the
+    /// footer tells of the row group, if that is not kept.
     fn need(&self, group: &Group, leaves: &[usize], file: usize, filter: usize, rows: u64) -> u64 {
         let batch = (self.source.options.batch_rows as u64).min(rows.max(1));
         let coded = self.coded(file);
@@ -427,9 +396,7 @@ impl ParquetScan {
             .filter_map(|column| self.places[schema][*column])
             .flat_map(|place| self.source.schemas[schema].leaves[place].clone())
             .map(|leaf| group.leaves[leaf].decoded.min(MORSEL_BYTES));
-        let footer = &self.source.footers[file];
-        let again = if footer.kept.is_some() { 0 } else { footer.memory };
-        leaves.iter().map(of_leaf).sum::<u64>() + held.sum::<u64>() + again
+        leaves.iter().map(of_leaf).sum::<u64>() + held.sum::<u64>() + group.need()
     }
 }
 
