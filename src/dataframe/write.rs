@@ -70,13 +70,15 @@ impl DataFrame {
     }
 
     /// Writes CSV files into a directory, one for each partition: `part.0.csv` and so on; of a path such as `out/day-*.csv`
-    /// `day-0.csv` and so on in `out`.
+    /// `day-0.csv` and so on in `out`. Durations, which cannot be read back from text, are an error.
     #[track_caller]
     pub fn to_csv(&self, path: impl AsRef<Path>) -> Writer {
         Writer::new(self, path.as_ref(), Format::Csv(CsvWriteOptions::default()), "to_csv", Origin::caller())
     }
 
-    /// Writes files of JSON lines into a directory, one for each partition: `part.0.jsonl` and so on.
+    /// Writes files of JSON lines into a directory, one for each partition: `part.0.jsonl` and so on. JSON knows neither NaN nor
+    /// infinities: they are written as `null`, as nulls are, and read back as that. Durations, which cannot be read back from text, are
+    /// an error.
     #[track_caller]
     pub fn to_json(&self, path: impl AsRef<Path>) -> Writer {
         Writer::new(self, path.as_ref(), Format::Json, "to_json", Origin::caller())

@@ -60,6 +60,13 @@ impl Window {
         self.start = self.end.min(self.start + bytes);
     }
 
+    /// Gives back what was allocated beyond the text.
+    pub fn shrink(&mut self) {
+        self.bytes = self.bytes[self.start..self.end + PADDING].to_vec();
+        self.base += self.start as u64;
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+
     /// Memory that it takes.
     pub fn memory(&self) -> usize {
         self.bytes.len()

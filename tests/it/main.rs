@@ -19,6 +19,7 @@ mod flights;
 mod full_disk;
 mod gate;
 mod hive;
+mod json_lines;
 mod large;
 mod layers;
 mod odd_files;

@@ -210,3 +210,51 @@ fn types_of_csv_are_those_of_the_first_rows_that_there_are() {
     assert_eq!(table.column::<Int64Type>("a").unwrap().values(), &[7]);
     assert_eq!(table.texts("c").unwrap().null_count(), 1);
 }
+
+/// A footer that is larger than what is kept of footers, by texts in its statistics, is read once, and not as a whole by each task.
+#[cfg(feature = "parquet")]
+#[test]
+fn large_footers_of_parquet_are_read_once() {
+    const GROUPS: i64 = 100;
+    const LONG: usize = 200_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f.parquet");
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_statistics_truncate_length(None)
+        .set_dictionary_enabled(false)
+        .build();
+    let part = |group: i64| {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(group * 10..group * 10 + 10));
+        let long = Some(format!("{group:03}{}", "x".repeat(LONG)));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter((0..10).map(|row| long.clone().filter(|_| row == 0))));
+        RecordBatch::try_from_iter([("n", numbers), ("t", texts)]).unwrap()
+    };
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, part(0).schema(), Some(properties)).unwrap();
+    for group in 0..GROUPS {
+        writer.write(&part(group)).unwrap();
+        writer.flush().unwrap();
+    }
+    writer.close().unwrap();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let footer_bytes = bytes - GROUPS as u64 * LONG as u64;
+    assert!(footer_bytes > 36 << 20, "{footer_bytes}");
+    // Each row group is a partition.
+    let df = dataframe::read_parquet(text(&path)).partition_bytes(1000).open().unwrap();
+    let least = [0, 500, 995];
+    for threads in [1, 2] {
+        for from in least {
+            // Less than the footer takes.
+            let runtime = Runtime::builder().memory_limit(24_u64 << 20).threads(threads).build().unwrap();
+            let rows = if from == 0 { df.clone() } else { df.filter(col("n").ge(from)) };
+            let sum = rows.agg([col("n").sum()]).compute_on(&runtime).unwrap();
+            let expected: i64 = (from..GROUPS * 10).sum();
+            assert_eq!(sum.column::<Int64Type>("n").unwrap().value(0), expected);
+            let read = runtime.last_report().source_bytes;
+            assert!(read < footer_bytes + (4 << 20), "{read} of {bytes} from {from}");
+        }
+        let runtime = Runtime::builder().memory_limit(24_u64 << 20).threads(threads).build().unwrap();
+        let lengths = df.agg([col("t").str().len_bytes().sum()]).compute_on(&runtime).unwrap();
+        assert_eq!(lengths.column::<Int64Type>("t").unwrap().value(0), GROUPS * (LONG as i64 + 3));
+    }
+}

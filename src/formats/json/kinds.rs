@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::json::reader::infer_json_schema;
 
-use super::{JsonOptions, as_read, numbers, sample, scan};
+use super::sample::{as_read, sample};
+use super::{JsonOptions, numbers, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::files::SourceFile;
 

@@ -1,30 +1,31 @@
 //! Lines of JSON: one object per line, cut into blocks at newlines.
 //!
 //! A newline in a text is written as `\n` in JSON, so a newline byte always ends a record, and what is before a block does not
-//! matter. Arrow's decoder makes columns of the text.
+//! matter. That each line is one object is checked before Arrow's decoder makes columns of the text.
 
 mod kinds;
 mod numbers;
 mod objects;
+mod sample;
 mod scan;
+mod strict;
 
-use std::collections::{HashMap, HashSet};
-use std::io::{Cursor, Read as _};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::json::reader::infer_json_schema;
 use arrow::json::writer::{LineDelimited, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 pub(super) use self::kinds::{columns_of, may_be};
+use self::sample::{infer, sample};
 use super::blocks::Blocks;
 use super::files::{self, SourceFile};
 use super::hive::{content_key, data_files};
-use super::lines::{LONGEST, line_of, too_long};
 use super::per_file::{FileColumns, PerFile};
 use super::scan::{Scan, ScanRequest, TableSource};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,8 +33,8 @@ use crate::expr::{Lookup, unknown_column};
 
 /// What is known of lines of JSON beforehand.
 ///
-/// Objects may have keys in any order; one that is missing is null, as is `null`; a key that is not in the schema, or is there twice,
-/// is an error. Blank lines are passed over. A column whose numbers are all integers is `Int64`, or `UInt64` where one is above that and
+/// Each line has one object, by the rules of JSON, or is blank. Objects may have keys in any order; one that is missing is null, as is `null`; a key that is not in the schema, or is there twice,
+/// is an error. A column whose numbers are all integers is `Int64`, or `UInt64` where one is above that and
 /// none below zero; integers that fit neither are an error, so that none is rounded unseen. With a fraction or an exponent among them they
 /// are floats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +86,6 @@ pub struct JsonSource {
     widths: Vec<f64>,
 }
 
-/// Text that the sample is taken from, if not a single line is longer.
-const SAMPLE_BYTES: u64 = 1 << 20;
-
 impl JsonSource {
     /// Finds the files of a pattern or a directory and takes the schema from the first of them that has any objects.
     ///
@@ -115,6 +113,7 @@ impl JsonSource {
             fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
         for (name, data_type) in options.dtypes.iter().filter(|(name, _)| !is_key(name)) {
             let declared = Arc::new(Field::new(name, data_type.clone(), true));
+            can_be_read(&first.path, &declared)?;
             match places.get(name) {
                 Some(at) => fields[*at] = declared,
                 None => {
@@ -198,71 +197,19 @@ impl TableSource for JsonSource {
     }
 }
 
-/// Whole lines at the start of a file, one at least if there is one.
-fn sample(file: &SourceFile) -> Result<Vec<u8>> {
-    let mut source = file.text()?;
-    let mut text = Vec::new();
-    let mut wanted = SAMPLE_BYTES;
-    loop {
-        let more = wanted - text.len() as u64;
-        let read = source.by_ref().take(more).read_to_end(&mut text);
-        let read = read.map_err(|error| Error::io(&file.path, "cannot read", error))? as u64;
-        let at_end = read < more;
-        if !at_end {
-            match memchr::memrchr(b'\n', &text) {
-                Some(last) => text.truncate(last + 1),
-                None if wanted > LONGEST => return Err(too_long("line", file, 0, LONGEST)?),
-                None => {
-                    wanted *= 4;
-                    continue;
-                }
-            }
+/// Whether a column of a declared type can be made of JSON.
+fn can_be_read(path: &Path, declared: &FieldRef) -> Result<()> {
+    let all: SchemaRef = Arc::new(Schema::new(vec![declared.clone()]));
+    let shape = objects::Shape { wanted: all.clone(), all, ignore_unknown: false };
+    let (path, name, data_type) = (path.display(), declared.name(), declared.data_type());
+    let text = format!("{path}: column `{name}` cannot be read from JSON as a {data_type}");
+    match shape.decoder(1) {
+        Ok(_) => Ok(()),
+        Err(ArrowError::NotYetImplemented(_)) => {
+            Err(Error::new(ErrorKind::Plan, format!("{text}: declare another type, and cast the column")))
         }
-        return Ok(text);
+        Err(error) => Err(Error::with_source(ErrorKind::Plan, text, error)),
     }
-}
-
-/// Text without the byte-order mark that it may begin with.
-fn as_read(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)
-}
-
-fn infer(file: &SourceFile, text: &[u8], options: &JsonOptions) -> Result<Schema> {
-    let rows = options.sample_rows.max(1);
-    let text = as_read(text);
-    let lines = || {
-        let mut place = 0;
-        let placed = text.split_inclusive(|byte| *byte == b'\n').map(move |line| {
-            place += line.len() as u64;
-            (place - line.len() as u64, line)
-        });
-        placed.filter(|(_, line)| !line.trim_ascii().is_empty())
-    };
-    let path = file.path.display();
-    let error = match infer_json_schema(Cursor::new(text), Some(rows)) {
-        Ok((schema, _)) => {
-            let declared: HashSet<&str> = options.dtypes.iter().map(|(name, _)| name.as_str()).collect();
-            return numbers::settle(schema, text, rows, |column| declared.contains(column)).or_else(|misfit| {
-                let line = line_of(file, lines().nth(misfit.row).map_or(0, |(place, _)| place))?;
-                let column = misfit.key.split('.').next().unwrap_or_default();
-                let text = format!(
-                    "{path}, line {line}, key `{}`: {}: declare a type with dtype(\"{column}\", …), such as Float64, which rounds, \
-                     or Decimal128, which does not",
-                    misfit.key, misfit.text
-                );
-                Err(Error::new(ErrorKind::Data, text))
-            });
-        }
-        Err(error) => error,
-    };
-    // Which line it is.
-    for (place, line) in lines() {
-        if let Err(error) = infer_json_schema(Cursor::new(line), None) {
-            let text = format!("{path}, line {}: {}", line_of(file, place)?, scan::plain(&error));
-            return Err(Error::new(ErrorKind::Data, text));
-        }
-    }
-    Err(Error::new(ErrorKind::Data, format!("{path}: {}", scan::plain(&error))))
 }
 
 /// A field of which nothing but nulls was seen, at any depth, is taken for text.
@@ -277,7 +224,7 @@ fn known(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), data_type, true))
 }
 
-/// Adds the rows of a batch as lines of JSON; nulls are written as `null`.
+/// Adds the rows of a batch as lines of JSON; nulls are written as `null`, and so are NaN and infinities, which JSON does not know.
 ///
 /// # Errors
 /// Of kind `Plan`, where a column is of a type that JSON cannot hold.

@@ -2,24 +2,21 @@
 //!
 //! The library looks each key up among the wanted columns, and passes over all others or none. Here a key may be a column that is not
 //! wanted, which costs nothing more; one that is no column, or that an object has twice, is an error, as its value would be lost. So is
-//! a fraction where whole numbers are wanted, which the library cuts off.
+//! a fraction where whole numbers are wanted, which the library cuts off, and a number that the library makes infinite.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, StructArray};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, BooleanBufferBuilder, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Fields, Float16Type, Float32Type, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory, Tape, TapeElement};
 use foldhash::fast::FixedState;
 
 use super::scan::plain;
-
-/// How deep values may lie in each other: the library tells wrong ones by recursion.
-const DEPTH: u32 = 128;
 
 /// What objects are made into.
 #[derive(Clone, Debug)]
@@ -142,7 +139,11 @@ impl DecoderFactory for Factory {
         let DataType::Struct(fields) = field.data_type() else {
             let whole = field.data_type().is_integer() || field.data_type().is_temporal();
             let inner = || context.make_builtin_decoder(field, nullable);
-            return Ok(if whole { Some(Box::new(Whole(inner()?))) } else { None });
+            return Ok(match field.data_type() {
+                _ if whole => Some(Box::new(Whole(inner()?))),
+                of if of.is_floating() => Some(Box::new(Finite(inner()?))),
+                _ => None,
+            });
         };
         // No type is within itself, so what is of the type of the root is the root.
         let root = *field.data_type() == self.root;
@@ -220,6 +221,37 @@ impl ArrayDecoder for Whole {
     }
 }
 
+/// Makes floats, which the library makes infinite where they are out of range.
+struct Finite(Box<dyn ArrayDecoder>);
+
+impl ArrayDecoder for Finite {
+    fn decode(&mut self, tape: &Tape<'_>, places: &[u32]) -> Result<ArrayRef, ArrowError> {
+        let array = self.0.decode(tape, places)?;
+        let infinite = match array.data_type() {
+            DataType::Float16 => infinite::<Float16Type>(&array),
+            DataType::Float32 => infinite::<Float32Type>(&array),
+            _ => infinite::<Float64Type>(&array),
+        };
+        for row in infinite {
+            let text = match tape.get(places[row]) {
+                TapeElement::Number(text) | TapeElement::String(text) => tape.get_string(text),
+                _ => continue,
+            };
+            // A text may say so.
+            if text.bytes().any(|letter| letter.is_ascii_digit()) {
+                return Err(ArrowError::JsonError(format!("{text} is out of range")));
+            }
+        }
+        Ok(array)
+    }
+}
+
+/// The rows of infinite values.
+fn infinite<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &ArrayRef) -> Vec<usize> {
+    let values = array.as_primitive::<T>().values().iter().enumerate();
+    values.filter(|(_, value)| Into::<f64>::into(**value).is_infinite()).map(|(row, _)| row).collect()
+}
+
 /// Makes columns of objects.
 struct Objects {
     fields: Fields,
@@ -248,9 +280,6 @@ impl Objects {
                         if std::mem::replace(&mut self.places[slot * rows + row], at + 1) != 0 {
                             return Err(lost(key, true));
                         }
-                        if self.root {
-                            not_too_deep(tape, at + 1)?;
-                        }
                     }
                 }
                 None if self.ignore_unknown => {}
@@ -260,24 +289,6 @@ impl Objects {
         }
         Ok(())
     }
-}
-
-/// Whether a value can be told in an error.
-#[inline]
-fn not_too_deep(tape: &Tape<'_>, at: u32) -> Result<(), ArrowError> {
-    let (TapeElement::StartObject(end) | TapeElement::StartList(end)) = tape.get(at) else { return Ok(()) };
-    let mut depth = 0;
-    for at in at..end {
-        match tape.get(at) {
-            TapeElement::StartObject(_) | TapeElement::StartList(_) => depth += 1,
-            TapeElement::EndObject(_) | TapeElement::EndList(_) => depth -= 1,
-            _ => {}
-        }
-        if depth > DEPTH {
-            return Err(ArrowError::JsonError(format!("lists and objects lie in each other more than {DEPTH} deep")));
-        }
-    }
-    Ok(())
 }
 
 impl ArrayDecoder for Objects {
@@ -297,10 +308,7 @@ impl ArrayDecoder for Objects {
                     });
                     bits.set_bit(row, false);
                 }
-                _ => {
-                    not_too_deep(tape, *start)?;
-                    return Err(tape.error(*start, "{"));
-                }
+                _ => return Err(tape.error(*start, "{")),
             }
         }
         let mut columns = Vec::with_capacity(self.fields.len());

@@ -10,8 +10,9 @@ use arrow::error::ArrowError;
 use arrow::json::reader::Decoder;
 use serde_json::value::RawValue;
 
-use super::JsonSource;
 use super::objects::{LostKey, Misfit, Shape, lost_key, misfit};
+use super::sample::cut;
+use super::{JsonSource, strict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::blocks::Block;
 use crate::formats::files::SourceFile;
@@ -106,8 +107,8 @@ impl JsonScan {
             context.count(file.bytes);
         }
         let mut window = Window::new(Vec::new(), block.start - before);
-        let mut fill = |window: &mut Window| -> Result<()> {
-            let read = window.fill(&mut feed, STEP).map_err(|error| match error.kind() {
+        let mut fill = |window: &mut Window, bytes: usize| -> Result<()> {
+            let read = window.fill(&mut feed, bytes).map_err(|error| match error.kind() {
                 std::io::ErrorKind::UnexpectedEof if block.end.is_some() => file.changed(),
                 _ => Error::io(&file.path, "cannot read", error),
             })?;
@@ -116,7 +117,7 @@ impl JsonScan {
             }
             Ok(())
         };
-        fill(&mut window)?;
+        fill(&mut window, STEP)?;
         if before == 0 && window.text().starts_with(b"\xEF\xBB\xBF") {
             window.consume(3);
         }
@@ -131,64 +132,73 @@ impl JsonScan {
                 None if window.at_end() || window.offset() >= end => return Ok(()),
                 None => {
                     window.consume(window.text().len());
-                    fill(&mut window)?;
+                    fill(&mut window, STEP)?;
                 }
             }
         }
         let rows = ((BATCH_BYTES / self.source.row_bytes) as usize).clamp(64, BATCH_ROWS);
         let mut decoder = self.decoder(rows)?;
-        let mut done = window.offset() >= end;
+        // The first line begins before a byte-order mark.
+        let mut done = if before == 0 { end == 0 } else { window.offset() >= end };
         let mut batch_start = window.offset();
-        let mut line_start = batch_start;
         let mut long = LongLine::new("line", context.budget);
+        // Text of the window in which there is no newline.
+        let mut seen = 0;
         while !done {
             context.check()?;
             let text = window.text();
             // The last line of the block ends with the first newline at or behind its last byte.
-            let last = usize::try_from((end - 1).saturating_sub(window.offset())).unwrap_or(usize::MAX);
+            let last = usize::try_from((end - 1).saturating_sub(window.offset())).unwrap_or(usize::MAX).max(seen);
             let newline = text.get(last..).and_then(|rest| memchr::memchr(b'\n', rest));
-            let cut = match newline {
-                Some(at) => last + at + 1,
-                // Whole lines first, of which a batch can be made before it becomes too large.
-                None => memchr::memrchr(b'\n', text).map_or(text.len(), |at| at + 1),
+            let whole = match newline {
+                Some(at) => Some(last + at + 1),
+                None => memchr::memrchr(b'\n', &text[seen..]).map(|at| seen + at + 1),
             };
-            let used = decoder.decode(&text[..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
-            if let Some(at) = memchr::memrchr(b'\n', &text[..used]) {
-                line_start = window.offset() + at as u64 + 1;
-            }
-            let decoded = window.offset() + used as u64 - batch_start;
-            let is_last = newline.is_some() || window.at_end() && cut == text.len();
-            let is_enough = decoded >= MOST_BATCH_BYTES && !decoder.has_partial_record();
-            if used == cut && !is_last && !is_enough {
-                // In the decoder, and once more in columns, and on their way.
-                long.hold(
-                    3 * decoded.saturating_sub(MOST_BATCH_BYTES),
-                    file,
-                    line_start,
-                    window.offset() + used as u64 - line_start,
-                )?;
-                let is_all = used == text.len();
-                window.consume(used);
-                if is_all && !window.at_end() {
-                    fill(&mut window)?;
-                }
+            let Some(cut) = whole.or_else(|| window.at_end().then_some(text.len())) else {
+                seen = text.len();
+                long.hold(long_line(seen), file, window.offset(), seen as u64)?;
+                fill(&mut window, STEP.max(seen / 4))?;
                 continue;
+            };
+            done = newline.is_some() || window.at_end() && cut == text.len();
+            long.hold(long_line(cut), file, window.offset(), cut as u64)?;
+            strict::check(&text[..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
+            let (base, mut at) = (window.offset(), 0);
+            loop {
+                let used = decoder.decode(&text[at..cut]).map_err(|error| self.failed(file, batch_start, &error))?;
+                at += used;
+                let decoded = base + at as u64 - batch_start;
+                if at == cut && !done && decoded < MOST_BATCH_BYTES {
+                    break;
+                }
+                let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
+                batch_start = base + at as u64;
+                if let Some(batch) = batch
+                    && let Some(batch) = self.narrow(block.file as usize, &batch)?
+                    && emit(batch)? == ControlFlow::Break(())
+                {
+                    return Ok(());
+                }
+                if decoded > LARGE_BATCHES * MOST_BATCH_BYTES {
+                    // What the decoder grew to is given back with it.
+                    decoder = self.decoder(rows)?;
+                }
+                if at == cut {
+                    break;
+                }
             }
-            done = used == cut && is_last;
-            window.consume(used);
-            let batch = decoder.flush().map_err(|error| self.failed(file, batch_start, &error))?;
-            batch_start = window.offset();
-            if let Some(batch) = batch
-                && let Some(batch) = self.narrow(block.file as usize, &batch)?
-                && emit(batch)? == ControlFlow::Break(())
-            {
-                return Ok(());
+            window.consume(cut);
+            seen = 0;
+            if done {
+                break;
             }
-            if decoded > LARGE_BATCHES * MOST_BATCH_BYTES {
-                // What the decoder grew to is given back with it.
-                decoder = self.decoder(rows)?;
+            if window.memory() > MOST_BATCH_BYTES as usize {
+                window.shrink();
             }
             long.hold(0, file, batch_start, 0)?;
+            if !window.at_end() {
+                fill(&mut window, STEP)?;
+            }
         }
         Ok(())
     }
@@ -255,9 +265,10 @@ impl JsonScan {
     fn told(&self, file: &SourceFile, place: u64, line: &[u8]) -> Result<Error> {
         let number = line_of(file, place)?;
         let path = file.path.display();
-        let text = match decoded(&self.shape, line, 1) {
-            Ok(()) => "cannot be read".to_string(),
-            Err(error) => match (lost_key(&error), misfit(&error)) {
+        let text = match (strict::fault(line), decoded(&self.shape, line, 1)) {
+            (Some(fault), _) => cut(fault),
+            (None, Ok(())) => "cannot be read".to_string(),
+            (None, Err(error)) => match (lost_key(&error), misfit(&error)) {
                 (Some(key), _) => self.how_to_keep(key),
                 (None, Some(misfit)) => return Ok(self.of_another_type(file, number, line, misfit)),
                 (None, None) => plain(&error),
@@ -321,28 +332,25 @@ impl Scan for JsonScan {
     }
 }
 
-/// Reads some lines to see whether they can be.
-fn decoded(shape: &Shape, mut text: &[u8], lines: usize) -> Result<(), ArrowError> {
-    let mut decoder = shape.decoder(lines)?;
-    loop {
-        let used = decoder.decode(text)?;
-        text = &text[used..];
-        if text.is_empty() {
-            return decoder.flush().map(drop);
-        }
-        // There are more objects than lines.
-        decoder.flush()?;
-    }
+/// What a line of so much text takes beyond what lines do: it is in the window, in the decoder, in columns and on its way.
+fn long_line(text: usize) -> u64 {
+    5 * (text as u64).saturating_sub(MOST_BATCH_BYTES)
 }
 
-/// The value of a key as it is written in a line of one object; of several objects it is not known which one is wrong.
-fn value_of<'a>(line: &'a [u8], key: &str) -> Option<&'a str> {
+/// Reads some lines to see whether they can be.
+fn decoded(shape: &Shape, text: &[u8], lines: usize) -> Result<(), ArrowError> {
+    strict::check(text)?;
+    let mut decoder = shape.decoder(lines)?;
+    // There are no more objects than lines.
+    decoder.decode(text)?;
+    decoder.flush().map(drop)
+}
+
+/// The value of a key as it is written in a line.
+pub(super) fn value_of<'a>(line: &'a [u8], key: &str) -> Option<&'a str> {
     let values: HashMap<String, &RawValue> = serde_json::from_slice(line).ok()?;
     values.get(key).map(|value| value.get())
 }
-
-/// Letters that are shown of what the library says: there are whole values in it.
-const SAID: usize = 400;
 
 /// What the library says, without its own prefix.
 pub(super) fn plain(error: &ArrowError) -> String {
@@ -350,9 +358,5 @@ pub(super) fn plain(error: &ArrowError) -> String {
         ArrowError::ExternalError(inner) => inner.to_string(),
         other => other.to_string(),
     };
-    let text = text.strip_prefix("Json error: ").unwrap_or(&text);
-    match text.char_indices().nth(SAID) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text.to_string(),
-    }
+    cut(text.strip_prefix("Json error: ").unwrap_or(&text).to_string())
 }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::formats::csv::{self, CsvWriteOptions};
@@ -104,6 +104,18 @@ impl Encoder {
             csv::encode_header(schema, options, &mut Vec::new())?;
             if let Some(field) = schema.fields().iter().find(|field| field.data_type().is_nested()) {
                 let text = format!("column `{}` is a {}, which CSV cannot hold", field.name(), field.data_type());
+                return Err(Error::new(crate::error::ErrorKind::Plan, text));
+            }
+        }
+        if matches!(format, Format::Csv(_) | Format::Json) {
+            let has_duration = |field: &&FieldRef| {
+                let alone = Schema::new(vec![(*field).clone()]);
+                alone.flattened_fields().iter().any(|part| matches!(part.data_type(), DataType::Duration(_)))
+            };
+            if let Some(field) = schema.fields().iter().find(has_duration) {
+                let (name, of) = (field.name(), field.data_type());
+                let text =
+                    format!("column `{name}` is a {of}: durations cannot be read back from text, cast them to Int64");
                 return Err(Error::new(crate::error::ErrorKind::Plan, text));
             }
         }
