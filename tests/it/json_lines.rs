@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use arrow::array::Array;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use chunkwise::prelude::*;
 

@@ -91,11 +91,11 @@ fn conflict(lines: &[(usize, &[u8])]) -> Option<String> {
         Some(Value::Object(Map::from_iter([(key.clone(), of.get(key)?.clone())])))
     };
     let (key, value) = wrong.iter().find(|(key, _)| !fit(&mut objects[..=at].iter().filter_map(|of| only(key, of))))?;
-    let alone =
-        |before: &usize| !fit(&mut [&objects[*before], &objects[at]].into_iter().filter_map(|of| only(key, of)));
+    let among = |places: &[usize]| fit(&mut places.iter().filter_map(|place| only(key, &objects[*place])));
     let (number, line) = lines[at];
     let shown = value_of(line, key).map(|value| shown(value.as_bytes())).unwrap_or_default();
-    let what = match (0..at).find(alone) {
+    let other = if among(&[at]) { (0..at).find(|before| !among(&[*before, at])) } else { None };
+    let what = match other {
         Some(before) if kind(&objects[before][key]) != kind(value) => {
             format!("`{shown}` is {}, and line {} has {}", kind(value), lines[before].0, kind(&objects[before][key]))
         }

@@ -47,7 +47,7 @@ pub(super) fn fault(line: &[u8]) -> Option<String> {
     let error = serde_json::from_slice::<Line>(line).err()?;
     let mut text = error.to_string();
     // There is one line.
-    if let Some(cut) = text.rfind(" at line ").filter(|_| error.column() > 0) {
+    if let Some(cut) = text.rfind(" at line ").filter(|_| error.line() > 0) {
         text.truncate(cut);
     }
     if text == "recursion limit exceeded" {
