@@ -6,6 +6,8 @@
 
 #![cfg(target_os = "linux")]
 
+// Others need all of it.
+#[allow(dead_code)]
 mod resident;
 
 use std::path::Path;
