@@ -69,11 +69,12 @@ fn work(what: &str, dir: &Path) -> Result<f64> {
         #[cfg(feature = "zarr")]
         "anomaly" => {
             let (times, side) = by_size((500, 1000), (60, 300));
-            let x = rng.normal(3.0, 2.0, (times, side, side), (times / 10, side, side));
-            x.to_zarr(dir.join("x.zarr")).chunks((times / 10, side / 2, side)).write()?;
-            let x = array::read_zarr::<f64, ndarray::Ix3>(dir.join("x.zarr"))?;
+            let block = by_size((10, 500, 1000), (6, 150, 300));
+            let x = rng.normal(3.0, 2.0, (times, side, side), block);
+            x.to_zarr(dir.join("x.zarr")).write()?;
+            let x = array::read_zarr_with::<f64, ndarray::Ix3>(dir.join("x.zarr"), block)?;
             (&x - &x.mean_axis(Axis(0))).to_zarr(dir.join("y.zarr")).write()?;
-            let y = array::read_zarr::<f64, ndarray::Ix3>(dir.join("y.zarr"))?;
+            let y = array::read_zarr_with::<f64, ndarray::Ix3>(dir.join("y.zarr"), block)?;
             let (mean, std) = compute((y.mean(), y.std(0.0)))?;
             assert!(mean.abs() < 1e-9 && (std - 2.0).abs() < 0.1, "{mean} {std}");
             Ok(std)

@@ -38,9 +38,10 @@ impl Fold for Histogram {
     fn start(&self, _: usize) -> Box<dyn Work> {
         let (edges, counts) = (self.edges.clone(), vec![0; self.edges.len() - 1]);
         let (first, last) = (edges[0], edges[edges.len() - 1]);
-        let scale = if self.even { counts.len() as f64 / (last - first) } else { 0.0 };
-        // What rounding may do to a place among the ranges, and to an edge.
+        let scale = counts.len() as f64 / (last - first);
+        // What rounding may do to a place among the ranges, and to an edge. Where that is much, a place tells nothing.
         let margin = 8.0 * f64::EPSILON * (counts.len() as f64 + first.abs().max(last.abs()) * scale);
+        let scale = if self.even && margin < 0.25 { scale } else { 0.0 };
         with_lane!(self.of, T => Box::new(Counting::<T> { edges, counts, first, last, scale, margin, of: PhantomData }))
     }
 
@@ -79,7 +80,7 @@ struct Counting<T> {
     counts: Vec<u64>,
     first: f64,
     last: f64,
-    /// Ranges for each unit, where all are equally wide.
+    /// Ranges for each unit, where all are equally wide; else 0.
     scale: f64,
     /// As near to an edge, in ranges, edges are looked at.
     margin: f64,
@@ -147,7 +148,7 @@ impl<T> Counting<T> {
 impl<T: Wide> Work for Counting<T> {
     fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, _: Target) -> Result<()> {
         let values = machine.output::<T>(tile.rows * tile.columns)?;
-        if self.scale == 0.0 || self.margin > 0.25 {
+        if self.scale == 0.0 {
             values.iter().for_each(|value| self.count(value.to_f64()));
             return Ok(());
         }
