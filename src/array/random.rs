@@ -314,7 +314,8 @@ impl Rng {
     ///
     /// let x = array::arange(0, 1000, 10, 30);
     /// let shuffled = array::random::seed(7).choice_of(&x, 100, false, 0);
-    /// assert_eq!(shuffled.sum().compute()?, x.sum().compute()?);
+    /// let sums: (i64, i64) = compute((shuffled.sum(), x.sum()))?;
+    /// assert_eq!(sums.0, sums.1);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]

@@ -276,10 +276,8 @@ impl Objects {
                 Some(found) => {
                     before = found;
                     let slot = self.keys.names[found - 1].1;
-                    if slot != Keys::UNWANTED {
-                        if std::mem::replace(&mut self.places[slot * rows + row], at + 1) != 0 {
-                            return Err(lost(key, true));
-                        }
+                    if slot != Keys::UNWANTED && std::mem::replace(&mut self.places[slot * rows + row], at + 1) != 0 {
+                        return Err(lost(key, true));
                     }
                 }
                 None if self.ignore_unknown => {}
