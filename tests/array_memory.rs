@@ -62,8 +62,8 @@ fn work(what: &str, dir: &Path) -> Result<f64> {
                 .rechunk((-1, block))
                 .map_blocks_as(BlockShape::same().drop_axis(0), |block, _| block.sum_axis(ndarray::Axis(0)));
             let sums = sums.compute()?;
-            assert!(sums.len() == len as usize && (sums.sum() / (len as f64).powi(2) - 0.5).abs() < 1e-3);
-            Ok(sums[0] + sums[len as usize - 1])
+            assert!(sums.len() == len && (sums.sum() / (len as f64).powi(2) - 0.5).abs() < 1e-3);
+            Ok(sums[0] + sums[len - 1])
         }
         // What months differ by from their mean, stored block by block.
         #[cfg(feature = "zarr")]
