@@ -17,7 +17,7 @@ use chunkwise::array::{Axis, BlockShape, Ix1, s};
 use chunkwise::prelude::*;
 use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::spill::default_root;
-use resident::{MIB, growth, in_a_child, is_full};
+use resident::{MIB, growth, in_a_child, is_full, promised};
 
 /// Says to the test that it is the child: what it does, threads, 0 for a synchronous runtime, and where files are.
 const CASE: &str = "ARRAY_MEMORY_TEST_CASE";
@@ -110,7 +110,7 @@ fn check(what: &str) {
         let fields = in_a_child(CASE, &format!("{what} {threads} {}", dir.path().display()));
         let growth: u64 = fields[0].parse().unwrap();
         println!("{what}, {threads} threads: grew by {} MiB in {}", growth / MIB, fields[2]);
-        let allowed = limit() + 64 * MIB + 4 * MIB * threads.max(&1);
+        let allowed = promised(limit(), *threads);
         assert!(
             growth <= allowed,
             "{what}, {threads} threads: grew by {} MiB, {} are allowed",

@@ -10,7 +10,7 @@ use chunkwise::prelude::*;
 use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::Block;
 use chunkwise::store::spill::default_root;
-use resident::{MIB, growth, in_a_child, is_full, noise};
+use resident::{MIB, growth, in_a_child, is_full, noise, promised};
 
 const LIMIT: u64 = 256 * MIB;
 
@@ -93,7 +93,7 @@ fn five_gibibytes_through_256_mebibytes() {
         println!("{threads} threads: grew by {} MiB, spilled {spilled}, in {}", growth / MIB, fields[3]);
         let least_spilled = (u64::from(blocks()) * 32 * MIB).saturating_sub(2 * LIMIT) / 2;
         assert!(spilled.parse::<u64>().unwrap() >= least_spilled, "{threads} threads: spilled only {spilled}");
-        let allowed = LIMIT + 64 * MIB + 4 * MIB * threads.max(1);
+        let allowed = promised(LIMIT, threads);
         assert!(growth <= allowed, "{threads} threads: grew by {} MiB, {} are allowed", growth / MIB, allowed / MIB);
         sums.push(sum);
     }

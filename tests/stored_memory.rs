@@ -13,7 +13,7 @@ use chunkwise::array::Ix2;
 use chunkwise::prelude::*;
 use chunkwise::runtime::config::Scheduler;
 use chunkwise::store::spill::default_root;
-use resident::{MIB, growth, in_a_child, is_full, noise};
+use resident::{MIB, growth, in_a_child, is_full, noise, promised};
 
 const LIMIT: u64 = 48 * MIB;
 
@@ -100,7 +100,7 @@ fn a_gibibyte_through_48_mebibytes() {
         let (growth, found) = (fields[0].parse::<u64>().unwrap(), fields[1].parse::<f64>().unwrap());
         println!("{threads} threads: grew by {} MiB, in {}", growth / MIB, fields[2]);
         assert_eq!(found, sum, "{threads} threads");
-        let allowed = LIMIT + 64 * MIB + 4 * MIB * threads.max(1);
+        let allowed = promised(LIMIT, threads);
         assert!(growth <= allowed, "{threads} threads: grew by {} MiB, {} are allowed", growth / MIB, allowed / MIB);
     }
 }

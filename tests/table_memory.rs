@@ -19,7 +19,7 @@ use chunkwise::runtime::config::Scheduler;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use resident::{MIB, growth, in_a_child, is_full, noise};
+use resident::{MIB, growth, in_a_child, is_full, noise, promised};
 
 /// Says to the test that it is the child, and what it is to do.
 const CASE: &str = "TABLE_MEMORY_TEST_CASE";
@@ -216,7 +216,7 @@ fn check(what: &str, rows: u64, names: u64, limit: u64) {
         println!("{what}, {threads} threads: grew by {} MiB in {}", growth / MIB, fields[2]);
         // What the function of batches makes of one is its own.
         let own = if what == "multiply" { threads.max(&1) * BATCH_ROWS * 24 * times() } else { 0 };
-        let allowed = limit + 64 * MIB + 4 * MIB * threads.max(&1) + own;
+        let allowed = promised(limit, *threads) + own;
         assert!(
             growth <= allowed,
             "{what}, {threads} threads: grew by {} MiB, {} are allowed",
@@ -279,7 +279,7 @@ fn outcome(what: &str, limit: u64, from: &str) -> String {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let case = format!("wide {what} {threads} {limit} {from} {}", dir.path().join("to").display());
     let fields = in_a_child(CASE, &case);
-    let (growth, allowed) = (fields[0].parse::<u64>().unwrap(), limit + 64 * MIB + 4 * MIB * threads);
+    let (growth, allowed) = (fields[0].parse::<u64>().unwrap(), promised(limit, threads));
     let (grown, most) = (growth / MIB, allowed / MIB);
     println!("{what} of {from}: grew by {grown} MiB of {most} in {}: {}", fields[2], fields[1]);
     assert!(growth <= allowed, "{what} of {from}: grew by {grown} MiB, {most} are allowed: {}", fields[1]);

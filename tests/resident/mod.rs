@@ -9,6 +9,11 @@ pub const MIB: u64 = 1 << 20;
 /// Asks for the full size in a build that is not optimized.
 const FULL: &str = "MEMORY_TEST_FULL";
 
+/// What the resident memory of a process may grow by in a run: the promise.
+pub fn promised(limit: u64, threads: u64) -> u64 {
+    limit + 64 * MIB + 4 * MIB * threads.max(1)
+}
+
 /// Whether data are as large as they are meant to be: in optimized builds or where it is asked for.
 pub fn is_full() -> bool {
     !cfg!(debug_assertions) || std::env::var_os(FULL).is_some_and(|full| full == "1")
