@@ -134,20 +134,16 @@ enum Several<'a> {
     Picked(RecordBatch, Picked),
     /// Of which more is made than of a whole batch fits.
     Parts(Parts),
-    /// What a user's function made, if it is much, from a row on in slices of so many: the steps behind it take a little at a time.
-    Made(RecordBatch, usize, usize),
+    /// Much that a user's function made, from row `next` on in slices of so many rows: the steps behind it take a little at a time.
+    Made {
+        batch: RecordBatch,
+        next: usize,
+        rows: usize,
+    },
 }
 
 /// Bytes of what a user's function makes of a batch that go on at once.
-const MADE_BYTES: u64 = 4 << 20;
-
-impl Several<'_> {
-    fn made(batch: RecordBatch) -> Self {
-        let slices = kernels::batch_bytes(&batch).div_ceil(MADE_BYTES / 2).max(1);
-        let rows = (batch.num_rows() as u64).div_ceil(slices);
-        Several::Made(batch, 0, rows as usize)
-    }
-}
+const MADE_BYTES: u64 = 2 << 20;
 
 /// Takes the batches of a pipeline, and says whether more are wanted.
 pub type Take<'a> = dyn FnMut(RecordBatch) -> Result<ControlFlow<()>> + 'a;
@@ -303,13 +299,14 @@ impl Pipeline {
                         let made = kernels::conform(batch, &step.input)
                             .and_then(|batch| (map.function)(batch))
                             .and_then(|made| kernels::declared(made, &map.schema));
-                        if let Ok(batch) = &made
-                            && kernels::batch_bytes(batch) > MADE_BYTES
-                        {
-                            several.push((at, Several::made(made.map_err(framed)?)));
+                        let made = made.map_err(framed)?;
+                        let slices = kernels::batch_bytes(&made).div_ceil(MADE_BYTES);
+                        if slices > 1 {
+                            let rows = (made.num_rows() as u64).div_ceil(slices) as usize;
+                            several.push((at, Several::Made { batch: made, next: 0, rows }));
                             continue;
                         }
-                        made
+                        Ok(made)
                     }
                     Ready::Number(number, output) => {
                         let place = places.iter_mut().find(|(of, ..)| *of == at);
@@ -349,10 +346,10 @@ impl Pipeline {
                     Ready::Explode(exploding) => exploding.next(exploded),
                     _ => Ok(None),
                 },
-                Several::Made(batch, from, rows) => {
-                    let first = std::mem::replace(from, batch.num_rows().min(*from + *rows));
+                Several::Made { batch, next, rows } => {
+                    let first = std::mem::replace(next, batch.num_rows().min(*next + *rows));
                     // Copied, so that nobody holds all of it for a few of its rows.
-                    let slice = (first < *from).then(|| kernels::compact(batch.slice(first, *from - first)));
+                    let slice = (first < *next).then(|| kernels::compact(batch.slice(first, *next - first)));
                     slice.transpose()
                 }
                 Several::Picked(batch, picked) => picked.next().map(|rows| kernels::take_rows(batch, rows)).transpose(),
