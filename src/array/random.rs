@@ -226,14 +226,13 @@ impl Rng {
     /// ```
     #[track_caller]
     pub fn permutation(&self, count: usize, chunks: impl Into<Chunks>) -> Array<i64, Ix1> {
-        let make = |key| -> Arc<dyn Made> { Arc::new(Permuted(Permutation::new(key, count as u64))) };
-        self.array(count, make, (count, chunks.into()), 60, "permutation", Origin::caller())
+        self.array(count, permuted(count), (count, chunks.into()), 60, "permutation", Origin::caller())
     }
 
     /// Numbers below a count as they are drawn from an urn: put back each time, or not.
     ///
     /// # Errors
-    /// At compute, of kind `Plan`, where more are drawn than there are.
+    /// At compute, of kind `Plan`, where there are none, more than an `i64` can number, or fewer than are drawn and not put back.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -254,15 +253,17 @@ impl Rng {
         let shape = shape.into_dimension();
         let wrong = |text| Array::of(Err(Error::new(ErrorKind::Plan, text).frame(Role::In, verb, origin)));
         let wanted = ndarray::Dimension::slice(&shape).iter().try_fold(1_usize, |all, len| all.checked_mul(*len));
+        let Ok(numbers) = i64::try_from(count) else {
+            return wrong(format!("a choice of {count} numbers, of which not all are an i64"));
+        };
         match (replace, wanted) {
             (true, Some(1..)) if count == 0 => wrong("a choice of nothing".to_string()),
             (true, _) => {
-                let draw = Draw::Integers { low: 0, last: (count as i64 - 1).max(0) };
+                let draw = Draw::Integers { low: 0, last: (numbers - 1).max(0) };
                 self.drawn(draw, (shape, chunks.into()), 6, verb, origin)
             }
             (false, Some(wanted)) if wanted <= count => {
-                let make = |key| -> Arc<dyn Made> { Arc::new(Permuted(Permutation::new(key, count as u64))) };
-                self.array(count, make, (shape, chunks.into()), 60, verb, origin)
+                self.array(count, permuted(count), (shape, chunks.into()), 60, verb, origin)
             }
             (false, _) => wrong(format!("more than {count} numbers are chosen of {count} without putting them back")),
         }
@@ -369,6 +370,11 @@ impl Rng {
             Err(error) => Array::of(Err(Error::new(ErrorKind::Plan, error.to_string()).frame(Role::In, verb, origin))),
         }
     }
+}
+
+/// Makes the numbers below a count in random order.
+fn permuted(count: usize) -> impl FnOnce(Key) -> Arc<dyn Made> {
+    move |key| Arc::new(Permuted(Permutation::new(key, count as u64)))
 }
 
 /// The distributions that need no more than their parameters.

@@ -149,6 +149,7 @@ fn choices() -> Result<()> {
         );
     };
     says(rng().choice(5, (2, 3), false, 1).compute().unwrap_err(), "more than 5 numbers are chosen of 5");
+    says(rng().choice(usize::MAX, 3, true, 1).compute().unwrap_err(), "of which not all are an i64");
     says(rng().choice(0, 3, true, 1).compute().unwrap_err(), "a choice of nothing");
     says(rng().choice_of(&x, 51, false, 0).compute().unwrap_err(), "51 places are chosen of 50");
     says(rng().choice_of(&x, 1, false, 2).compute().unwrap_err(), "axis");

@@ -126,11 +126,16 @@ pub(crate) struct Shares {
 impl Made for Shares {
     fn fill(&self, first: u64, step: i64, out: MadeSlice<'_>) -> Result<()> {
         let MadeSlice::I64(out) = out else { return Err(other_type()) };
-        let mut drawn = vec![0.0; out.len()];
-        let last = self.ends.len().saturating_sub(1);
-        random::uniform_f64(self.key, first, step, 0.0, self.ends.last().copied().unwrap_or(0.0), &mut drawn);
-        for (out, drawn) in out.iter_mut().zip(drawn) {
-            *out = self.ends.partition_point(|end| *end <= drawn).min(last) as i64;
+        let all = self.ends.last().copied().unwrap_or(0.0);
+        let (mut at, mut drawn) = (first, [0.0; 128]);
+        for out in out.chunks_mut(drawn.len()) {
+            let drawn = &mut drawn[..out.len()];
+            random::uniform_f64(self.key, at, step, 0.0, all, drawn);
+            for (out, drawn) in out.iter_mut().zip(drawn) {
+                // A number below the end of all: it lies before one of the ends.
+                *out = self.ends.partition_point(|end| *end <= *drawn) as i64;
+            }
+            at = at.wrapping_add_signed(step.wrapping_mul(out.len() as i64));
         }
         Ok(())
     }
