@@ -85,13 +85,12 @@ impl Lowering {
         let input = &self.plan.nodes[group.input];
         let is_direct = self.is_layer[group.input];
         let sections = self.sections_or_read(group.input)?;
+        let bytes = input.dtype.bytes();
         let all = group.axes.len() == input.cuts.len() && lies_by_rows(&sections);
-        let cuts = match is_direct {
-            true => input.cuts.clone(),
-            false => all
-                .then(|| strips(&input.cuts, input.dtype.bytes()))
-                .flatten()
-                .unwrap_or_else(|| refined(&input.cuts, &group.axes, input.dtype.bytes())),
+        let cuts = match if all { strips(&input.cuts, bytes) } else { None } {
+            Some(strips) => strips,
+            None if is_direct => input.cuts.clone(),
+            None => refined(&input.cuts, &group.axes, bytes),
         };
         let (axes, members) = (group.axes.clone(), group.members.clone());
         let (boxes, reads) = self.block_boxes(sections, &cuts, true, lowering)?;
