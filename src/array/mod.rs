@@ -2,9 +2,9 @@
 //!
 //! Arrays are made of numbers in memory ([`from_vec`], [`from_ndarray`]), of nothing ([`zeros`], [`arange`], [`linspace`], [`eye`], [`random`]), of
 //! files ([`read_npy`], [`read_npy_stack`], Zarr with feature `zarr`), of a source of yours ([`from_source`]) or of columns of a table
-//! (`to_array`), and written to files or a target of yours block by block ([`Writer`]). Operators, functions, slices and views are lazy; element by element they run as one program over tiles that
-//! stay in the processor's cache, together with the reduction or the function that reads them. Reductions are lazy, too: one over
-//! all axes is an array without axes, computed to a plain number.
+//! (`to_array`), and written to files or a target of yours block by block ([`Writer`]). Operators, functions, slices and views are lazy;
+//! element by element they run as one program over tiles that stay in the processor's cache, together with the reduction or the function
+//! that reads them. Reductions are lazy, too: one over all axes is an array without axes, computed to a plain number.
 
 mod blocks;
 mod chunks;

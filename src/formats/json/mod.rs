@@ -33,9 +33,9 @@ use crate::expr::{Lookup, unknown_column};
 
 /// What is known of lines of JSON beforehand.
 ///
-/// Each line has one object, by the rules of JSON, or is blank. Objects may have keys in any order; one that is missing is null, as is `null`; a key that is not in the schema, or is there twice,
-/// is an error. A column whose numbers are all integers is `Int64`, or `UInt64` where one is above that and
-/// none below zero; integers that fit neither are an error, so that none is rounded unseen. With a fraction or an exponent among them they
+/// Each line has one object, by the rules of JSON, or is blank. Objects may have keys in any order; one that is missing is null, as is
+/// `null`; a key that is not in the schema, or is there twice, is an error. A column whose numbers are all integers is `Int64`, or `UInt64`
+/// where one is above that and none below zero; integers that fit neither are an error, so that none is rounded unseen. With a fraction or an exponent among them they
 /// are floats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonOptions {
