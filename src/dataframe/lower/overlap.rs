@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result, Role};
 use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext, Tasks, call_of, one_call};
 use crate::plan::RegionLowering;
 
+/// About how many bytes a text or a list takes.
+const TEXT_BYTES: usize = 16;
+
 impl Lowering {
     pub(super) fn overlap(&self, at: usize, op: &OverlapOp, lowering: &mut RegionLowering<'_, '_>) -> Result<Made> {
         let node = &self.plan.nodes[at];
@@ -54,22 +57,22 @@ impl Lowering {
                 Some(around(lowering, &layer_meta, tails.layer(), &made.bounds, (rows, true))?)
             }
         };
+        let partitions = made.bounds.len().saturating_sub(1) as u32;
+        // Rows around a partition, of which there are no more than the table has; then all of them once more, as the function gives them.
+        let width =
+            schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES) as u64 + 1);
+        let around = (op.before as u64).saturating_add(op.after as u64).saturating_mul(width.sum());
+        let declared = 2 * (bytes + around.min(bytes.saturating_mul(partitions.into())));
         let shared = Arc::new(layer_meta.clone());
-        let whole = OnePartition {
-            map: op.map.clone(),
-            schema,
-            before: before.is_some(),
-            after: after.is_some(),
-            declared: 2 * bytes,
-        };
+        let whole =
+            OnePartition { map: op.map.clone(), schema, before: before.is_some(), after: after.is_some(), declared };
         let own = shared.clone();
-        let call = call_of::<Batches>(&shared, 2 * bytes, move |context, inputs, out| {
+        let call = call_of::<Batches>(&shared, declared, move |context, inputs, out| {
             let made = whole.run(context, inputs).map_err(|error| error.frame(Role::In, own.verb, own.origin));
             out.push(made?);
             Ok(())
         });
         let first = first_piece(lowering, made.layer);
-        let partitions = made.bounds.len().saturating_sub(1) as u32;
         let mut tasks = Tasks::with_capacity(partitions as usize, made.pieces() as usize + 2 * partitions as usize);
         for (partition, range) in (0..partitions).zip(made.bounds.windows(2)) {
             if let Some(before) = before {
