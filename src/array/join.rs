@@ -1,14 +1,19 @@
 //! Arrays put together of others, one behind another: views into them, none of which moves an element by itself.
 
+use std::sync::Arc;
+
 use ndarray::{Axis, DimAdd, Dimension, Ix1};
 
 use super::Array;
 use super::blocks::at_line;
 use super::element::Element;
-use super::kernels::Number;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
+use super::kernels::{Arange, Binary, Number, ReduceKind, Unary};
+use super::operators::{binary, cast, unary};
+use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, View, plan, resolve_axis, shown_shape};
+use super::reduce::reduced;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
+use crate::store::DType;
 
 /// Arrays one behind another along an axis. Along the others all are cut as the first is, and where any other is cut.
 pub(super) fn joined(arrays: &[&Blocks], axis: usize, verb: &'static str, origin: Origin) -> Result<Blocks> {
@@ -70,16 +75,27 @@ fn stepped(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
+    if step == 0 {
+        return stretched(of, axis, start, (count, of.cuts[axis].most().unwrap_or(count)), verb, origin);
+    }
     let (mut view, mut cuts) = (View::identity(of.rank()), of.cuts.to_vec());
-    let known = of.cuts[axis].known().unwrap_or(&[]);
     view.axes[axis] = AxisMap { of: Some(axis), start, step };
-    cuts[axis] = match step {
-        0 => {
-            view.axes[axis] = AxisMap::fixed(start);
-            Cuts::even(count, of.cuts[axis].most().unwrap_or(count))
-        }
-        _ => super::select::sliced_cuts(known, start, step, count),
-    };
+    cuts[axis] = super::select::sliced_cuts(of.cuts[axis].known().unwrap_or(&[]), start, step, count);
+    Blocks::new(Op::View(view), &[of], of.dtype, cuts, verb, origin)
+}
+
+/// One place of an axis again and again: so often, in blocks of a length.
+fn stretched(
+    of: &Blocks,
+    axis: usize,
+    at: i64,
+    (count, block): (usize, usize),
+    verb: &'static str,
+    origin: Origin,
+) -> Result<Blocks> {
+    let (mut view, mut cuts) = (View::identity(of.rank()), of.cuts.to_vec());
+    view.axes[axis] = AxisMap::fixed(at);
+    cuts[axis] = Cuts::even(count, block);
     Blocks::new(Op::View(view), &[of], of.dtype, cuts, verb, origin)
 }
 
@@ -182,6 +198,14 @@ pub enum Pad<A> {
     Symmetric,
     /// The other end of the array: `b c | a b c | a b`.
     Wrap,
+    /// Evenly from the element at the edge to a number at the outermost place; of integers rounded down.
+    LinearRamp(A),
+    /// The greatest element along the axis; NaN where one is.
+    Maximum,
+    /// The mean along the axis; of integers rounded.
+    Mean,
+    /// The least element along the axis; NaN where one is.
+    Minimum,
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {
@@ -426,6 +450,27 @@ pub(super) fn padded<A: Element>(
                 let part = |at: usize, count| stepped(&all, axis, at as i64, 0, count, verb, origin);
                 (vec![part(0, before)?], vec![part(len - 1, behind)?])
             }
+            Pad::LinearRamp(end) => {
+                let part = |at: usize, count, reversed| {
+                    let edge = stepped(&all, axis, at as i64, 0, count, verb, origin)?;
+                    ramp::<A>(&edge, axis, end.number(), reversed, verb, origin)
+                };
+                (vec![part(0, before, false)?], vec![part(len - 1, behind, true)?])
+            }
+            Pad::Maximum | Pad::Mean | Pad::Minimum => {
+                let kind = match with {
+                    Pad::Maximum => ReduceKind::Max,
+                    Pad::Minimum => ReduceKind::Min,
+                    _ => ReduceKind::Mean,
+                };
+                let mut one = reduced(&all, (kind, false), &[axis], true, verb, origin)?;
+                if one.dtype != all.dtype {
+                    one = cast(&unary(&one, Unary::Rint, verb, origin)?, all.dtype, verb, origin)?;
+                }
+                let block = all.cuts[axis].most().unwrap_or(1);
+                let part = |count| stretched(&one, axis, 0, (count, block), verb, origin);
+                (vec![part(before)?], vec![part(behind)?])
+            }
             Pad::Reflect | Pad::Symmetric | Pad::Wrap => {
                 let before = continued(len, before, with == Pad::Reflect, with == Pad::Wrap, true);
                 let behind = continued(len, behind, with == Pad::Reflect, with == Pad::Wrap, false);
@@ -440,6 +485,40 @@ pub(super) fn padded<A: Element>(
         all = joined(&parts, axis, verb, origin)?;
     }
     Ok(all)
+}
+
+/// Evenly from a number to what stands at an edge, or back.
+fn ramp<A: Element>(
+    edge: &Blocks,
+    axis: usize,
+    end: Number,
+    reversed: bool,
+    verb: &'static str,
+    origin: Origin,
+) -> Result<Blocks> {
+    if matches!(A::DTYPE, DType::C32 | DType::C64 | DType::Bool) {
+        return Err(plan(format!("a ramp of {}: only of integers and floats", A::DTYPE)));
+    }
+    let width = edge.len_of(axis)?;
+    // The share of the edge at each place.
+    let (first, step) = if reversed { (width as f64 - 1.0, -1.0) } else { (0.0, 1.0) };
+    let kernel = Arange { start: Number::Float(first), step: Number::Float(step) };
+    let made = MadeOp { label: format!("ramp from {first} by {step}"), kernel: Arc::new(kernel), cost: 1 };
+    let line = Blocks::new(Op::Made(made), &[], DType::F64, vec![edge.cuts[axis].clone()], verb, origin)?;
+    let view = View { axes: vec![AxisMap::same(axis)] };
+    let cuts = |at: usize| if at == axis { edge.cuts[axis].clone() } else { Cuts::whole(1) };
+    let cuts: Vec<Cuts> = (0..edge.rank()).map(cuts).collect();
+    let line = Blocks::new(Op::View(view), &[&line], DType::F64, cuts, verb, origin)?;
+    let number = |number: Number| Blocks::new(Op::Full(number), &[], DType::F64, Vec::new(), verb, origin);
+    let of = |a: &Blocks, b: &Blocks, f: Binary| binary(a, b, f, DType::F64, verb, origin);
+    let (edge, end) = (cast(edge, DType::F64, verb, origin)?, number(end.cast(DType::F64))?);
+    let apart = of(&edge, &end, Binary::Sub)?;
+    let share = of(&of(&apart, &number(Number::Float(width.max(1) as f64))?, Binary::Div)?, &line, Binary::Mul)?;
+    let mut made = of(&end, &share, Binary::Add)?;
+    if !matches!(A::DTYPE, DType::F32 | DType::F64) {
+        made = unary(&made, Unary::Floor, verb, origin)?;
+    }
+    cast(&made, A::DTYPE, verb, origin)
 }
 
 /// How an axis of a length goes on beyond an edge by so many places, as runs of places: from where, by which step, how many.

@@ -29,7 +29,7 @@ fn summed_in(dtype: DType) -> DType {
 }
 
 /// Products of the matrices of two arrays of equally many axes, of which those before the last two broadcast.
-fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Origin) -> Result<Blocks> {
+pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, origin: Origin) -> Result<Blocks> {
     let rank = a.rank();
     let of = summed_in(to);
     if matches!(of, DType::F32 | DType::F64 | DType::C32 | DType::C64) && !cfg!(feature = "linalg") {

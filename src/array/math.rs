@@ -1,9 +1,13 @@
 //! Functions of each element.
 
+use ndarray::{Axis, Dimension, Ix0, RemoveAxis};
+
 use super::Array;
+use super::blocks::at_line;
 use super::element::{Element, Real};
-use super::kernels::Unary;
-use super::operators::{cast, unary};
+use super::kernels::{Binary, Unary};
+use super::operators::{binary, cast, scalar, unary};
+use super::plan::{Blocks, Op, plan};
 use crate::error::Role;
 use crate::origin::Origin;
 
@@ -141,4 +145,72 @@ to_real! {
     re Re;
     /// The imaginary part.
     im Im;
+}
+
+impl<A: Real, D: Dimension> Array<A, D> {
+    /// Other numbers where elements are NaN, or infinite above or below. Of integers nothing changes.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, of complex numbers.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY], 2);
+    /// assert_eq!(x.nan_to_num(0.0, f64::MAX, f64::MIN).compute()?.to_vec(), [0.0, 1.0, f64::MAX, f64::MIN]);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nan_to_num(&self, nan: A, above: A, below: A) -> Array<A, D> {
+        let (verb, origin) = ("nan_to_num", Origin::caller());
+        let made = || {
+            let blocks = self.planned()?;
+            if !matches!(blocks.dtype, crate::store::DType::F32 | crate::store::DType::F64) {
+                return match blocks.dtype {
+                    crate::store::DType::C32 | crate::store::DType::C64 => {
+                        Err(plan(format!("`{verb}` is not defined for {}", blocks.dtype)))
+                    }
+                    _ => Ok(blocks.clone()),
+                };
+            }
+            let chosen = |mask: &Blocks, yes: A, no: &Blocks| {
+                let yes = scalar(yes, origin)?;
+                Blocks::new(Op::Select, &[mask, &yes, no], A::DTYPE, blocks.cuts.clone(), verb, origin)
+            };
+            let zero = scalar(A::default(), origin)?;
+            let infinite = unary(blocks, Unary::IsInf, verb, origin)?;
+            let positive = binary(blocks, &zero, Binary::Gt, A::DTYPE, verb, origin)?;
+            let ends = chosen(&positive, above, &scalar(below, origin)?)?;
+            let finite =
+                Blocks::new(Op::Select, &[&infinite, &ends, blocks], A::DTYPE, blocks.cuts.clone(), verb, origin)?;
+            chosen(&unary(blocks, Unary::IsNan, verb, origin)?, nan, &finite)
+        };
+        at_line(made(), verb, origin)
+    }
+
+    /// The mean of the differences from the mean to a power: 0 to the power of 1, the variance to that of 2.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_vec(vec![1.0, 1.0, 4.0], 2);
+    /// assert_eq!(compute((x.moment(1), x.moment(2), x.moment(3)))?, (0.0, 2.0, 2.0));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn moment(&self, order: u32) -> Array<f64, Ix0> {
+        let x = self.cast::<f64>().into_dyn();
+        Array::of((&x - &x.mean()).pow(f64::from(order)).mean().planned().cloned())
+    }
+
+    /// As [`Array::moment`], along an axis, which is dropped.
+    #[track_caller]
+    pub fn moment_axis(&self, order: u32, axis: Axis) -> Array<f64, D::Smaller>
+    where
+        D: RemoveAxis,
+    {
+        let x = self.cast::<f64>().into_dyn();
+        let mean = x.mean_axis(axis).insert_axis(axis);
+        Array::of((&x - &mean).pow(f64::from(order)).mean_axis(axis).planned().cloned())
+    }
 }

@@ -9,6 +9,7 @@
 mod blocks;
 mod chunks;
 mod compute;
+mod counts;
 mod create;
 mod cumulative;
 mod element;
@@ -21,6 +22,7 @@ mod math;
 mod operators;
 mod optimize;
 mod overlap;
+mod own;
 mod plan;
 mod promote;
 pub mod random;
@@ -31,6 +33,7 @@ mod sizes;
 mod stats;
 mod storage;
 mod stream;
+mod tensor;
 mod triangle;
 
 use std::fmt;
@@ -42,6 +45,7 @@ use crate::plan::{NodeRef, Poisoned};
 pub use blocks::{BlockPlace, BlockShape, BlockValue, blockwise};
 pub use chunks::{AxisChunks, Chunks};
 pub use compute::Rank;
+pub use counts::{choose, histogramdd};
 pub use create::{arange, eye, from_ndarray, from_vec, full, linspace, ones, ones_f64, zeros, zeros_f64};
 pub(crate) use element::sealed::Sealed;
 pub use element::{Element, Real};
@@ -58,6 +62,7 @@ pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_sour
 #[cfg(feature = "zarr")]
 pub use storage::{ZarrCompression, ZarrFormat, read_zarr, read_zarr_with};
 pub use stream::ArrayBlocks;
+pub use tensor::einsum;
 pub use triangle::{MaskAndValues, diag, select, tri};
 
 /// An array of `A` with axes `D` that is not there yet.

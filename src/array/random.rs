@@ -20,18 +20,23 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::{IntoDimension, Ix1};
+use ndarray::{DimMax, IntoDimension, Ix1, IxDyn};
 use rand_distr::{Beta, Binomial, Cauchy, ChiSquared, Distribution, Gamma, LogNormal, Poisson, StudentT, Weibull};
 
 use super::Array;
+use super::blocks::{Mapped, at_line, block, view};
 use super::chunks::Chunks;
+use super::counts::{alike, beside};
 use super::create::source;
 use super::element::Element;
+pub use super::kernels::random::ElementRng;
 use super::kernels::random::{Key, Permutation};
-use super::kernels::{Draw, Drawn, Made, MadeSlice, Permuted, Sampled, Shares};
-use super::plan::{MadeOp, Op, resolve_axis};
+use super::kernels::{Binary, Draw, Drawn, Made, MadeSlice, Permuted, Sampled, Shares};
+use super::operators::binary;
+use super::plan::{Blocks, Cuts, MadeOp, Op, broadcast_cuts, resolve_axis};
 use crate::error::{Error, ErrorKind, Role};
 use crate::origin::Origin;
+use crate::store::DType;
 
 /// A source of random arrays. Each array takes the next part of it; a clone goes on with the same parts.
 #[derive(Clone, Debug)]
@@ -347,6 +352,84 @@ impl Rng {
             Ok(places) => of.take(&places, axis),
             Err(error) => Array::of(Err(error.frame(Role::In, verb, origin))),
         }
+    }
+
+    /// Normal numbers of which each has a mean and a standard deviation of its own. The arrays broadcast.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let means = array::from_vec(vec![0.0, 1000.0], 2);
+    /// let drawn = array::random::seed(7).normal_of(&means, &array::full(2, 0.5, 2)).compute()?;
+    /// assert!(drawn[0].abs() < 10.0 && (drawn[1] - 1000.0).abs() < 10.0);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn normal_of<D, E>(&self, mean: &Array<f64, D>, std: &Array<f64, E>) -> Array<f64, <D as DimMax<E>>::Output>
+    where
+        D: ndarray::Dimension + DimMax<E>,
+        E: ndarray::Dimension,
+    {
+        let (verb, origin, key) = ("normal_of", Origin::caller(), self.next_key());
+        let made = || {
+            let (mean, std) = (mean.planned()?, std.planned()?);
+            let cuts = broadcast_cuts(mean, std)?;
+            let [a, b] = key.words();
+            let kernel = Arc::new(Drawn { key, draw: Draw::Normal { mean: 0.0, std: 1.0 } });
+            let op = Op::Made(MadeOp { label: format!("{verb}, key {a:016x}{b:016x}"), kernel, cost: 30 });
+            let noise = Blocks::new(op, &[], DType::F64, cuts, verb, origin)?;
+            noise.known_shape()?;
+            let scaled = binary(&noise, std, Binary::Mul, DType::F64, verb, origin)?;
+            binary(&scaled, mean, Binary::Add, DType::F64, verb, origin)
+        };
+        at_line(made(), verb, origin)
+    }
+
+    /// What a function draws for each place, by the parameters that stand there: any distribution whose parameters are arrays. All are of
+    /// one shape. The generator is that of the element, so that numbers do not depend on how arrays are cut.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where there are no arrays, they differ in shape, or a length is not known.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    /// use rand_distr::{Distribution, Poisson};
+    ///
+    /// let means = array::linspace(1.0, 100.0, 1000, 300);
+    /// let events = array::random::seed(7).draw_each(&[&means], |rng, mean| Poisson::new(mean[0]).map_or(f64::NAN, |of| of.sample(rng)));
+    /// let (drawn, wanted) = compute((events.mean(), means.mean()))?;
+    /// assert!((drawn - wanted).abs() < 2.0);
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn draw_each<A: Element, D: ndarray::Dimension + 'static, B: Element>(
+        &self,
+        parameters: &[&Array<A, D>],
+        draw: impl Fn(&mut ElementRng, &[A]) -> B + Send + Sync + 'static,
+    ) -> Array<B, D> {
+        let (verb, origin, key) = ("draw_each", Origin::caller(), self.next_key());
+        let made = || {
+            let inputs = parameters.iter().map(|array| array.planned()).collect::<Result<Vec<_>, _>>()?;
+            let cuts = alike(&inputs)?;
+            let lens = inputs[0].known_shape()?;
+            let (takes, grid) = (beside(&cuts, inputs.len()), cuts.iter().map(Cuts::blocks).collect());
+            let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key: None };
+            mapped.of::<B>(move |given, place| {
+                let arrays = given.iter().map(view::<A, IxDyn>).collect::<Result<Vec<_>, _>>()?;
+                let (Some(first), Some(starts)) = (arrays.first(), place.starts.first()) else {
+                    return Err(Error::internal("numbers without parameters"));
+                };
+                let mut own = vec![A::default(); arrays.len()];
+                let drawn = ndarray::ArrayD::from_shape_fn(first.raw_dim(), |at| {
+                    let places = ndarray::Dimension::slice(&at).iter().zip(starts).zip(&lens);
+                    let index = places.fold(0, |index, ((at, start), len)| index * *len as u64 + (at + start) as u64);
+                    own.iter_mut().zip(&arrays).for_each(|(own, array)| *own = array[&at]);
+                    draw(&mut ElementRng::new(key, index), &own)
+                });
+                block(drawn)
+            })
+        };
+        at_line(made(), verb, origin)
     }
 
     /// Numbers of a distribution of `rand_distr`, or what is wrong with it.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 
 /// The reduction of an array over axes, which are dropped or stay with length 1.
-fn reduced(
+pub(super) fn reduced(
     blocks: &Blocks,
     (kind, skip_nan): (ReduceKind, bool),
     axes: &[usize],

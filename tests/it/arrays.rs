@@ -133,7 +133,8 @@ pub fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
             });
             (a.argmin_axes(&[axis as isize], false).cast(), at)
         }
-        18..30 => super::array_shapes::step(choices, all),
+        18..27 => super::array_shapes::step(choices, all),
+        27..30 => super::array_folds::step(choices, all),
         14 if rank > 0 => {
             let any = x.map_axis(Axis(axis), |row| f64::from(u8::from(row.iter().any(|value| *value != 0.0))));
             (a.any_axes(&[axis as isize], false).cast(), any)

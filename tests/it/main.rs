@@ -1,5 +1,6 @@
 //! Integration tests: what a program that depends on the crate sees.
 
+mod array_folds;
 mod array_programs;
 mod array_shapes;
 mod arrays;

@@ -41,5 +41,6 @@ mod tests;
 pub use bulk::{
     exponential_f32, exponential_f64, integers_through, normal_f32, normal_f64, sample, uniform_f32, uniform_f64,
 };
+pub use element::ElementRng;
 pub use key::Key;
 pub use permute::Permutation;
