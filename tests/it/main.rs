@@ -1,6 +1,7 @@
 //! Integration tests: what a program that depends on the crate sees.
 
 mod array_folds;
+mod array_plans;
 mod array_programs;
 mod array_shapes;
 mod arrays;

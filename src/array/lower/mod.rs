@@ -14,7 +14,6 @@ mod reduce;
 mod scan;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::optimize::{self, Node, Plan};
@@ -26,13 +25,17 @@ use crate::store::NdBlock;
 use boxes::Boxes;
 use fuse::LeafSource;
 use gather::Gather;
-use reduce::Group;
+use reduce::Groups;
 
 /// All arrays.
 pub(super) struct Arrays;
 
-/// Additions per element from which on a value that several need is made once.
-const CHEAP: u32 = 40;
+/// Additions that take as long as to write a byte to disk and to read it again. What several layers need is made again by each where that
+/// takes no longer than to keep it: by what is known of the plan alone, not by the memory limit, on which no bit of a result may depend.
+const ADDITIONS_PER_BYTE: u32 = 5;
+
+/// Layers that are told apart of those that need one node.
+const MOST_OWNERS: usize = 64;
 
 impl Region for Arrays {
     fn name(&self) -> &'static str {
@@ -49,9 +52,16 @@ impl Region for Arrays {
         if options.explain {
             texts.push(("arrays, optimized:".to_string(), plan.text()));
         }
-        let is_layer = layers_of(&plan, (options.is_on)("elementwise"));
-        let made = vec![None; plan.nodes.len()];
         let groups = reduce::groups(&plan);
+        let Layers { is_layer, owners } = layers_of(&plan, &groups, (options.is_on)("elementwise"));
+        if options.explain {
+            let owners: Vec<u32> = owners.iter().map(|owners| owners.len() as u32).collect();
+            texts.push((
+                "arrays, as they run:".to_string(),
+                plan.text_of_layers(&is_layer, &owners, &|at| groups.pass_of(at)),
+            ));
+        }
+        let made = vec![None; plan.nodes.len()];
         Ok(Box::new(Lowering { plan, is_layer, made, groups, recuts: Vec::new(), limit: options.limit_bytes, texts }))
     }
 }
@@ -63,8 +73,7 @@ struct Lowering {
     is_layer: Vec<bool>,
     /// The layers of nodes that have some.
     made: Vec<Option<u32>>,
-    /// Reductions that are done in one pass; by their place among the groups, and within the group.
-    groups: (Vec<Group>, HashMap<usize, (usize, usize)>),
+    groups: Groups,
     /// Layers whose blocks are cut anew for their readers.
     recuts: Vec<recut::Recut>,
     /// The memory limit.
@@ -72,13 +81,10 @@ struct Lowering {
     texts: Vec<(String, String)>,
 }
 
-/// Who needs a node.
-#[derive(Clone, Copy, PartialEq)]
-enum Owner {
-    Nobody,
-    /// One layer alone.
-    One(usize),
-    Several,
+/// Which nodes have layers of their own, and by node which layers make it or read it.
+struct Layers {
+    is_layer: Vec<bool>,
+    owners: Vec<Vec<usize>>,
 }
 
 /// Whether a node is made element by element, and may be a part of what reads it.
@@ -92,7 +98,7 @@ fn is_fusible(op: &Op) -> bool {
 }
 
 /// Which nodes have layers of their own.
-fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
+fn layers_of(plan: &Plan, groups: &Groups, fuses: bool) -> Layers {
     // What it takes to make an element anew.
     let mut costs = vec![0u32; plan.nodes.len()];
     for (at, node) in plan.nodes.iter().enumerate() {
@@ -115,20 +121,23 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
     for (at, node) in plan.nodes.iter().enumerate() {
         is_made[at] = is_fusible(&node.op) && node.inputs.iter().all(|input| is_made[*input]);
     }
-    let mut owners = vec![Owner::Nobody; plan.nodes.len()];
+    // Whether several that need it had better read it than make it again.
+    let is_dear = |at: usize, readers: usize| {
+        let keeping = (plan.nodes[at].dtype.bytes() as u64) * u64::from(ADDITIONS_PER_BYTE);
+        u64::from(costs[at]) * (readers as u64).saturating_sub(1) > keeping
+    };
+    let mut owners: Vec<Vec<usize>> = vec![Vec::new(); plan.nodes.len()];
     let mut is_layer = vec![false; plan.nodes.len()];
     plan.roots.iter().for_each(|root| is_layer[*root] = true);
     let needed = plan.needed();
     for at in (0..plan.nodes.len()).rev().filter(|at| needed[*at]) {
         let node = &plan.nodes[at];
         let is_source = node.inputs.is_empty();
-        if !is_fusible(&node.op)
-            || (!fuses && !is_source)
-            || (owners[at] == Owner::Several && costs[at] > CHEAP && !is_source)
-        {
+        if !is_fusible(&node.op) || (!is_source && (!fuses || is_dear(at, owners[at].len()))) {
             is_layer[at] = true;
         }
-        let mine = if is_layer[at] { Owner::One(at) } else { owners[at] };
+        // Reductions in one pass make what they read once.
+        let mine = if is_layer[at] { vec![groups.pass_of(at)] } else { owners[at].clone() };
         for (number, input) in node.inputs.iter().enumerate() {
             let is_read_whole = match &node.op {
                 // What is written is given as it is cut.
@@ -137,21 +146,22 @@ fn layers_of(plan: &Plan, fuses: bool) -> Vec<bool> {
                     !is_made[*input] || !gather::takes_runs(&plan.nodes[*input].cuts, *axis, places)
                 }
                 // What several tasks take is made once.
-                Op::Product(_) => costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty(),
+                Op::Product(_) => is_dear(*input, 2) || !plan.nodes[*input].inputs.is_empty(),
                 Op::Map(map) => {
-                    map.takes_again(number) && (costs[*input] > CHEAP || !plan.nodes[*input].inputs.is_empty())
+                    map.takes_again(number) && (is_dear(*input, 2) || !plan.nodes[*input].inputs.is_empty())
                 }
                 _ => false,
             };
             is_layer[*input] |= is_read_whole;
-            owners[*input] = match owners[*input] {
-                Owner::Nobody => mine,
-                known if known == mine => known,
-                _ => Owner::Several,
-            };
+            for layer in &mine {
+                // How many there are is of interest as far as it changes what is done.
+                if owners[*input].len() < MOST_OWNERS && !owners[*input].contains(layer) {
+                    owners[*input].push(*layer);
+                }
+            }
         }
     }
-    is_layer
+    Layers { is_layer, owners }
 }
 
 impl Planned for Lowering {

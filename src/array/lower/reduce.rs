@@ -39,30 +39,45 @@ pub(super) struct Group {
 /// What a task keeps of all reductions of a group.
 type Kept = Vec<Vec<NdBlock>>;
 
-pub(super) fn groups(plan: &Plan) -> (Vec<Group>, HashMap<usize, (usize, usize)>) {
-    let (mut groups, mut places, mut known) = (Vec::<Group>::new(), HashMap::new(), HashMap::new());
+/// Reductions that are done in one pass.
+pub(super) struct Groups {
+    all: Vec<Group>,
+    /// By node its group, and which of its members it is.
+    places: HashMap<usize, (usize, usize)>,
+}
+
+impl Groups {
+    /// The first of the reductions that are done in one pass with a node; of all else the node itself.
+    pub fn pass_of(&self, at: usize) -> usize {
+        let first = self.places.get(&at).and_then(|(group, _)| self.all[*group].members.first());
+        first.map_or(at, |(first, _)| *first)
+    }
+}
+
+pub(super) fn groups(plan: &Plan) -> Groups {
+    let (mut all, mut places, mut known) = (Vec::<Group>::new(), HashMap::new(), HashMap::new());
     let needed = plan.needed();
     for (at, node) in plan.nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
         let Op::Reduce(reduction, axes) = &node.op else { continue };
         let group = *known.entry((node.inputs[0], axes.clone(), node.gate)).or_insert_with(|| {
-            groups.push(Group { input: node.inputs[0], axes: axes.clone(), members: Vec::new(), made: None });
-            groups.len() - 1
+            all.push(Group { input: node.inputs[0], axes: axes.clone(), members: Vec::new(), made: None });
+            all.len() - 1
         });
-        places.insert(at, (group, groups[group].members.len()));
-        groups[group].members.push((at, reduction.clone()));
+        places.insert(at, (group, all[group].members.len()));
+        all[group].members.push((at, reduction.clone()));
     }
-    (groups, places)
+    Groups { all, places }
 }
 
 impl Lowering {
     pub(super) fn reduce(&mut self, at: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<u32> {
         let (group, member) =
-            self.groups.1.get(&at).copied().ok_or_else(|| Error::internal("a reduction without a group"))?;
-        if self.groups.0[group].made.is_none() {
+            self.groups.places.get(&at).copied().ok_or_else(|| Error::internal("a reduction without a group"))?;
+        if self.groups.all[group].made.is_none() {
             let made = self.keep(at, group, lowering)?;
-            self.groups.0[group].made = Some(made);
+            self.groups.all[group].made = Some(made);
         }
-        let group = &self.groups.0[group];
+        let group = &self.groups.all[group];
         let (Some((kept, cuts)), node) = (&group.made, &self.plan.nodes[at]) else {
             return Err(Error::internal("a reduction that kept nothing"));
         };
@@ -81,7 +96,7 @@ impl Lowering {
 
     /// The layers of what is kept of blocks, down to one along each axis that is reduced.
     fn keep(&mut self, at: usize, group: usize, lowering: &mut RegionLowering<'_, '_>) -> Result<(u32, Arc<[Cuts]>)> {
-        let group = &self.groups.0[group];
+        let group = &self.groups.all[group];
         let input = &self.plan.nodes[group.input];
         let is_direct = self.is_layer[group.input];
         let sections = self.sections_or_read(group.input)?;

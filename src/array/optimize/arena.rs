@@ -82,28 +82,73 @@ impl Plan {
 
     /// As text: each root as a tree, what is read by several once and then by its number.
     pub fn text(&self) -> String {
-        let mut readers = vec![0u32; self.nodes.len()];
-        self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.roots).for_each(|read| readers[*read] += 1);
+        let (readers, mut shown) = (self.readers(), vec![false; self.nodes.len()]);
         let mut text = String::new();
-        let mut shown = vec![false; self.nodes.len()];
-        let mut open: Vec<(usize, usize)> = self.roots.iter().rev().map(|root| (*root, 0)).collect();
-        while let Some((at, depth)) = open.pop() {
-            let node = &self.nodes[at];
-            let number = if readers[at] > 1 { format!("#{at} ") } else { String::new() };
-            let line = match shown[at] {
-                true => format!("#{at} again"),
-                false => {
-                    let blocks: u32 = node.cuts.iter().map(Cuts::blocks).product();
-                    let shape = shown_shape(&node.cuts);
-                    format!("{number}{}: {} {shape} in {blocks} blocks", node.op.label(), node.dtype)
-                }
-            };
-            text += &format!("{}{line}\n", "  ".repeat(depth));
-            if !shown[at] {
-                open.extend(node.inputs.iter().rev().map(|input| (*input, depth + 1)));
-            }
-            shown[at] = true;
+        for root in &self.roots {
+            self.tree(*root, &mut text, &mut |at| match std::mem::replace(&mut shown[at], true) {
+                true => (format!("#{at} again"), false),
+                false => (number(at, readers[at]) + &self.line(at), true),
+            });
         }
         text
     }
+
+    /// The same as it runs: each layer with what is fused into it. `owners` tells how many layers make a node, or read it; `pass_of`
+    /// the first of those that are made in one pass.
+    pub fn text_of_layers(&self, is_layer: &[bool], owners: &[u32], pass_of: &dyn Fn(usize) -> usize) -> String {
+        let (needed, readers) = (self.needed(), self.readers());
+        let mut text = String::new();
+        let mut shown_in = vec![usize::MAX; self.nodes.len()];
+        for layer in (0..self.nodes.len()).filter(|at| is_layer[*at] && needed[*at]) {
+            self.tree(layer, &mut text, &mut |at| {
+                let again = std::mem::replace(&mut shown_in[at], layer) == layer;
+                let is_free = matches!(self.nodes[at].op, Op::Full(_) | Op::Memory(_));
+                match (at == layer, is_layer[at], owners[at]) {
+                    (true, _, _) if pass_of(at) != at => {
+                        (format!("#{at} {}, in one pass with #{}", self.line(at), pass_of(at)), false)
+                    }
+                    (true, _, 0 | 1) => (format!("#{at} {}", self.line(at)), true),
+                    (true, _, readers) => (format!("#{at} {}, kept for {readers} layers", self.line(at)), true),
+                    (false, true, _) => (format!("reads #{at}"), false),
+                    _ if again => (format!("#{at} again"), false),
+                    (false, false, makers) if makers > 1 && !is_free => {
+                        (format!("#{at} {}, made by each of {makers} layers", self.line(at)), true)
+                    }
+                    _ => (number(at, readers[at]) + &self.line(at), true),
+                }
+            });
+        }
+        text
+    }
+
+    /// By how many others each node is read, or wanted.
+    fn readers(&self) -> Vec<u32> {
+        let mut readers = vec![0u32; self.nodes.len()];
+        self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.roots).for_each(|read| readers[*read] += 1);
+        readers
+    }
+
+    /// A node in a line.
+    fn line(&self, at: usize) -> String {
+        let node = &self.nodes[at];
+        let blocks: u32 = node.cuts.iter().map(Cuts::blocks).product();
+        format!("{}: {} {} in {blocks} blocks", node.op.label(), node.dtype, shown_shape(&node.cuts))
+    }
+
+    /// A node and what it reads, each line as it is told, and with it whether what that one reads is shown.
+    fn tree(&self, root: usize, text: &mut String, line: &mut dyn FnMut(usize) -> (String, bool)) {
+        let mut open = vec![(root, 0)];
+        while let Some((at, depth)) = open.pop() {
+            let (line, goes_on) = line(at);
+            *text += &format!("{}{line}\n", "  ".repeat(depth));
+            if goes_on {
+                open.extend(self.nodes[at].inputs.iter().rev().map(|input| (*input, depth + 1)));
+            }
+        }
+    }
+}
+
+/// The number of a node that several read.
+fn number(at: usize, readers: u32) -> String {
+    if readers > 1 { format!("#{at} ") } else { String::new() }
 }
