@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use chunkwise::array::{Axis, Ix2, random, s};
 use chunkwise::prelude::*;
+use chunkwise::runtime::Stage;
 
 /// A chain of operations on one array.
 fn chain(x: &Array<f64, Ix2>, operations: usize) -> Array<f64, Ix2> {
@@ -34,20 +35,21 @@ fn main() -> Result<()> {
         let made = make();
         let built = begun.elapsed();
         let mut times: Vec<f64> = Vec::new();
-        let mut text = String::new();
+        let mut tasks = (0, 0);
         for _ in 0..5 {
             let begun = Instant::now();
-            text = format!("{:?}", made.estimate()?);
+            tasks = made.counts(Stage::Fused)?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
         times.sort_by(f64::total_cmp);
         println!(
-            "{name}: {} blocks, built in {:.1} ms, planned in {:.1} ms",
+            "{name}: {} blocks, built in {:.1} ms, planned in {:.1} ms: {} layers, {} tasks",
             made.nblocks()?,
             built.as_secs_f64() * 1e3,
-            times[2]
+            times[2],
+            tasks.0,
+            tasks.1
         );
-        eprintln!("{text}");
         Ok(())
     };
     time("a chain of 10 000 operations", &|| chain(&x, 10_000))?;

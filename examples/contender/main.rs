@@ -63,7 +63,7 @@ fn main() -> Result<()> {
         let start = Instant::now();
         done = runtime.run(|| match (is_sched, is_array) {
             (true, _) => sched(&case),
-            (_, true) => Ok(Done { given: Some(arrays::run(&case, &inputs)?), ..Done::default() }),
+            (_, true) => Ok(Done { given: Some(arrays::run(&case, &inputs, &data, &tmp)?), ..Done::default() }),
             _ => tables::run(&case, &data, &tmp),
         })?;
         seconds.push(start.elapsed().as_secs_f64());
@@ -78,7 +78,7 @@ fn main() -> Result<()> {
         record["check"] = json!({ "scalars": { "value": done.value } });
     } else if std::env::var_os("BENCH_NOCHECK").is_none() && text("--cap").is_empty() {
         record["check"] = match &done.given {
-            Some(given) => arrays::summary(given),
+            Some(given) => arrays::summary(given)?,
             None => tables::summary(&done)?,
         };
     }

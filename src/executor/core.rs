@@ -157,6 +157,9 @@ impl Core {
                     live.done += 1;
                     let sizes;
                     (sizes, bytes) = bytes.split_at(record.pieces as usize);
+                    let stats = &mut live.layers[record.layer as usize];
+                    stats.tasks += 1;
+                    stats.bytes_out += sizes.iter().sum::<u64>();
                     if run.mode == OutputMode::Collect && run.has_outputs(&pieces) {
                         let sizes = pieces.clone().zip(sizes).filter(|(piece, _)| run.output_number(*piece).is_some());
                         live.delivered += sizes.map(|(_, bytes)| bytes).sum::<u64>();
@@ -186,10 +189,7 @@ impl Core {
         effects.garbage.chunks.extend(chunks.flatten());
         effects.made |= run.mode != OutputMode::Collect && !finished.records.is_empty();
         for timing in &finished.timings {
-            let stats = &mut live.layers[timing.layer as usize];
-            stats.tasks += u64::from(timing.tasks);
-            stats.nanos += timing.nanos;
-            stats.bytes_out += timing.bytes_out;
+            live.layers[timing.layer as usize].nanos += timing.nanos;
             let (layer, tasks, nanos) = (timing.layer, timing.tasks, timing.nanos);
             brain.note(&Event::Timing { run: id, layer, tasks, nanos }, actions);
         }

@@ -27,6 +27,8 @@ pub(super) enum Ending {
 /// A task that has run; its pieces and counts stand in [`Finished::chunks`] in the same order.
 pub(super) struct Record {
     pub task: u32,
+    /// Which layer it belongs to.
+    pub layer: u32,
     pub ending: Ending,
     pub first_piece: u32,
     pub pieces: u32,
@@ -51,12 +53,11 @@ pub(super) struct Timing {
     pub layer: u32,
     pub tasks: u32,
     pub nanos: u64,
-    pub bytes_out: u64,
 }
 
 impl Finished {
-    /// All but the times, which the worker that took them tells itself: so those who look on are told outside of locks, and
-    /// before the end of the run.
+    /// All but the times, which the worker that took them tells itself: so those who look on are told outside of locks. Where the run
+    /// ends before that, what its last tasks took is missing from the times of its layers, but no task and no byte is.
     pub fn take_tasks(&mut self) -> Finished {
         let timings = std::mem::take(&mut self.timings);
         std::mem::replace(self, Finished { timings, ..Finished::default() })

@@ -285,7 +285,7 @@ impl Shared {
         let enough = (self.budget.limit() / (REPORT_SHARE * self.seats.len() as u64)).max(1);
         let (mut unreported, mut unseen) = (0, 0);
         let mut since = Instant::now();
-        let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0, bytes_out: 0 };
+        let mut timing = Timing { layer: u32::MAX, tasks: 0, nanos: 0 };
         let mut last: Option<Record> = None;
         // The layer of the task before: that of the next one nearly always.
         let mut layer: Option<&Layer> = None;
@@ -311,13 +311,14 @@ impl Shared {
                 let at = owner.map_or(usize::MAX, |owner| run.graph.layer_at(owner));
                 layer = run.graph.layers().get(at);
                 even_bytes = layer.and_then(Layer::even_bytes);
-                timing = Timing { layer: at as u32, tasks: 0, nanos: 0, bytes_out: 0 };
+                timing = Timing { layer: at as u32, tasks: 0, nanos: 0 };
             }
             let (Some(todo), Some(layer)) = (todo, layer) else {
                 return unreported >= enough && !lock(&seat.lease).todo.is_empty();
             };
             let even_bytes = if todo.part.is_none() { even_bytes } else { None };
-            let record = self.run_task(worker, &run, layer, even_bytes, &todo, local);
+            let mut record = self.run_task(worker, &run, layer, even_bytes, &todo, local);
+            record.layer = timing.layer;
             let bytes = local.bytes.iter().sum::<u64>();
             unreported += bytes;
             unseen += bytes;
@@ -326,7 +327,6 @@ impl Shared {
                 unseen = 0;
             }
             timing.tasks += 1;
-            timing.bytes_out += bytes;
             last = Some(record);
         }
     }
@@ -348,8 +348,14 @@ impl Shared {
                 piece..piece + 1
             }
         };
-        let mut record =
-            Record { task: todo.task, ending: Ending::Skipped, first_piece: pieces.start, pieces: 0, counted: 0 };
+        let mut record = Record {
+            task: todo.task,
+            layer: 0,
+            ending: Ending::Skipped,
+            first_piece: pieces.start,
+            pieces: 0,
+            counted: 0,
+        };
         if run.is_ending() {
             let _ = drop_all(&mut local.inputs);
             return record;

@@ -26,6 +26,11 @@ pub(crate) trait BlockSource: Send + Sync {
     /// Lengths of the pieces in which it is read best, which begin at 0; 1 where it is all the same.
     fn natural(&self) -> &[usize];
 
+    /// Whether a region may lie anywhere; otherwise it lies within a block that was asked for when the source was opened.
+    fn is_free(&self) -> bool {
+        true
+    }
+
     /// The numbers of a region that is not empty, and how many bytes of files were read for them.
     ///
     /// # Errors

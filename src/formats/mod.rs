@@ -24,6 +24,7 @@ pub(crate) mod npy;
 pub mod parquet;
 mod per_file;
 mod pick;
+pub(crate) mod raw;
 pub mod scan;
 mod unify;
 pub mod user;

@@ -16,3 +16,12 @@ pub use lower::{LayerLowering, Lowered, OneValue, RegionLowering, Request, Sink}
 pub use node::{Alias, Node, NodeRef, Role};
 pub use poison::Poisoned;
 pub use region::{Member, PlanOptions, Planned, Read, Region};
+
+/// What stands before a line of a tree so deep; deeper than that the depth is told, for plans may have ten thousand levels.
+pub fn indentation(depth: usize) -> String {
+    const DEEPEST: usize = 40;
+    match depth {
+        0..=DEEPEST => "  ".repeat(depth),
+        _ => format!("{}({depth}) ", "  ".repeat(DEEPEST)),
+    }
+}

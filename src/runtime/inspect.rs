@@ -43,8 +43,8 @@ pub trait Inspect: Computable {
     #[track_caller]
     fn explain(&self) -> Result<String> {
         let asked = Asked { verb: "explain", origin: Origin::caller() };
-        let Looked { graph: lowered, texts, .. } = look_at(self, Stage::Lowered, asked)?;
-        let Looked { graph: last, steps, .. } = look_at(self, Stage::Fused, asked)?;
+        let Looked { graph: lowered, texts, .. } = look_at(self, Stage::Lowered, asked, true)?;
+        let Looked { graph: last, steps, .. } = look_at(self, Stage::Fused, asked, false)?;
         let options = ExplainOptions::default();
         let mut text = String::new();
         for (title, plan) in texts {
@@ -65,7 +65,8 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn explain_stage(&self, stage: Stage) -> Result<String> {
-        let Looked { graph, .. } = look_at(self, stage, Asked { verb: "explain_stage", origin: Origin::caller() })?;
+        let Looked { graph, .. } =
+            look_at(self, stage, Asked { verb: "explain_stage", origin: Origin::caller() }, false)?;
         Ok(graph.explain(ExplainOptions::default()))
     }
 
@@ -75,7 +76,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn estimate(&self) -> Result<Estimate> {
-        Ok(look_at(self, Stage::Fused, Asked { verb: "estimate", origin: Origin::caller() })?.graph.estimate())
+        Ok(look_at(self, Stage::Fused, Asked { verb: "estimate", origin: Origin::caller() }, false)?.graph.estimate())
     }
 
     /// Draws what would run: `.dot` or `.svg` by the ending, by task up to some hundred, above that by layer; above some
@@ -86,7 +87,7 @@ pub trait Inspect: Computable {
     /// ending, or for `.svg` without the feature `visualize`.
     #[track_caller]
     fn visualize(&self, path: impl AsRef<Path>) -> Result<()> {
-        look_at(self, Stage::Fused, Asked { verb: "visualize", origin: Origin::caller() })?.graph.visualize(path)
+        look_at(self, Stage::Fused, Asked { verb: "visualize", origin: Origin::caller() }, false)?.graph.visualize(path)
     }
 
     /// As [`Inspect::visualize`], at another stage.
@@ -95,7 +96,7 @@ pub trait Inspect: Computable {
     /// As [`Inspect::visualize`].
     #[track_caller]
     fn visualize_stage(&self, stage: Stage, path: impl AsRef<Path>) -> Result<()> {
-        look_at(self, stage, Asked { verb: "visualize_stage", origin: Origin::caller() })?.graph.visualize(path)
+        look_at(self, stage, Asked { verb: "visualize_stage", origin: Origin::caller() }, false)?.graph.visualize(path)
     }
 
     /// Number of layers and of tasks at a stage.
@@ -104,7 +105,7 @@ pub trait Inspect: Computable {
     /// The first error of the plan.
     #[track_caller]
     fn counts(&self, stage: Stage) -> Result<(u32, u32)> {
-        let Looked { graph, .. } = look_at(self, stage, Asked { verb: "counts", origin: Origin::caller() })?;
+        let Looked { graph, .. } = look_at(self, stage, Asked { verb: "counts", origin: Origin::caller() }, false)?;
         Ok((graph.layers().len() as u32, graph.task_count()))
     }
 }
@@ -124,18 +125,18 @@ fn counted(layers: u32, tasks: u32) -> String {
 struct Looked {
     graph: Graph,
     steps: Vec<Step>,
-    /// Plans as texts, each with a title.
+    /// Plans as texts, each with a title, where they were asked for.
     texts: Vec<(String, String)>,
 }
 
-fn look_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked) -> Result<Looked> {
+fn look_at<C: Computable + ?Sized>(what: &C, stage: Stage, asked: Asked, explain: bool) -> Result<Looked> {
     let runtime = Runtime::current().map_err(|error| asked.locate(error))?;
     let settings = runtime.per_run().map_err(|error| asked.locate(error))?;
     let mut request = Request::new();
     let pending = what.request(&mut request);
     drop(pending);
     let is_on = |pass: &str| settings.optimize.is_on(pass);
-    let options = PlanOptions { is_on: &is_on, limit_bytes: runtime.memory_limit(), explain: true };
+    let options = PlanOptions { is_on: &is_on, limit_bytes: runtime.memory_limit(), explain };
     let lowered = request.lower(&options).map_err(|error| asked.locate(error))?;
     let set = switches(settings.optimize);
     let optimized = optimize(

@@ -74,6 +74,20 @@ fn sources_are_cut_anew() -> Result<()> {
     Ok(())
 }
 
+/// What is cut anew is read so, unless somebody else looks at it or what lies together would become short.
+#[test]
+fn rechunk() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    array::zeros_f64((4000, 400), (1000, 400)).to_npy(&path).compute()?;
+    let x = array::read_npy::<f64, array::Ix2>(&path, (1000, 400))?;
+    let shown = |what: &Array<f64, _>| pass("reads", what).replace(&path.display().to_string(), "x.npy");
+    assert_snapshot!(shown(&(&x * 2.0).rechunk((500, 400))));
+    assert_snapshot!(shown(&x.rechunk((4000, 100))));
+    assert_snapshot!(shown(&(x.rechunk((500, 400)) + &x)));
+    Ok(())
+}
+
 /// Element-wise work, views and sources become a part of the reduction that reads them, turned or not.
 #[test]
 fn fused_layers() {

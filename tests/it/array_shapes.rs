@@ -417,6 +417,10 @@ fn counts_and_largest() -> Result<()> {
     );
     let equal = (&rising % 3).argtopk(4, 0).compute()?;
     assert_eq!(equal.to_vec(), [2, 5, 8, 11]);
+    // Of blocks of no elements the shape is told all the same.
+    let empty = array::from_ndarray(ndarray::arr2(&[[1, 2, 3], [6, 5, 4]]), (vec![1, 1], vec![2, 0, 1]));
+    let best = empty.topk(1, 0).map_blocks(|block| block.mapv(|value| value + block.len_of(Axis(0)) as i32));
+    assert_eq!(best.compute()?, ndarray::arr2(&[[7, 6, 5]]));
     let whole = array::from_vec(vec![3_u8, 0, 3, 9], 2);
     assert_eq!(whole.bincount(12).compute()?.to_vec(), [1, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0]);
     let error = array::from_vec(vec![3_i8, -1], 2).bincount(0).compute().unwrap_err();

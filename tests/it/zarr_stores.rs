@@ -71,6 +71,16 @@ fn wrong_stores() {
     fs::write(path.join("c/1/0"), b"no chunk").unwrap();
     error(opened.compute().map(drop), ErrorKind::Data, "chunk `c/1/0`");
     assert_eq!(opened.slice(s![..2, ..]).sum().compute().unwrap(), 8.0, "the others are there");
+    // Chunks that lie as they are in memory: one that is cut off, one that is not there, one of nothing but what is there anyway.
+    let plain = &x * array::arange(0.0, 4.0, 1.0, 4);
+    plain.to_zarr(&path).compression(ZarrCompression::None).write().unwrap();
+    let opened = array::read_zarr::<f64, Ix2>(&path).unwrap();
+    fs::write(path.join("c/1/0"), b"no chunk").unwrap();
+    error(opened.compute().map(drop), ErrorKind::Data, "chunk `c/1/0` has 8 bytes, and 32 belong to it");
+    fs::remove_file(path.join("c/1/0")).unwrap();
+    assert_eq!(opened.slice(s![1.., 1..3]).compute().unwrap(), ndarray::arr2(&[[1.0, 2.0], [0.0, 2.0], [0.0, 2.0]]));
+    (&x * 0.0).to_zarr(&path).compression(ZarrCompression::None).write().unwrap();
+    assert!(!path.join("c").exists() && array::read_zarr::<f64, Ix2>(&path).unwrap().sum().compute().unwrap() == 0.0);
 }
 
 const FORMATS: [ZarrFormat; 2] = [ZarrFormat::V2, ZarrFormat::V3];

@@ -90,7 +90,8 @@ impl Fold for TopK {
         with_lane!(self.of, T => {
             let mut best = kept::<T>(kept_blocks)?;
             best.iter_mut().for_each(|best| best.sort_unstable_by(|a, b| order(a, b, self.largest)));
-            let count = best.first().map_or(0, Vec::len);
+            // Of no places there is nothing to tell how many.
+            let count = best.first().map_or(self.k, Vec::len);
             // Of all axes one is left.
             let (mut to, axis) = match self.axis < shape.len() {
                 true => (shape.to_vec(), self.axis),

@@ -1,9 +1,10 @@
 //! Regions of element-wise work become one program: what computes elements from elements at the same place, wherever views take it
 //! from, down to numbers that are there or can be made.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::super::kernels::{Made, Program, Register, Step};
 use super::super::optimize::Plan;

@@ -1,8 +1,9 @@
 //! Reductions: each block leaves something, which is put together in a tree of fixed shape. Reductions of one array over the same axes
 //! are done in one pass.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::super::kernels::{Fold, Place, Target, Walk, Work};
 use super::super::optimize::Plan;

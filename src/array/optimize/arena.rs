@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::plan::{Cuts, DType, Op, Step, shown_shape};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
-use crate::plan::{Member, Read};
+use crate::plan::{Member, Read, indentation};
 
 /// All arrays of a request. Nodes stand behind those they read.
 #[derive(Clone, Default)]
@@ -140,7 +140,7 @@ impl Plan {
         let mut open = vec![(root, 0)];
         while let Some((at, depth)) = open.pop() {
             let (line, goes_on) = line(at);
-            *text += &format!("{}{line}\n", "  ".repeat(depth));
+            *text += &format!("{}{line}\n", indentation(depth));
             if goes_on {
                 open.extend(self.nodes[at].inputs.iter().rev().map(|input| (*input, depth + 1)));
             }

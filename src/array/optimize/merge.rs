@@ -1,7 +1,8 @@
 //! Equal work is done once: of nodes that do the same with the same inputs only the first is left.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::super::plan::{Binary, Cuts, DType, Number, Op, Unary, View, Window};
 use super::arena::Plan;

@@ -3,6 +3,7 @@
 mod arena;
 mod merge;
 mod push;
+mod rechunk;
 mod recut;
 
 pub(super) use arena::{Node, Plan};
@@ -14,6 +15,7 @@ pub(super) fn optimize(plan: &mut Plan, is_on: &dyn Fn(&str) -> bool) {
     }
     if is_on("reads") {
         push::run(plan);
+        rechunk::run(plan);
         recut::run(plan);
     }
 }

@@ -3,8 +3,9 @@
 //! A view goes through element-wise work that nobody else looks at, and through other views. At what is read it becomes a window. Several
 //! windows of one source are read apart, where that is less than all of what they span; else what they span is read once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::super::plan::{AxisMap, Cuts, Op, ReadOp, View, Window};
 use super::arena::{Node, Plan};

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::super::plan::{Op, Step, order_of};
 use crate::error::{Error, Result};
 use crate::origin::Origin;
-use crate::plan::{Member, Read};
+use crate::plan::{Member, Read, indentation};
 
 /// All tables of a request. Nodes stand behind those they read.
 #[derive(Clone, Debug, Default)]
@@ -259,7 +259,7 @@ impl Plan {
             let number = if readers[at] > 1 { format!("#{at} ") } else { String::new() };
             let line =
                 if shown[at] { format!("#{at} again") } else { format!("{number}{}{}", node.op.label(), note(at)) };
-            text += &format!("{}{line}\n", "  ".repeat(depth));
+            text += &format!("{}{line}\n", indentation(depth));
             if !shown[at] {
                 open.extend(node.inputs.iter().rev().map(|input| (*input, depth + 1)));
             }

@@ -9,8 +9,8 @@ use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, UInt64Type};
 
-use super::Rows;
 use super::intern::failed;
+use super::{Rows, places_for};
 use crate::error::Result;
 
 /// Number of rows, and sums of products and powers of deviations from the means: what variances and their kin are made of.
@@ -211,11 +211,11 @@ impl CoMoments {
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, values: &[&ArrayRef]) -> Result<()> {
-        self.groups.resize(rows.count, CoMoment::default());
+        places_for(&mut self.groups, rows.count, CoMoment::default());
         let (x, y) = (Numbers::new(values[0])?, Numbers::new(values[1])?);
         let nulls = NullBuffer::union(x.nulls.as_ref(), y.nulls.as_ref());
         let batch = &mut self.batch;
-        batch.resize(rows.count, CoMoment::default());
+        places_for(batch, rows.count, CoMoment::default());
         let mut touched = Vec::new();
         rows.each_valid(nulls.as_ref(), |row, group| {
             let own = &mut batch[group];
@@ -236,7 +236,7 @@ impl CoMoments {
     }
 
     pub fn merge(&mut self, other: &CoMoments, map: &[u32], count: usize) {
-        self.groups.resize(count, CoMoment::default());
+        places_for(&mut self.groups, count, CoMoment::default());
         for (group, other) in map.iter().zip(&other.groups) {
             self.groups[*group as usize].merge(other);
         }
@@ -317,10 +317,10 @@ impl<const K: usize> Moments<K> {
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, values: &ArrayRef) -> Result<()> {
-        self.groups.resize(rows.count, Moment::EMPTY);
+        places_for(&mut self.groups, rows.count, Moment::EMPTY);
         let x = Numbers::new(values)?;
         let batch = &mut self.batch;
-        batch.resize(rows.count, Moment::EMPTY);
+        places_for(batch, rows.count, Moment::EMPTY);
         let mut touched = Vec::new();
         rows.each_valid(x.nulls.as_ref(), |row, group| {
             let own = &mut batch[group];
@@ -342,7 +342,7 @@ impl<const K: usize> Moments<K> {
     }
 
     pub fn merge(&mut self, other: &Moments<K>, map: &[u32], count: usize) {
-        self.groups.resize(count, Moment::EMPTY);
+        places_for(&mut self.groups, count, Moment::EMPTY);
         for (group, other) in map.iter().zip(&other.groups) {
             self.groups[*group as usize].merge(other);
         }

@@ -7,8 +7,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::row::{RowConverter, SortField};
 
-use super::Rows;
 use super::intern::failed;
+use super::{Rows, places_for};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The least or the greatest value of each group.
@@ -25,7 +25,7 @@ enum Values {
     /// Encoded so that bytes compare as values do.
     Bytes {
         found: Vec<Option<Box<[u8]>>>,
-        converter: Option<RowConverter>,
+        converter: Option<Box<RowConverter>>,
     },
 }
 
@@ -45,7 +45,7 @@ impl Extremes {
                 let converter = RowConverter::new(vec![SortField::new(other.clone())]);
                 let converter = converter
                     .map_err(|_| Error::new(ErrorKind::Plan, format!("values of type {other} have no order")))?;
-                Values::Bytes { found: Vec::new(), converter: Some(converter) }
+                Values::Bytes { found: Vec::new(), converter: Some(Box::new(converter)) }
             }
         };
         Ok(Extremes { data_type: data_type.clone(), most, values })
@@ -68,7 +68,7 @@ impl Extremes {
         let nulls = nulls.as_ref();
         match &mut self.values {
             Values::Ints(found) => {
-                found.resize(rows.count, None);
+                places_for(found, rows.count, None);
                 let words = if matches!(array.data_type(), DataType::Date32 | DataType::Time32(_)) {
                     cast(&cast(array, &DataType::Int32).map_err(failed)?, &DataType::Int64)
                 } else {
@@ -79,23 +79,23 @@ impl Extremes {
                 rows.each_valid(nulls, |row, group| keep(&mut found[group], words[row], Ord::cmp, better));
             }
             Values::Unsigned(found) => {
-                found.resize(rows.count, None);
+                places_for(found, rows.count, None);
                 let words = array.as_primitive::<UInt64Type>().values();
                 rows.each_valid(nulls, |row, group| keep(&mut found[group], words[row], Ord::cmp, better));
             }
             Values::Floats(found) => {
-                found.resize(rows.count, None);
+                places_for(found, rows.count, None);
                 let floats = cast(array, &DataType::Float64).map_err(failed)?;
                 let floats = floats.as_primitive::<Float64Type>().values();
                 rows.each_valid(nulls, |row, group| keep_float(&mut found[group], floats[row], better));
             }
             Values::Bytes { found, converter: Some(converter) } => {
-                found.resize(rows.count, None);
+                places_for(found, rows.count, None);
                 let encoded = converter.convert_columns(std::slice::from_ref(array)).map_err(failed)?;
                 rows.each_valid(nulls, |row, group| keep_bytes(&mut found[group], encoded.row(row).data(), better));
             }
             Values::Bytes { found, converter: None } => {
-                found.resize(rows.count, None);
+                places_for(found, rows.count, None);
                 let binary = cast(array, &DataType::Binary).map_err(failed)?;
                 let binary = binary.as_binary::<i32>();
                 rows.each_valid(nulls, |row, group| keep_bytes(&mut found[group], binary.value(row), better));
@@ -108,25 +108,25 @@ impl Extremes {
         let better = if self.most { Ordering::Greater } else { Ordering::Less };
         match (&mut self.values, other.values) {
             (Values::Ints(found), Values::Ints(others)) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 for (group, other) in map.iter().zip(others) {
                     other.into_iter().for_each(|value| keep(&mut found[*group as usize], value, Ord::cmp, better));
                 }
             }
             (Values::Unsigned(found), Values::Unsigned(others)) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 for (group, other) in map.iter().zip(others) {
                     other.into_iter().for_each(|value| keep(&mut found[*group as usize], value, Ord::cmp, better));
                 }
             }
             (Values::Floats(found), Values::Floats(others)) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 for (group, other) in map.iter().zip(others) {
                     other.into_iter().for_each(|value| keep_float(&mut found[*group as usize], value, better));
                 }
             }
             (Values::Bytes { found, .. }, Values::Bytes { found: others, .. }) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 for (group, other) in map.iter().zip(others) {
                     other.iter().for_each(|value| keep_bytes(&mut found[*group as usize], value, better));
                 }
@@ -140,7 +140,7 @@ impl Extremes {
     pub fn finish(&mut self, count: usize) -> Result<ArrayRef> {
         let words: ArrayRef = match &mut self.values {
             Values::Ints(found) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 let words: PrimitiveArray<Int64Type> = found.iter().copied().collect();
                 if matches!(self.data_type, DataType::Date32 | DataType::Time32(_)) {
                     cast(&words, &DataType::Int32).map_err(failed)?
@@ -149,15 +149,15 @@ impl Extremes {
                 }
             }
             Values::Unsigned(found) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 std::sync::Arc::new(found.iter().copied().collect::<PrimitiveArray<UInt64Type>>())
             }
             Values::Floats(found) => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 std::sync::Arc::new(found.iter().copied().collect::<PrimitiveArray<Float64Type>>())
             }
             Values::Bytes { found, converter: Some(converter) } => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 let parser = converter.parser();
                 let null = arrow::array::new_null_array(&self.data_type, 1);
                 let null = converter.convert_columns(&[null]).map_err(failed)?;
@@ -169,7 +169,7 @@ impl Extremes {
                 arrays.pop().ok_or_else(|| Error::internal("an extreme without a column"))?
             }
             Values::Bytes { found, converter: None } => {
-                found.resize(count, None);
+                places_for(found, count, None);
                 let binary: arrow::array::BinaryArray = found.iter().map(Option::as_deref).collect();
                 std::sync::Arc::new(binary)
             }
@@ -217,7 +217,7 @@ impl Logic {
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, array: &ArrayRef) {
-        self.seen.resize(rows.count, (false, false));
+        places_for(&mut self.seen, rows.count, (false, false));
         let (values, seen) = (array.as_boolean().values(), &mut self.seen);
         rows.each_valid(
             array.nulls(),
@@ -228,7 +228,7 @@ impl Logic {
     }
 
     pub fn merge(&mut self, other: &Logic, map: &[u32], count: usize) {
-        self.seen.resize(count, (false, false));
+        places_for(&mut self.seen, count, (false, false));
         for (group, other) in map.iter().zip(&other.seen) {
             let own = &mut self.seen[*group as usize];
             *own = (own.0 | other.0, own.1 | other.1);
@@ -236,7 +236,7 @@ impl Logic {
     }
 
     pub fn finish(&mut self, count: usize, all: bool) -> BooleanArray {
-        self.seen.resize(count, (false, false));
+        places_for(&mut self.seen, count, (false, false));
         self.seen.iter().map(|(yes, no)| Some(if all { !no } else { *yes })).collect()
     }
 }
@@ -261,9 +261,9 @@ impl Products {
 
     fn resize(&mut self, count: usize) {
         if self.exact {
-            self.ints.resize(count, (Some(1), false));
+            places_for(&mut self.ints, count, (Some(1), false));
         } else {
-            self.floats.resize(count, 1.0);
+            places_for(&mut self.floats, count, 1.0);
         }
     }
 

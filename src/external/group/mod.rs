@@ -42,6 +42,15 @@ use state::{State, StateKind, StateSpec};
 /// The group of a row that is in none.
 pub(crate) const NONE: u32 = u32::MAX;
 
+/// A state for each of so many groups. Where they are few no memory is taken beside what they need, as a vector does that grows: a table of
+/// ten thousand columns has as many lists of one state, for each task and each verb.
+fn places_for<T: Clone>(states: &mut Vec<T>, count: usize, empty: T) {
+    if count < 4 {
+        states.reserve_exact(count.saturating_sub(states.len()));
+    }
+    states.resize(count, empty);
+}
+
 /// Which keys there are, and what is made of each group.
 #[derive(Debug)]
 pub struct Aggregation {

@@ -5,9 +5,9 @@ use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, UInt64Type, i256};
 
-use super::Rows;
 use super::deviations::Parts;
 use super::intern::failed;
+use super::{Rows, places_for};
 use crate::error::Result;
 
 /// A sum of products of integers: in 128 bits until they overflow, then in 256.
@@ -104,7 +104,7 @@ impl IntMoments {
                 self.widen();
             }
             self.bound += added;
-            self.narrow.resize(rows.count, Narrow::default());
+            places_for(&mut self.narrow, rows.count, Narrow::default());
             let narrow = &mut self.narrow;
             match &y {
                 None => rows.each_valid(nulls.as_ref(), |row, group| {
@@ -125,7 +125,8 @@ impl IntMoments {
             }
             return Ok(());
         }
-        self.groups.resize(rows.count.max(self.groups.len()), Powers::default());
+        let count = rows.count.max(self.groups.len());
+        places_for(&mut self.groups, count, Powers::default());
         let groups = &mut self.groups;
         rows.each_valid(nulls.as_ref(), |row, group| {
             let (sums, x, y) = (&mut groups[group], x.get(row), y.as_ref().map_or(0, |y| y.get(row)));
@@ -142,7 +143,8 @@ impl IntMoments {
     /// Brings the narrow sums to the others.
     fn widen(&mut self) {
         self.bound = 0;
-        self.groups.resize(self.groups.len().max(self.narrow.len()), Powers::default());
+        let count = self.groups.len().max(self.narrow.len());
+        places_for(&mut self.groups, count, Powers::default());
         for (sums, narrow) in self.groups.iter_mut().zip(&mut self.narrow) {
             let Narrow { n, x, y, xx, yy, xy } = std::mem::take(narrow);
             sums.n += n as u64;
@@ -157,7 +159,7 @@ impl IntMoments {
     pub fn merge(&mut self, mut other: IntMoments, map: &[u32], count: usize) {
         self.widen();
         other.widen();
-        self.groups.resize(count, Powers::default());
+        places_for(&mut self.groups, count, Powers::default());
         for (group, other) in map.iter().zip(&other.groups) {
             let sums = &mut self.groups[*group as usize];
             sums.n += other.n;

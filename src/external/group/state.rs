@@ -257,7 +257,7 @@ impl States {
     }
 }
 
-/// The running values of one state of all groups.
+/// The running values of one state of all groups. Large ones lie elsewhere: of a wide table there are ten thousands of them for each task.
 pub(crate) enum State {
     Sizes(Sizes),
     Nulls(Nulls),
@@ -265,13 +265,13 @@ pub(crate) enum State {
     FloatSums(FloatSums),
     Extremes(Extremes),
     Ends(Ends),
-    Best(Best),
+    Best(Box<Best>),
     #[cfg(feature = "sketches")]
     Distincts(Distincts),
     #[cfg(feature = "sketches")]
     Digests(Digests),
     Lists(Lists),
-    Tops(Tops),
+    Tops(Box<Tops>),
     Logic(Logic),
     Products(Products),
     IntMoments(IntMoments),
@@ -279,9 +279,11 @@ pub(crate) enum State {
     FourthMoments(Moments<3>),
     CoMoments(CoMoments),
     Pairs(Pairs),
-    Distinct(Distinct),
-    User(UserGroups),
+    Distinct(Box<Distinct>),
+    User(Box<UserGroups>),
 }
+
+const _: () = assert!(size_of::<State>() <= 80);
 
 impl State {
     pub fn new(spec: &StateSpec) -> Result<State> {
@@ -292,13 +294,13 @@ impl State {
             StateKind::FloatSums => State::FloatSums(FloatSums::new(spec.args.len())),
             StateKind::Extremes { data_type, most } => State::Extremes(Extremes::new(data_type, *most)?),
             StateKind::Ends { data_type, last } => State::Ends(Ends::new(data_type, *last)),
-            StateKind::Best { data_type, by, most } => State::Best(Best::new(data_type, by, *most)?),
+            StateKind::Best { data_type, by, most } => State::Best(Box::new(Best::new(data_type, by, *most)?)),
             #[cfg(feature = "sketches")]
             StateKind::Distincts { data_type } => State::Distincts(Distincts::new(data_type)?),
             #[cfg(feature = "sketches")]
             StateKind::Digests => State::Digests(Digests::default()),
             StateKind::Lists { data_type } => State::Lists(Lists::new(data_type)),
-            StateKind::Tops { data_type, most, len } => State::Tops(Tops::new(data_type, *most, *len)?),
+            StateKind::Tops { data_type, most, len } => State::Tops(Box::new(Tops::new(data_type, *most, *len)?)),
             StateKind::Logic => State::Logic(Logic::default()),
             StateKind::Products { exact } => State::Products(Products::new(*exact)),
             StateKind::IntMoments { pair } => State::IntMoments(IntMoments::new(*pair)),
@@ -306,8 +308,10 @@ impl State {
             StateKind::Moments { fourth: true } => State::FourthMoments(Moments::default()),
             StateKind::CoMoments => State::CoMoments(CoMoments::default()),
             StateKind::Pairs => State::Pairs(Pairs::new(spec.args.len())),
-            StateKind::Distinct { data_type } => State::Distinct(Distinct::new(data_type)?),
-            StateKind::User { aggregate, types } => State::User(UserGroups::new(aggregate.clone(), types.clone())),
+            StateKind::Distinct { data_type } => State::Distinct(Box::new(Distinct::new(data_type)?)),
+            StateKind::User { aggregate, types } => {
+                State::User(Box::new(UserGroups::new(aggregate.clone(), types.clone())))
+            }
         })
     }
 
@@ -392,13 +396,13 @@ impl State {
             (State::FloatSums(state), State::FloatSums(other)) => state.merge(&other, map, count),
             (State::Extremes(state), State::Extremes(other)) => state.merge(other, map, count),
             (State::Ends(state), State::Ends(other)) => state.merge(other, map, count)?,
-            (State::Best(state), State::Best(other)) => state.merge(other, map, count)?,
+            (State::Best(state), State::Best(other)) => state.merge(*other, map, count)?,
             #[cfg(feature = "sketches")]
             (State::Distincts(state), State::Distincts(other)) => state.merge(other, map, count)?,
             #[cfg(feature = "sketches")]
             (State::Digests(state), State::Digests(other)) => state.merge(other, map, count),
             (State::Lists(state), State::Lists(other)) => state.merge(other, map),
-            (State::Tops(state), State::Tops(other)) => state.merge(other, map, count)?,
+            (State::Tops(state), State::Tops(other)) => state.merge(*other, map, count)?,
             (State::Logic(state), State::Logic(other)) => state.merge(&other, map, count),
             (State::Products(state), State::Products(other)) => state.merge(&other, map, count),
             (State::IntMoments(state), State::IntMoments(other)) => state.merge(other, map, count),
@@ -407,7 +411,7 @@ impl State {
             (State::CoMoments(state), State::CoMoments(other)) => state.merge(&other, map, count),
             (State::Pairs(state), State::Pairs(other)) => state.merge(other),
             (State::Distinct(state), State::Distinct(other)) => state.merge(&other, map, count)?,
-            (State::User(state), State::User(other)) => state.merge(other, map, count)?,
+            (State::User(state), State::User(other)) => state.merge(*other, map, count)?,
             _ => return Err(Error::internal("states of two kinds are to be merged")),
         }
         Ok(())
@@ -422,13 +426,13 @@ impl State {
             State::FloatSums(state) => 8 * state.capacity(),
             State::Extremes(state) => state.bytes(),
             State::Ends(state) => state.bytes(),
-            State::Best(state) => state.bytes(),
+            State::Best(state) => size_of::<Best>() + state.bytes(),
             #[cfg(feature = "sketches")]
             State::Distincts(state) => state.bytes(),
             #[cfg(feature = "sketches")]
             State::Digests(state) => state.bytes(),
             State::Lists(state) => state.bytes(),
-            State::Tops(state) => state.bytes(),
+            State::Tops(state) => size_of::<Tops>() + state.bytes(),
             State::Logic(state) => state.bytes(),
             State::Products(state) => state.bytes(),
             State::IntMoments(state) => state.bytes(),
@@ -436,8 +440,8 @@ impl State {
             State::FourthMoments(state) => state.bytes(),
             State::CoMoments(state) => state.bytes(),
             State::Pairs(state) => state.bytes(),
-            State::Distinct(state) => state.bytes(),
-            State::User(state) => 64 * state.groups.capacity(),
+            State::Distinct(state) => size_of::<Distinct>() + state.bytes(),
+            State::User(state) => size_of::<UserGroups>() + 64 * state.groups.capacity(),
         }
     }
 }

@@ -5,7 +5,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 
 use super::intern::failed;
-use super::{NONE, Rows};
+use super::{NONE, Rows, places_for};
 use crate::error::Result;
 
 /// Rows of each group.
@@ -14,7 +14,7 @@ pub struct Sizes(pub Vec<u64>);
 
 impl Sizes {
     pub fn update(&mut self, rows: &Rows<'_>) {
-        self.0.resize(rows.count, 0);
+        places_for(&mut self.0, rows.count, 0);
         match rows.groups {
             None => self.0[0] += rows.len as u64,
             Some(groups) => {
@@ -28,7 +28,7 @@ impl Sizes {
     }
 
     pub fn merge(&mut self, other: &Sizes, map: &[u32], count: usize) {
-        self.0.resize(count, 0);
+        places_for(&mut self.0, count, 0);
         add_each(&mut self.0, map, &other.0);
     }
 }
@@ -39,7 +39,7 @@ pub struct Nulls(pub Vec<u64>);
 
 impl Nulls {
     pub fn update(&mut self, rows: &Rows<'_>, values: &ArrayRef) {
-        self.0.resize(rows.count, 0);
+        places_for(&mut self.0, rows.count, 0);
         let Some(nulls) = values.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return };
         match rows.groups {
             None => self.0[0] += nulls.null_count() as u64,
@@ -54,7 +54,7 @@ impl Nulls {
     }
 
     pub fn merge(&mut self, other: &Nulls, map: &[u32], count: usize) {
-        self.0.resize(count, 0);
+        places_for(&mut self.0, count, 0);
         add_each(&mut self.0, map, &other.0);
     }
 }
@@ -65,7 +65,7 @@ pub struct IntSums(pub Vec<i128>);
 
 impl IntSums {
     pub fn update(&mut self, rows: &Rows<'_>, values: &ArrayRef) -> Result<()> {
-        self.0.resize(rows.count, 0);
+        places_for(&mut self.0, rows.count, 0);
         match values.data_type() {
             DataType::UInt64 => {
                 let array = values.as_primitive::<UInt64Type>();
@@ -109,7 +109,7 @@ impl IntSums {
     }
 
     pub fn merge(&mut self, other: &IntSums, map: &[u32], count: usize) {
-        self.0.resize(count, 0);
+        places_for(&mut self.0, count, 0);
         for (group, other) in map.iter().zip(&other.0) {
             let sum = &mut self.0[*group as usize];
             *sum = sum.wrapping_add(*other);
@@ -140,7 +140,7 @@ impl FloatSums {
     }
 
     pub fn update(&mut self, rows: &Rows<'_>, values: &[&ArrayRef]) -> Result<()> {
-        self.sums.resize(rows.count * self.columns, 0.0);
+        places_for(&mut self.sums, rows.count * self.columns, 0.0);
         let values = values.iter().map(|values| match values.data_type() {
             DataType::Float64 => Ok((*values).clone()),
             _ => cast(*values, &DataType::Float64).map_err(failed),
@@ -190,7 +190,7 @@ impl FloatSums {
     }
 
     pub fn merge(&mut self, other: &FloatSums, map: &[u32], count: usize) {
-        self.sums.resize(count * self.columns, 0.0);
+        places_for(&mut self.sums, count * self.columns, 0.0);
         if self.columns == 0 {
             return;
         }

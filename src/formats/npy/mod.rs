@@ -14,16 +14,11 @@ use ndarray::{ArrayView, ArrayViewMut, IxDyn};
 
 use super::array::{BlockSource, BlockTarget, OpenTarget, commit, run_len, runs};
 use super::files::{SourceFile, read_at};
+use super::raw::{MOST_GAP, SPAN_BYTES, read_region};
 use super::write::{IfExists, Staging};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, NdBlock, Stored, with_stored};
 use header::Header;
-
-/// Between two runs that are read at once: reading so much more takes no longer than asking twice.
-const MOST_GAP: usize = 16 << 10;
-
-/// Bytes that are read at once for runs with gaps between.
-const SPAN_BYTES: usize = 1 << 20;
 
 /// A file that is there, and what its header says.
 pub(crate) struct NpyFile {
@@ -60,12 +55,11 @@ impl NpyFile {
         }
         let mut bytes_read = 0;
         let mut block = Block::<T>::try_build(lens.iter().product(), |out| {
-            let mut spans = Spans { file: &self.file, start: *start as u64, bytes_read: 0, pending: Vec::new() };
-            spans.read(&shape, &there, size_of::<T>(), bytemuck::cast_slice_mut(out)).map_err(|error| {
+            let read = read_region(&self.file, *start as u64, &shape, &there, bytemuck::cast_slice_mut::<T, u8>(out));
+            bytes_read = read.map_err(|error| {
                 let cut = error.kind() == io::ErrorKind::UnexpectedEof;
                 if cut { self.source.changed() } else { Error::io(&self.source.path, "cannot read", error) }
             })?;
-            bytes_read = spans.bytes_read;
             if *dtype == DType::Bool && bytemuck::cast_slice::<T, u8>(out).iter().any(|byte| *byte > 1) {
                 return Err(Error::new(ErrorKind::Data, "holds bytes as truths that are neither 0 nor 1"));
             }
@@ -111,56 +105,6 @@ fn read_header(file: &File, bytes: u64) -> Result<Header, Result<io::Error, Erro
             );
             Err(Err(Error::new(ErrorKind::Data, text)))
         }
-    }
-}
-
-/// Reads runs, those that lie near together at once.
-struct Spans<'f> {
-    file: &'f File,
-    /// Where the numbers begin.
-    start: u64,
-    bytes_read: u64,
-    /// Where runs begin that are still to be read, in bytes.
-    pending: Vec<usize>,
-}
-
-impl Spans<'_> {
-    fn read(&mut self, shape: &[usize], region: &[Range<usize>], size: usize, out: &mut [u8]) -> io::Result<()> {
-        let run = run_len(shape, region) * size;
-        let (mut done, mut scratch) = (0, Vec::new());
-        runs(shape, region, |first| {
-            let first = first * size;
-            if let (Some(oldest), Some(last)) = (self.pending.first(), self.pending.last())
-                && (first - (last + run) > MOST_GAP || first + run - oldest > SPAN_BYTES)
-            {
-                done += self.take(run, &mut out[done..], &mut scratch)?;
-            }
-            self.pending.push(first);
-            Ok::<(), io::Error>(())
-        })?;
-        self.take(run, &mut out[done..], &mut scratch).map(drop)
-    }
-
-    /// Reads what is pending into the beginning of `out`; gives how much that is.
-    fn take(&mut self, run: usize, out: &mut [u8], scratch: &mut Vec<u8>) -> io::Result<usize> {
-        let pending = std::mem::take(&mut self.pending);
-        let (Some(first), Some(last)) = (pending.first(), pending.last()) else { return Ok(0) };
-        if let [only] = pending[..] {
-            self.exact(&mut out[..run], only)?;
-            return Ok(run);
-        }
-        scratch.resize(last + run - first, 0);
-        self.exact(scratch, *first)?;
-        for (at, out) in pending.iter().zip(out.chunks_exact_mut(run)) {
-            out.copy_from_slice(&scratch[at - first..at - first + run]);
-        }
-        Ok(run * pending.len())
-    }
-
-    fn exact(&mut self, out: &mut [u8], at: usize) -> io::Result<()> {
-        let read = read_at(self.file, out, self.start + at as u64)?;
-        self.bytes_read += read as u64;
-        if read < out.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 }
 

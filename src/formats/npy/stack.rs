@@ -98,6 +98,11 @@ impl BlockSource for NpyStack {
         &self.natural
     }
 
+    fn is_free(&self) -> bool {
+        // A region lies within one file.
+        false
+    }
+
     fn read(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
         let wanted = region[self.axis].clone();
         let part = self.cuts.partition_point(|cut| *cut <= wanted.start).saturating_sub(1);
@@ -128,7 +133,7 @@ impl BlockSource for NpyStack {
     fn need(&self, lens: &[usize]) -> u64 {
         // Files may lie with the first axis varying fastest.
         let block = lens.iter().fold(self.dtype.bytes() as u64, |all, len| all.saturating_mul(*len as u64));
-        block.saturating_add(super::SPAN_BYTES as u64)
+        block.saturating_add(super::super::raw::SPAN_BYTES as u64)
     }
 }
 

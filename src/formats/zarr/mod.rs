@@ -3,6 +3,7 @@
 mod write;
 
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ use zarrs::array::{Array, ArrayBytes, ArrayError, ArrayShardedExt, ArraySubset, 
 use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::ReadableStorageTraits;
 
-use super::array::{BlockSource, numpy_name};
+use super::array::{BlockSource, numpy_descriptor, numpy_name};
+use super::raw::read_region;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, NdBlock, Stored, with_stored};
 pub use write::{ZarrCompression, ZarrFormat};
@@ -56,6 +58,8 @@ pub(crate) struct ZarrArray {
     /// Of what can be read of a chunk alone.
     natural: Vec<usize>,
     is_sharded: bool,
+    /// Whether chunks are files with nothing but their elements by rows, as they lie in memory.
+    is_plain: bool,
 }
 
 /// The description of what stands at a path.
@@ -101,6 +105,27 @@ fn dtype(meta: &Value) -> Result<DType> {
     let text = name.as_str().and_then(|text| text.strip_prefix(['<', '>', '|', '=']));
     let found = DType::ALL.into_iter().find(|dtype| Some(numpy_name(*dtype)) == text);
     found.ok_or_else(|| wrong(format!("holds elements of the type `{}`, which arrays cannot hold", tell(name))))
+}
+
+/// Whether chunks are their elements by rows as they lie in memory, by a description.
+fn is_plain(meta: &Value, dtype: DType) -> bool {
+    let nothing = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(all)) => all.is_empty(),
+        _ => false,
+    };
+    if meta.get("data_type").is_some() {
+        let native = if cfg!(target_endian = "little") { "little" } else { "big" };
+        let Some([codec]) = meta.get("codecs").and_then(Value::as_array).map(Vec::as_slice) else { return false };
+        let endian = codec.get("configuration").and_then(|of| of.get("endian")).and_then(Value::as_str);
+        return codec.get("name").and_then(Value::as_str) == Some("bytes")
+            && endian.map_or(dtype.bytes() == 1, |endian| endian == native)
+            && nothing(meta.get("storage_transformers"));
+    }
+    nothing(meta.get("compressor"))
+        && nothing(meta.get("filters"))
+        && meta.get("order").and_then(Value::as_str) == Some("C")
+        && meta.get("dtype").and_then(Value::as_str) == Some(&*numpy_descriptor(dtype))
 }
 
 fn v3_name(dtype: DType) -> &'static str {
@@ -155,7 +180,8 @@ impl ZarrArray {
         let chunk = lens(&chunk).ok_or_else(|| broken(&"a chunk is longer than can be"))?;
         let inner = array.effective_subchunk_shape().and_then(|inner| lens(&inner));
         let (natural, is_sharded) = (inner.unwrap_or_else(|| chunk.clone()), array.is_sharded());
-        Ok(ZarrArray { path: path.to_path_buf(), array, key, dtype, shape, chunk, natural, is_sharded })
+        let is_plain = !is_sharded && is_plain(&meta, dtype);
+        Ok(ZarrArray { path: path.to_path_buf(), array, key, dtype, shape, chunk, natural, is_sharded, is_plain })
     }
 
     /// Copies what a region has of a chunk; gives how many bytes the chunk has on disk.
@@ -206,6 +232,31 @@ impl ZarrArray {
         Ok(if self.is_sharded { stored.min(bytes.len() as u64) } else { stored })
     }
 
+    /// Reads what a region has of a chunk that is there as it lies in memory, without a copy; nothing where there is no file.
+    fn read_plain(&self, at: &[usize], region: &[Range<usize>], out: &mut [u8]) -> Result<Option<u64>> {
+        let indices: Vec<u64> = at.iter().map(|at| *at as u64).collect();
+        let key = self.array.chunk_key(&indices);
+        let path = self.path.join(key.as_str());
+        let io = |error: io::Error| Error::io(&path, "cannot read", error);
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        let (there, wanted) = (file.metadata().map_err(io)?.len(), self.bytes(&self.chunk));
+        if there != wanted {
+            return Err(wrong(format!("chunk `{key}` has {there} bytes, and {wanted} belong to it")));
+        }
+        let local = region.iter().zip(at).zip(&self.chunk);
+        let local: Vec<Range<usize>> =
+            local.map(|((range, at), len)| range.start - at * len..range.end - at * len).collect();
+        let read = read_region(&file, 0, &self.chunk, &local, out).map_err(io)?;
+        if self.dtype == DType::Bool && out.iter().any(|byte| *byte > 1) {
+            return Err(wrong(format!("chunk `{key}` holds bytes as truths that are neither 0 nor 1")));
+        }
+        Ok(Some(read))
+    }
+
     fn read_as<T: Stored>(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
         let lens: Vec<usize> = region.iter().map(ExactSizeIterator::len).collect();
         let chunks = region.iter().zip(&self.chunk).map(|(range, len)| range.start / len..(range.end - 1) / len + 1);
@@ -213,6 +264,13 @@ impl ZarrArray {
         let mut bytes = 0;
         let block = Block::<T>::try_build(lens.iter().product(), |out| {
             let mut at: Vec<usize> = chunks.iter().map(|range| range.start).collect();
+            if self.is_plain
+                && chunks.iter().all(|range| range.len() == 1)
+                && let Some(read) = self.read_plain(&at, region, bytemuck::cast_slice_mut(out))?
+            {
+                bytes = read;
+                return Ok::<(), Error>(());
+            }
             loop {
                 bytes += self.copy_chunk(&at, region, out)?;
                 let next = (0..at.len()).rev().find(|axis| at[*axis] + 1 < chunks[*axis].end);

@@ -71,6 +71,8 @@ struct OpenZarr {
     durable: bool,
     /// Of a new store.
     staging: Option<Mutex<Option<Staging>>>,
+    /// Whether its chunks are written as they lie in memory.
+    is_plain: bool,
 }
 
 /// Something that keeps a directory from being taken for a Zarr array that may be replaced.
@@ -171,6 +173,7 @@ impl BlockTarget for ZarrTarget {
             offset: vec![0; self.shape.len()],
             durable: self.durable,
             staging: Some(Mutex::new(Some(staging))),
+            is_plain: self.compression == ZarrCompression::None,
         }))
     }
 
@@ -227,7 +230,7 @@ impl BlockTarget for ZarrRegion {
             return Err(Error::new(ErrorKind::Data, format!("{} has changed since it was opened", path.display())));
         }
         let (offset, durable, root) = (self.offset.clone(), self.durable, path.clone());
-        Ok(Box::new(OpenZarr { path, array, root, chunk, offset, durable, staging: None }))
+        Ok(Box::new(OpenZarr { path, array, root, chunk, offset, durable, staging: None, is_plain: false }))
     }
 
     fn need(&self, _: u64) -> u64 {
@@ -241,11 +244,19 @@ impl OpenZarr {
     fn store(&self, at: &[usize], region: &[Range<usize>], bytes: Cow<'_, [u8]>) -> Result<u64> {
         let ranges: Vec<Range<u64>> = region.iter().map(|range| range.start as u64..range.end as u64).collect();
         let subset = ArraySubset::new_with_ranges(&ranges);
-        let stored = self.array.store_array_subset_opt(&subset, ArrayBytes::new_flen(bytes), &options());
         let indices: Vec<u64> = at.iter().map(|at| *at as u64).collect();
         let key = self.array.chunk_key(&indices);
-        stored.map_err(|error| failed(error).reworded(|text| format!("chunk `{key}`: {text}")))?;
         let file = self.root.join(key.as_str());
+        let is_whole = region.iter().zip(&self.chunk).all(|(range, len)| range.len() == *len);
+        // What a new store is filled with: such chunks have no file.
+        let is_zero = || bytes.iter().all(|byte| *byte == 0);
+        if self.is_plain && is_whole && !is_zero() {
+            let made = file.parent().map_or(Ok(()), fs::create_dir_all);
+            made.and_then(|()| fs::write(&file, &bytes)).map_err(|error| Error::io(&file, "cannot write", error))?;
+        } else {
+            let stored = self.array.store_array_subset_opt(&subset, ArrayBytes::new_flen(bytes), &options());
+            stored.map_err(|error| failed(error).reworded(|text| format!("chunk `{key}`: {text}")))?;
+        }
         // A chunk of nothing but what is there anyway has no file.
         let Ok(meta) = fs::metadata(&file) else { return Ok(0) };
         if self.durable {
