@@ -31,6 +31,12 @@ pub(crate) trait BlockSource: Send + Sync {
         true
     }
 
+    /// How often more than once all of it may be read in a run, where otherwise it were held: that is no slower than what was
+    /// written to disk meanwhile.
+    fn times_again(&self) -> u32 {
+        0
+    }
+
     /// The numbers of a region that is not empty, and how many bytes of files were read for them.
     ///
     /// # Errors

@@ -74,6 +74,25 @@ fn sources_are_cut_anew() -> Result<()> {
     Ok(())
 }
 
+/// A file is read once more for a second pass, with what is cheap to make of it, instead of being held; not what is dear.
+#[test]
+fn again() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    numbers().to_npy(&path).compute()?;
+    let x = array::read_npy::<f64, array::Ix1>(&path, 10)?;
+    let shown = |what: &Array<f64, _>| pass("reads", what).replace(&path.display().to_string(), "x.npy");
+    let y = &x * 2.0;
+    assert_snapshot!(shown(&((&y - &y.mean()) / &y.std(0.0))));
+    let dear = x.exp().sin().cos();
+    assert_snapshot!(shown(&(&dear - &dear.mean())));
+    // Five passes are too many.
+    let often = (0..4).fold(x.clone(), |sum, _| &sum + &(&x - &sum.sum()));
+    assert_snapshot!(shown(&often));
+    assert_eq!(often.compute()?[0], 95_099_005.0);
+    Ok(())
+}
+
 /// What is cut anew is read so, unless somebody else looks at it or what lies together would become short.
 #[test]
 fn rechunk() -> Result<()> {

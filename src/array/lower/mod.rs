@@ -16,7 +16,7 @@ mod write;
 
 use std::sync::Arc;
 
-use super::optimize::{self, Node, Plan};
+use super::optimize::{self, Node, Plan, costs, is_cheap, is_fusible};
 use super::plan::{Cuts, MapOp, Op, TaskPlace, coords};
 use crate::error::{Error, Result, Role};
 use crate::graph::{Each, Input, Inputs, LayerRef, Meta, Pattern, TaskContext};
@@ -29,10 +29,6 @@ use reduce::Groups;
 
 /// All arrays.
 pub(super) struct Arrays;
-
-/// Additions that take as long as to write a byte to disk and to read it again. What several layers need is made again by each where that
-/// takes no longer than to keep it: by what is known of the plan alone, not by the memory limit, on which no bit of a result may depend.
-const ADDITIONS_PER_BYTE: u32 = 5;
 
 /// Layers that are told apart of those that need one node.
 const MOST_OWNERS: usize = 64;
@@ -87,35 +83,9 @@ struct Layers {
     owners: Vec<Vec<usize>>,
 }
 
-/// Whether a node is made element by element, and may be a part of what reads it.
-fn is_fusible(op: &Op) -> bool {
-    match op {
-        Op::Outside | Op::Read(_) | Op::Write(_) | Op::Reduce(..) | Op::Totals(..) | Op::Scan { .. } => false,
-        Op::Product(_) | Op::Map(_) | Op::Take { .. } => false,
-        Op::Memory(_) | Op::Full(_) | Op::Made(_) | Op::Unary(_) | Op::Binary(_) => true,
-        Op::Select | Op::Cast | Op::View(_) | Op::Rechunk | Op::Concat { .. } => true,
-    }
-}
-
 /// Which nodes have layers of their own.
 fn layers_of(plan: &Plan, groups: &Groups, fuses: bool) -> Layers {
-    // What it takes to make an element anew.
-    let mut costs = vec![0u32; plan.nodes.len()];
-    for (at, node) in plan.nodes.iter().enumerate() {
-        let own = match &node.op {
-            Op::Made(made) => made.cost,
-            Op::Unary(f) => f.cost(),
-            Op::Binary(f) => f.cost(),
-            Op::View(_) | Op::Rechunk | Op::Concat { .. } => 0,
-            _ => 1,
-        };
-        let below = node.inputs.iter().map(|input| if is_fusible(&plan.nodes[*input].op) { costs[*input] } else { 1 });
-        costs[at] = match &node.op {
-            // An element is made of one of them.
-            Op::Concat { .. } => below.max().unwrap_or(0),
-            _ => below.fold(own, u32::saturating_add),
-        };
-    }
+    let costs = costs(plan);
     // What is made of sources alone, without a layer.
     let mut is_made = vec![false; plan.nodes.len()];
     for (at, node) in plan.nodes.iter().enumerate() {
@@ -123,8 +93,7 @@ fn layers_of(plan: &Plan, groups: &Groups, fuses: bool) -> Layers {
     }
     // Whether several that need it had better read it than make it again.
     let is_dear = |at: usize, readers: usize| {
-        let keeping = (plan.nodes[at].dtype.bytes() as u64) * u64::from(ADDITIONS_PER_BYTE);
-        u64::from(costs[at]) * (readers as u64).saturating_sub(1) > keeping
+        !is_cheap(u64::from(costs[at]) * (readers as u64).saturating_sub(1), plan.nodes[at].dtype)
     };
     let mut owners: Vec<Vec<usize>> = vec![Vec::new(); plan.nodes.len()];
     let mut is_layer = vec![false; plan.nodes.len()];

@@ -130,6 +130,10 @@ impl BlockSource for NpyFile {
         &self.natural
     }
 
+    fn times_again(&self) -> u32 {
+        3
+    }
+
     fn read(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
         with_stored!(self.header.dtype, T => self.read_as::<T>(region))
     }

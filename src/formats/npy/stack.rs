@@ -103,6 +103,10 @@ impl BlockSource for NpyStack {
         false
     }
 
+    fn times_again(&self) -> u32 {
+        3
+    }
+
     fn read(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
         let wanted = region[self.axis].clone();
         let part = self.cuts.partition_point(|cut| *cut <= wanted.start).saturating_sub(1);

@@ -15,7 +15,7 @@ use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::ReadableStorageTraits;
 
 use super::array::{BlockSource, numpy_descriptor, numpy_name};
-use super::raw::read_region;
+use super::raw::{SPAN_BYTES, read_region};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, NdBlock, Stored, with_stored};
 pub use write::{ZarrCompression, ZarrFormat};
@@ -186,7 +186,6 @@ impl ZarrArray {
 
     /// Copies what a region has of a chunk; gives how many bytes the chunk has on disk.
     fn copy_chunk<T: Stored>(&self, at: &[usize], region: &[Range<usize>], out: &mut [T]) -> Result<u64> {
-        let indices: Vec<u64> = at.iter().map(|at| *at as u64).collect();
         let starts: Vec<usize> = at.iter().zip(&self.chunk).map(|(at, len)| at * len).collect();
         let part: Vec<Range<usize>> = (0..at.len())
             .map(|axis| {
@@ -194,9 +193,15 @@ impl ZarrArray {
                 region[axis].start.max(starts[axis])..region[axis].end.min(end)
             })
             .collect();
+        if self.is_plain
+            && let Some(read) = self.copy_plain(at, &part, region, bytemuck::cast_slice_mut(out))?
+        {
+            return Ok(read);
+        }
         let local =
             part.iter().zip(&starts).map(|(range, start)| (range.start - start) as u64..(range.end - start) as u64);
         let subset = ArraySubset::new_with_ranges(&local.collect::<Vec<_>>());
+        let indices: Vec<u64> = at.iter().map(|at| *at as u64).collect();
         let key = self.array.chunk_key(&indices);
         let place = |error| failed(error).reworded(|text| format!("chunk `{key}`: {text}"));
         let bytes: ArrayBytes<'static> =
@@ -205,31 +210,36 @@ impl ZarrArray {
         if self.dtype == DType::Bool && bytes.iter().any(|byte| *byte > 1) {
             return Err(wrong(format!("chunk `{key}` holds bytes as truths that are neither 0 nor 1")));
         }
-        let lens: Vec<usize> = part.iter().map(ExactSizeIterator::len).collect();
-        if bytes.len() != lens.iter().product::<usize>() * size_of::<T>() {
+        let elements: usize = part.iter().map(ExactSizeIterator::len).product();
+        if bytes.len() != elements * size_of::<T>() {
             return Err(wrong(format!("chunk `{key}` has {} bytes", bytes.len())));
         }
-        // Where its rows go among those of the region.
-        let (row, rank) = (lens.last().copied().unwrap_or(1), lens.len());
-        let mut strides = vec![1usize; rank];
-        for axis in (1..rank).rev() {
-            strides[axis - 1] = strides[axis] * region[axis].len();
-        }
-        let first: usize = (0..rank).map(|axis| (part[axis].start - region[axis].start) * strides[axis]).sum();
-        let mut place = vec![0usize; rank.saturating_sub(1)];
-        for values in bytes.chunks_exact(row * size_of::<T>()) {
-            let to = first + place.iter().zip(&strides).map(|(place, stride)| place * stride).sum::<usize>();
-            bytemuck::cast_slice_mut::<T, u8>(&mut out[to..to + row]).copy_from_slice(values);
-            for axis in (0..place.len()).rev() {
-                place[axis] += 1;
-                if place[axis] < lens[axis] {
-                    break;
-                }
-                place[axis] = 0;
-            }
-        }
+        scatter(&bytes, &part, region, bytemuck::cast_slice_mut(out));
         let stored = self.array.storage().size_key(&key).ok().flatten().unwrap_or(0);
         Ok(if self.is_sharded { stored.min(bytes.len() as u64) } else { stored })
+    }
+
+    /// The same of a chunk that is there as it lies in memory, a little at a time so that it stays in the processor's cache.
+    fn copy_plain(
+        &self,
+        at: &[usize],
+        part: &[Range<usize>],
+        region: &[Range<usize>],
+        out: &mut [u8],
+    ) -> Result<Option<u64>> {
+        let Some(rows) = part.first().cloned() else { return self.read_plain(at, part, out) };
+        let bytes =
+            |part: &[Range<usize>]| part.iter().map(ExactSizeIterator::len).product::<usize>() * self.dtype.bytes();
+        let few = (SPAN_BYTES * rows.len() / bytes(part).max(1)).max(1);
+        let (mut scratch, mut read, mut piece) = (Vec::new(), 0, part.to_vec());
+        for start in rows.clone().step_by(few) {
+            piece[0] = start..(start + few).min(rows.end);
+            scratch.resize(bytes(&piece), 0);
+            let Some(more) = self.read_plain(at, &piece, &mut scratch)? else { return Ok(None) };
+            read += more;
+            scatter(&scratch, &piece, region, out);
+        }
+        Ok(Some(read))
     }
 
     /// Reads what a region has of a chunk that is there as it lies in memory, without a copy; nothing where there is no file.
@@ -290,6 +300,34 @@ impl ZarrArray {
     }
 }
 
+/// Puts a part, by rows, to its place in a region that has all of it.
+fn scatter(bytes: &[u8], part: &[Range<usize>], region: &[Range<usize>], out: &mut [u8]) {
+    let lens: Vec<usize> = part.iter().map(ExactSizeIterator::len).collect();
+    let (row, rank) = (lens.last().copied().unwrap_or(1), lens.len());
+    let elements: usize = lens.iter().product();
+    if elements == 0 {
+        return;
+    }
+    let size = bytes.len() / elements;
+    let mut strides = vec![1usize; rank];
+    for axis in (1..rank).rev() {
+        strides[axis - 1] = strides[axis] * region[axis].len();
+    }
+    let first: usize = (0..rank).map(|axis| (part[axis].start - region[axis].start) * strides[axis]).sum();
+    let mut place = vec![0usize; rank.saturating_sub(1)];
+    for values in bytes.chunks_exact(row * size) {
+        let to = first + place.iter().zip(&strides).map(|(place, stride)| place * stride).sum::<usize>();
+        out[to * size..(to + row) * size].copy_from_slice(values);
+        for axis in (0..place.len()).rev() {
+            place[axis] += 1;
+            if place[axis] < lens[axis] {
+                break;
+            }
+            place[axis] = 0;
+        }
+    }
+}
+
 impl BlockSource for ZarrArray {
     fn label(&self) -> String {
         self.path.display().to_string()
@@ -309,6 +347,10 @@ impl BlockSource for ZarrArray {
 
     fn natural(&self) -> &[usize] {
         &self.natural
+    }
+
+    fn times_again(&self) -> u32 {
+        if self.is_plain { 3 } else { 1 }
     }
 
     fn read(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
