@@ -147,7 +147,29 @@ impl Mapped<'_> {
         let Mapped { verb, origin, inputs, grid, takes, cuts, key } = self;
         let cuts: Arc<[Cuts]> = cuts.into();
         let (lens, own, wanted) = (grid.clone(), cuts.clone(), cuts.iter().map(Cuts::blocks).collect::<Vec<_>>());
+        // Along axes of unknown lengths blocks of several inputs have to be as long as each other.
+        let unknown: Vec<(usize, usize, usize)> = takes
+            .iter()
+            .enumerate()
+            .flat_map(|(input, takes)| takes.iter().enumerate().map(move |(axis, taken)| (input, axis, taken)))
+            .filter_map(
+                |(input, axis, taken)| {
+                    if taken.known().is_some() { None } else { taken.by().map(|by| (by, input, axis)) }
+                },
+            )
+            .collect();
         let checked = move |given: Vec<NdBlock>, place: &TaskPlace| {
+            for (by, input, axis) in &unknown {
+                let first = unknown
+                    .iter()
+                    .find(|(of, ..)| of == by)
+                    .map_or((*input, *axis), |(_, input, axis)| (*input, *axis));
+                let (one, other) = (given[first.0].shape()[first.1], given[*input].shape()[*axis]);
+                if one != other {
+                    let text = format!("{verb}: blocks of {one} and of {other} elements do not fit together");
+                    return Err(Error::new(ErrorKind::Data, text));
+                }
+            }
             let made = function(given, place)?;
             let index = place.coords.iter().zip(&lens).fold(0, |index, (at, len)| index * len + at);
             let at = coords(index, wanted.iter().copied());
@@ -462,6 +484,9 @@ pub fn blockwise<A: Element, R: BlockValue<Dim = IxDyn>>(
     let (verb, origin) = ("blockwise", Origin::caller());
     let made = || {
         let out: Vec<char> = out.chars().collect();
+        if let Some((_, twice)) = out.iter().enumerate().find(|(at, letter)| out[..*at].contains(letter)) {
+            return Err(plan(format!("the result has the letter {twice} twice")));
+        }
         let mut known: Vec<(char, Cuts)> = new.iter().map(|(letter, len)| (*letter, Cuts::whole(*len))).collect();
         let mut inputs = Vec::with_capacity(arrays.len());
         for (array, letters) in arrays {

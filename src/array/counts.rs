@@ -7,8 +7,10 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, Ix1, Ix2, IxDyn};
 use super::Array;
 use super::blocks::{Mapped, at_line, block, view};
 use super::element::{Element, Real};
+use super::kernels::ReduceKind;
 use super::operators::cast;
 use super::plan::{Blocks, Cuts, Taken, TaskPlace, plan, shown_shape};
+use super::reduce::reduced;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::store::{DType, NdBlock};
@@ -48,8 +50,7 @@ fn edges_ascend(edges: &[f64]) -> Result<()> {
 fn range_of(edges: &[f64], value: f64) -> Option<usize> {
     let last = edges.len() - 1;
     if value == edges[last] {
-        // The last range that is one.
-        return Some(edges.partition_point(|edge| *edge < value).saturating_sub(1).min(last - 1));
+        return Some(last - 1);
     }
     let at = edges.partition_point(|edge| *edge <= value);
     (at > 0 && at <= last && !value.is_nan()).then(|| at - 1)
@@ -64,7 +65,7 @@ fn summed(
     place: impl Fn(&[&[f64]], usize) -> Result<Option<usize>> + Send + Sync + 'static,
     verb: &'static str,
     origin: Origin,
-) -> Result<Array<f64, IxDyn>> {
+) -> Result<Blocks> {
     let floats = samples.iter().map(|sample| cast(sample, DType::F64, verb, origin)).collect::<Result<Vec<_>>>()?;
     let mut inputs: Vec<&Blocks> = floats.iter().collect();
     inputs.extend(weights);
@@ -77,22 +78,23 @@ fn summed(
     let mut cuts = vec![Cuts::even(count as usize, 1)];
     cuts.extend(shape.iter().map(|len| Cuts::whole(*len)));
     let of_block: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
-    let (samples, weighted) = (samples.len(), weights.is_some());
+    let samples = samples.len();
     let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key: None };
     let tables = mapped.of::<f64>(move |given: Vec<NdBlock>, _: &TaskPlace| {
         let mut sums = vec![0.0; places];
         let columns = given.iter().map(|block| Ok(&block.get::<f64>()?[..])).collect::<Result<Vec<&[f64]>>>()?;
         let (columns, weights) = columns.split_at(samples);
         let len = columns.first().map_or(0, |column| column.len());
+        let each_weight = |at: usize| weights.first().map_or(1.0, |weights| weights[at]);
         for at in 0..len {
             if let Some(place) = place(columns, at)? {
-                sums[place] += if weighted { weights[0][at] } else { 1.0 };
+                sums[place] += each_weight(at);
             }
         }
         let table = ArrayD::from_shape_vec(IxDyn(&of_block), sums);
         block(table.map_err(|error| Error::internal(format!("a table of another shape: {error}")))?)
     })?;
-    Ok(Array::<f64, IxDyn>::of(Ok(tables)).sum_axes(&[0], false))
+    reduced(&tables, (ReduceKind::Sum, false), &[0], false, verb, origin)
 }
 
 /// How many points lie in each box of a grid, which edges along each axis make; with weights the sums of these. Each array gives the
@@ -150,7 +152,7 @@ fn counted<A, D>(
         }
         Ok(Some(place))
     };
-    summed(&samples, weights, &shape, place, verb, origin)?.planned().cloned()
+    summed(&samples, weights, &shape, place, verb, origin)
 }
 
 impl<A: Real, D: Dimension> Array<A, D> {
@@ -223,7 +225,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
                 }
                 Ok(Some(number as usize))
             };
-            summed(&[blocks], Some(weights), &[length], place, verb, origin)?.planned().cloned()
+            summed(&[blocks], Some(weights), &[length], place, verb, origin)
         };
         at_line(made(), verb, origin)
     }
@@ -280,7 +282,7 @@ impl<A: Element + PartialOrd> Array<A, Ix1> {
                 });
                 block(counts.insert_axis(Axis(0)))
             })?;
-            Array::<i64, IxDyn>::of(Ok(counts)).sum_axes(&[0], false).planned().cloned()
+            reduced(&counts, (ReduceKind::Sum, false), &[0], false, verb, origin)
         };
         at_line(made(), verb, origin)
     }

@@ -112,7 +112,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
         let made = || {
             let mut all = self.planned()?.clone();
             let axis = resolve_axis(axis, all.rank())?;
-            for _ in 0..n {
+            // Nothing is left of as many elements.
+            for _ in 0..n.min(all.known_shape()?[axis]) {
                 let len = all.known_shape()?[axis];
                 let (next, own) = (
                     range(&all, axis, len.min(1), len, verb, origin)?,

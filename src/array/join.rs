@@ -421,6 +421,9 @@ pub(super) fn repeated(
     super::reshape::same_blocks(&stretched, stretched.cuts.to_vec(), cuts, verb, origin)
 }
 
+/// How often an axis is repeated at most beyond its edge: each time is a part of the plan.
+const MOST_TIMES: usize = 1 << 20;
+
 /// An array with more elements around.
 pub(super) fn padded<A: Element>(
     blocks: &Blocks,
@@ -438,6 +441,15 @@ pub(super) fn padded<A: Element>(
             continue;
         }
         let len = all.len_of(axis)?;
+        let most = isize::MAX as usize / all.dtype.bytes();
+        if before.checked_add(behind).and_then(|more| more.checked_add(len)).is_none_or(|all| all > most) {
+            return Err(plan(format!(
+                "an axis of {len} elements with {before} before and {behind} behind is longer than can be"
+            )));
+        }
+        if matches!(with, Pad::Reflect | Pad::Symmetric | Pad::Wrap) && before.max(behind) / len.max(1) > MOST_TIMES {
+            return Err(plan(format!("an axis of {len} elements repeated over {} places", before.max(behind))));
+        }
         if len == 0 && !matches!(with, Pad::Constant(_)) {
             return Err(plan(format!("axis {axis} has no elements that could go on beyond its edge")));
         }

@@ -208,7 +208,7 @@ impl<A: Real> Array<A, Ix2> {
 
 #[cfg(feature = "linalg")]
 impl Array<f64, Ix2> {
-    /// The covariances of the rows with each other, divided by the number of columns less `ddof`.
+    /// The covariances of the rows with each other, divided by the number of columns less `ddof`; NaN where there are not more columns than that.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -221,7 +221,8 @@ impl Array<f64, Ix2> {
     pub fn cov(&self, ddof: f64) -> Array<f64, Ix2> {
         let count = self.shape().map_or(f64::NAN, |shape| shape[1] as f64);
         let apart = self - &self.mean_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
-        &apart.dot(&apart.t()) / (count - ddof)
+        // As variances are, of not more columns than that.
+        &apart.dot(&apart.t()) / if count > ddof { count - ddof } else { f64::NAN }
     }
 
     /// The correlations of the rows with each other.

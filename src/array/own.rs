@@ -1,5 +1,7 @@
 //! Reductions by functions of one's own.
 
+use std::sync::Arc;
+
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 
 use super::Array;
@@ -57,23 +59,26 @@ fn state_at<'a, P>(mut states: ArrayViewD<'a, P>, places: &Places, at: &[usize])
     states
 }
 
+/// Puts the states of two blocks together.
+type Combine<P, R> = Arc<dyn Fn(ArrayViewD<'_, P>, ArrayViewD<'_, P>) -> R + Send + Sync>;
+
 /// Puts together neighbours along all axes that are gone, until there is one block along each.
 fn put_together<P: Element, R: BlockValue<Elem = P, Dim = IxDyn> + 'static>(
     states: Blocks,
     places: &Places,
-    combine: &std::sync::Arc<dyn Fn(ArrayViewD<'_, P>, ArrayViewD<'_, P>) -> R + Send + Sync>,
+    combine: &Combine<P, R>,
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
     let mut states = states;
     while places.gone().any(|axis| states.cuts[axis].blocks() > 1) {
         let (mut cuts, mut takes) = (states.cuts.to_vec(), Vec::with_capacity(states.rank()));
-        for axis in 0..states.rank() {
+        for (axis, cut) in cuts.iter_mut().enumerate() {
             if axis < places.gone.len() && places.gone[axis] {
                 let len = states.len_of(axis)?;
                 let ranges = (0..len).step_by(TOGETHER).map(|start| (start, (start + TOGETHER).min(len)));
                 takes.push(Taken::ranges(axis, ranges));
-                cuts[axis] = Cuts::even(len.div_ceil(TOGETHER), 1);
+                *cut = Cuts::even(len.div_ceil(TOGETHER), 1);
             } else {
                 takes.push(Taken::blocks(axis, &states.cuts[axis]));
             }
@@ -176,7 +181,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                 let states = chunk(view::<A, IxDyn>(&given)?).into_block()?;
                 own.planned(states, given.shape(), "what makes them")
             })?;
-            let states = put_together(states, &places, &(std::sync::Arc::new(combine) as _), verb, origin)?;
+            let states = put_together(states, &places, &(Arc::new(combine) as _), verb, origin)?;
             // Axes that stay, of which each block is finished by itself.
             let stay: Vec<usize> = (0..blocks.rank()).filter(|axis| !places.gone[*axis]).collect();
             let cuts: Vec<Cuts> = stay.iter().map(|axis| blocks.cuts[*axis].clone()).collect();

@@ -337,6 +337,9 @@ impl Rng {
         let drawn = || {
             let blocks = of.planned()?;
             let len = blocks.len_of(resolve_axis(axis, blocks.rank())?)?;
+            if count > isize::MAX as usize / 64 {
+                return Err(Error::new(ErrorKind::Plan, format!("{count} places are more than a plan can hold")));
+            }
             if count > len && (len == 0 || !replace) {
                 return Err(Error::new(ErrorKind::Plan, format!("{count} places are chosen of {len}")));
             }

@@ -7,7 +7,8 @@ use ndarray::{Axis, Dimension, Ix0, IxDyn, RemoveAxis};
 use super::Array;
 use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction};
-use super::plan::{Blocks, Cuts, Op, resolve_axis};
+use super::operators::cast;
+use super::plan::{Blocks, Cuts, DType, Op, resolve_axis};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 
@@ -20,6 +21,13 @@ pub(super) fn reduced(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
+    // The sum of whole numbers may be larger than any of them: a mean is that of floats, as NumPy has it.
+    let floats = match (kind, blocks.dtype) {
+        (ReduceKind::Mean, DType::F32 | DType::F64 | DType::C32 | DType::C64) => None,
+        (ReduceKind::Mean, _) => Some(cast(blocks, DType::F64, verb, origin)?),
+        _ => None,
+    };
+    let blocks = floats.as_ref().unwrap_or(blocks);
     let reduction = Reduction { kind, skip_nan, of: blocks.dtype };
     let to = reduction
         .output()

@@ -198,6 +198,9 @@ impl<A, D: Dimension> Array<A, D> {
             for axis in axes {
                 let axis = resolve_axis(*axis, blocks.rank())?;
                 let len = shape[axis];
+                if view.axes[axis].step < 0 {
+                    return Err(plan("an axis is named twice"));
+                }
                 view.axes[axis] = AxisMap { of: Some(axis), start: len as i64 - 1, step: -1 };
                 cuts[axis] = Cuts::Known(cuts[axis].known().unwrap_or(&[]).iter().rev().map(|cut| len - cut).collect());
             }

@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::origin::Origin;
 use crate::store::DType;
 
+/// Ranges of a histogram are fewer: their edges are a part of the plan.
+const MOST_RANGES: usize = 1 << 28;
+
 /// The edges of so many ranges of one width between two numbers: one more than ranges.
 ///
 /// # Errors
@@ -26,8 +29,8 @@ use crate::store::DType;
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 pub fn histogram_edges(bins: usize, (low, high): (f64, f64)) -> Result<Vec<f64>> {
-    if bins == 0 {
-        return Err(plan("a histogram of no ranges"));
+    if bins == 0 || bins >= MOST_RANGES {
+        return Err(plan(format!("a histogram of {bins} ranges: from 1 to {} there may be", MOST_RANGES - 1)));
     }
     if !(low < high && (high - low).is_finite()) {
         return Err(plan(format!("a histogram from {low} to {high}: the first is to be less, and both finite")));
@@ -114,7 +117,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     /// largest. Where there are fewer than `k`, all of them.
     ///
     /// # Errors
-    /// At compute, of kind `Plan`, where `k` is 0 or the length of the axis is not known.
+    /// At compute, of kind `Plan`, where `k` is 0 or a length is not known.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -180,7 +183,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
 fn top(blocks: &Blocks, k: isize, axis: isize, places: bool, verb: &'static str, origin: Origin) -> Result<Blocks> {
     ordered(blocks, verb)?;
     let axis = resolve_axis(axis, blocks.rank())?;
-    let len = blocks.len_of(axis)?;
+    let len = blocks.known_shape()?[axis];
     if k == 0 {
         return Err(plan("the first 0 elements of an order"));
     }

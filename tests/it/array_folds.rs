@@ -296,10 +296,8 @@ fn tensors() -> Result<()> {
         let three = array::einsum("ijk, kil, jjl -> lj", &[&a, &b, &c]).compute()?;
         let wanted = summed(&[&['i', 'j', 'k'], &['k', 'i', 'l'], &['j', 'j', 'l']], &['l', 'j'], &[&x, &y, &z]);
         assert_eq!(three, wanted);
-        assert_eq!(
-            array::einsum("ba,cb", &[&a.index_axis(Axis(0), 1), &b.index_axis(Axis(2), 0).t()]).compute().is_err(),
-            true
-        );
+        let unlike = array::einsum("ba,cb", &[&a.index_axis(Axis(0), 1), &b.index_axis(Axis(2), 0).t()]);
+        assert!(unlike.compute().is_err());
         assert_eq!(a.vdot(&a).compute()?, x.iter().map(|value| value * value).sum::<f64>());
     }
     let whole = array::from_ndarray(ndarray::arr2(&[[1_i64, 2], [3, 4]]), 1).into_dyn();
@@ -379,4 +377,63 @@ fn wrong_folds() {
     let numbers = array::from_vec(vec![0, 3], 1);
     let error = numbers.bincount_weighted(&array::zeros(2, 1), 3).compute().unwrap_err();
     assert!(error.kind() == ErrorKind::Data && error.to_string().contains("bincount_weighted of 3"), "{error}");
+}
+
+/// What is large, long, or of a length that is not known is a number as it should be, or an error; never a wrong number, a panic or a wait.
+#[test]
+fn far_ends() -> Result<()> {
+    let late = array::from_vec((0..10).map(|at| 1_700_000_000_000_000_000_i64 + at).collect(), 3);
+    let (mean, axis) = compute((late.mean(), late.nanmean_axes(&[0], true)))?;
+    assert!((mean - 1.7e18).abs() < 1e4 && (axis[[0]] - 1.7e18).abs() < 1e4, "{mean}");
+    assert_eq!(array::from_vec(vec![u64::MAX, 1], 1).mean().compute()?, 2.0_f64.powi(63));
+    let edges = array::from_vec(vec![0.0, 1.0, 5.0, 5.0], 3);
+    let ones = array::ones_f64(4, 3);
+    assert_eq!(edges.histogram_weighted(&[0.0, 5.0, 5.0], &ones).compute()?.to_vec(), [2.0, 2.0]);
+    assert_eq!(edges.histogram_between(&[0.0, 5.0, 5.0]).compute()?.to_vec(), [2, 2]);
+    #[cfg(feature = "linalg")]
+    {
+        let few = array::from_ndarray(ndarray::arr2(&[[1.0, 2.0], [3.0, 5.0]]), 1);
+        assert!(few.cov(3.0).compute()?.iter().all(|value| value.is_nan()));
+    }
+    let says = |error: Result<()>, kind: ErrorKind, text: &str| {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(text) && error.to_string().contains("array_folds.rs:"), "{error}");
+    };
+    let plan = |error: Result<()>, text: &str| says(error, ErrorKind::Plan, text);
+    // Rows of a number that is not known.
+    let rows = array::arange(0_i64, 24, 1, 24).reshape((4, 6)).rechunk(2);
+    let some = rows.compress(&array::from_vec(vec![true, false, true, true], 2), 0);
+    plan(some.topk(1, 1).compute().map(drop), "compute_chunk_sizes()");
+    assert_eq!(some.compute_chunk_sizes()?.topk(-1, 1).sum().compute()?, 30);
+    let y = array::arange(0_i64, 20, 1, 6);
+    let (two, three) = (y.extract(&(&y % 2).eq(0)), y.extract(&(&y % 3).eq(0)));
+    let data = |error: Result<()>| says(error, ErrorKind::Data, "elements do not fit together");
+    data(three.bincount_weighted(&two.cast(), 20).compute().map(drop));
+    data(array::choose(&(&two % 1), &[&three]).compute().map(drop));
+    data(two.zip_blocks(&three, |a, _| a.to_owned()).compute().map(drop));
+    let (a, b) = (two.clone().into_dyn(), three.into_dyn());
+    data(array::blockwise("i", &[(&a, "i"), (&b, "i")], &[], |blocks| blocks[0].to_owned()).compute().map(drop));
+    assert_eq!(two.bincount_weighted(&two.cast(), 20).sum().compute()?, 90.0);
+    let x = array::arange(0, 10, 1, 3);
+    let all = x.clone().into_dyn();
+    plan(
+        array::blockwise("ii", &[(&all, "i")], &[], |blocks| blocks[0].to_owned()).compute().map(drop),
+        "letter i twice",
+    );
+    plan(x.flip(&[0, 0]).compute().map(drop), "an axis is named twice");
+    // Lengths that no memory holds.
+    plan(array::zeros_f64(1 << 40, 1).sum().compute().map(drop), "too many blocks");
+    plan(array::zeros_f64(usize::MAX, 1).sum().compute().map(drop), "too many blocks");
+    plan(x.pad(&[(1 << 40, 0)], Pad::Edge).compute().map(drop), "too many blocks");
+    plan(x.pad(&[(usize::MAX, 0)], Pad::Edge).compute().map(drop), "longer than can be");
+    plan(x.pad(&[(1 << 34, 0)], Pad::Reflect).compute().map(drop), "repeated over 17179869184 places");
+    plan(x.histogram(1 << 40, (0.0, 1.0)).compute().map(drop), "ranges");
+    plan(random::seed(1).choice_of(&x, usize::MAX, true, 0).compute().map(drop), "more than a plan can hold");
+    assert_eq!(x.diff(2_000_000, 0).compute()?.len(), 0);
+    // Each task looks at its own cuts only.
+    let many = array::arange(0_i64, 30_000, 1, 100).rechunk(1).map_blocks(|block| block.to_owned());
+    let sum: i64 = many.sum().compute()?;
+    assert_eq!(sum, 449_985_000);
+    Ok(())
 }

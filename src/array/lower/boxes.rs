@@ -397,7 +397,13 @@ impl Part {
                 if let (Some(of), Some(cuts)) = (map.of, source.known())
                     && of == axis
                 {
-                    for cut in cuts.iter().filter_map(|cut| map.beyond(*cut as i64)) {
+                    // Those cuts that lie within what is looked at: arrays may have millions.
+                    let (first, last) =
+                        (map.at(start + within.start), map.at(start + within.end.max(within.start + 1) - 1));
+                    let (least, most) = (first.min(last), first.max(last) + 1);
+                    let from = cuts.partition_point(|cut| (*cut as i64) < least);
+                    let to = cuts.partition_point(|cut| *cut as i64 <= most);
+                    for cut in cuts[from..to].iter().filter_map(|cut| map.beyond(*cut as i64)) {
                         let beyond = cut - start as i64;
                         if beyond > within.start as i64 && beyond < within.end as i64 {
                             ends.push(beyond as usize);

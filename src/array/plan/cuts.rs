@@ -36,6 +36,10 @@ impl Cuts {
     /// Of an axis in blocks of a length; an axis of none is one block.
     pub fn even(len: usize, block: usize) -> Cuts {
         let block = block.max(1);
+        if len / block >= u32::MAX as usize / 4 {
+            // More blocks than an array may have, and perhaps than memory holds: told when the array is planned.
+            return Cuts::Unknown(u32::MAX);
+        }
         let starts = (0..len.max(1)).step_by(block);
         Cuts::Known(starts.chain([len]).collect())
     }
