@@ -200,7 +200,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn moment(&self, order: u32) -> Array<f64, Ix0> {
         let x = self.cast::<f64>().into_dyn();
-        Array::of((&x - &x.mean()).pow(f64::from(order)).mean().planned().cloned())
+        (&x - &x.mean()).pow(f64::from(order)).mean()
     }
 
     /// As [`Array::moment`], along an axis, which is dropped.

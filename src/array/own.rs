@@ -204,7 +204,8 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     /// Windows of a length along an axis, each one element after the one before: a new last axis runs through each, and along the axis there
     /// are as many as fit.
     ///
-    /// Blocks are cut along the axis so that they are about as large as those of the array.
+    /// Blocks are cut along the axis so that they are about as large as those of the array; where a window is as long as a block, to one
+    /// window each: such an array is better cut into longer blocks first.
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the axis is not there or shorter than a window, its length is not known, or windows have
@@ -252,7 +253,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             let takes = vec![takes.collect()];
             cuts.push(Cuts::whole(len));
             let grid = cuts.iter().map(Cuts::blocks).collect();
-            let key = Some(format!("windows of {len} along {axis}, cut at {:?}", cuts[axis]));
+            let key = Some(format!("windows of {len} along {axis}"));
             let mapped = Mapped { verb, origin, inputs: vec![blocks], grid, takes, cuts, key };
             mapped.of::<A>(move |given, _| {
                 let given = only(given)?;

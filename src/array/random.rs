@@ -337,13 +337,14 @@ impl Rng {
         let drawn = || {
             let blocks = of.planned()?;
             let len = blocks.len_of(resolve_axis(axis, blocks.rank())?)?;
-            if count > isize::MAX as usize / 64 {
-                return Err(Error::new(ErrorKind::Plan, format!("{count} places are more than a plan can hold")));
-            }
             if count > len && (len == 0 || !replace) {
                 return Err(Error::new(ErrorKind::Plan, format!("{count} places are chosen of {len}")));
             }
-            let mut places = vec![0_i64; count];
+            let mut places = Vec::new();
+            places
+                .try_reserve_exact(count)
+                .map_err(|_| Error::new(ErrorKind::Plan, format!("{count} places are more than a plan can hold")))?;
+            places.resize(count, 0_i64);
             let into = MadeSlice::I64(&mut places);
             match replace {
                 true => Drawn { key, draw: Draw::Integers { low: 0, last: len as i64 - 1 } }.fill(0, 1, into)?,

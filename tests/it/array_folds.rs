@@ -429,6 +429,7 @@ fn far_ends() -> Result<()> {
     plan(x.pad(&[(usize::MAX, 0)], Pad::Edge).compute().map(drop), "longer than can be");
     plan(x.pad(&[(1 << 34, 0)], Pad::Reflect).compute().map(drop), "repeated over 17179869184 places");
     plan(x.histogram(1 << 40, (0.0, 1.0)).compute().map(drop), "ranges");
+    plan(random::seed(1).choice_of(&x, 1 << 50, true, 0).compute().map(drop), "more than a plan can hold");
     plan(random::seed(1).choice_of(&x, usize::MAX, true, 0).compute().map(drop), "more than a plan can hold");
     assert_eq!(x.diff(2_000_000, 0).compute()?.len(), 0);
     // Each task looks at its own cuts only.

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 use super::super::plan::{Cuts, Op, ReadOp};
 use super::arena::Plan;
 use crate::formats::array::run_len;
@@ -35,8 +37,8 @@ pub(super) fn run(plan: &mut Plan) {
 }
 
 /// All nodes from one down to what is read, if nobody else looks at any of them and each source gives these cuts as well.
-fn below(plan: &Plan, from: usize, cuts: &Arc<[Cuts]>, readers: &[u32]) -> Option<Vec<usize>> {
-    let (own, mut open, mut all, mut reads) = (&plan.nodes[from].cuts, vec![from], Vec::new(), false);
+fn below(plan: &Plan, from: usize, cuts: &Arc<[Cuts]>, readers: &[u32]) -> Option<HashSet<usize>> {
+    let (own, mut open, mut all, mut reads) = (&plan.nodes[from].cuts, vec![from], HashSet::new(), false);
     while let Some(at) = open.pop() {
         let node = &plan.nodes[at];
         if all.contains(&at) {
@@ -52,7 +54,7 @@ fn below(plan: &Plan, from: usize, cuts: &Arc<[Cuts]>, readers: &[u32]) -> Optio
         if readers[at] > 1 || node.cuts != *own {
             return None;
         }
-        all.push(at);
+        all.insert(at);
     }
     reads.then_some(all)
 }

@@ -219,7 +219,8 @@ impl ZarrArray {
         Ok(if self.is_sharded { stored.min(bytes.len() as u64) } else { stored })
     }
 
-    /// The same of a chunk that is there as it lies in memory, a little at a time so that it stays in the processor's cache.
+    /// The same of a chunk that is there as it lies in memory; nothing where there is no file. What lies in one chunk goes straight to its
+    /// place, of several a little at a time so that it stays in the processor's cache.
     fn copy_plain(
         &self,
         at: &[usize],
@@ -227,23 +228,6 @@ impl ZarrArray {
         region: &[Range<usize>],
         out: &mut [u8],
     ) -> Result<Option<u64>> {
-        let Some(rows) = part.first().cloned() else { return self.read_plain(at, part, out) };
-        let bytes =
-            |part: &[Range<usize>]| part.iter().map(ExactSizeIterator::len).product::<usize>() * self.dtype.bytes();
-        let few = (SPAN_BYTES * rows.len() / bytes(part).max(1)).max(1);
-        let (mut scratch, mut read, mut piece) = (Vec::new(), 0, part.to_vec());
-        for start in rows.clone().step_by(few) {
-            piece[0] = start..(start + few).min(rows.end);
-            scratch.resize(bytes(&piece), 0);
-            let Some(more) = self.read_plain(at, &piece, &mut scratch)? else { return Ok(None) };
-            read += more;
-            scatter(&scratch, &piece, region, out);
-        }
-        Ok(Some(read))
-    }
-
-    /// Reads what a region has of a chunk that is there as it lies in memory, without a copy; nothing where there is no file.
-    fn read_plain(&self, at: &[usize], region: &[Range<usize>], out: &mut [u8]) -> Result<Option<u64>> {
         let indices: Vec<u64> = at.iter().map(|at| *at as u64).collect();
         let key = self.array.chunk_key(&indices);
         let path = self.path.join(key.as_str());
@@ -257,14 +241,32 @@ impl ZarrArray {
         if there != wanted {
             return Err(wrong(format!("chunk `{key}` has {there} bytes, and {wanted} belong to it")));
         }
-        let local = region.iter().zip(at).zip(&self.chunk);
-        let local: Vec<Range<usize>> =
-            local.map(|((range, at), len)| range.start - at * len..range.end - at * len).collect();
-        let read = read_region(&file, 0, &self.chunk, &local, out).map_err(io)?;
-        if self.dtype == DType::Bool && out.iter().any(|byte| *byte > 1) {
-            return Err(wrong(format!("chunk `{key}` holds bytes as truths that are neither 0 nor 1")));
+        let read = |part: &[Range<usize>], out: &mut [u8]| -> Result<u64> {
+            let local = part.iter().zip(at).zip(&self.chunk);
+            let local: Vec<Range<usize>> =
+                local.map(|((range, at), len)| range.start - at * len..range.end - at * len).collect();
+            let bytes = read_region(&file, 0, &self.chunk, &local, out).map_err(io)?;
+            match self.dtype == DType::Bool && out.iter().any(|byte| *byte > 1) {
+                true => Err(wrong(format!("chunk `{key}` holds bytes as truths that are neither 0 nor 1"))),
+                false => Ok(bytes),
+            }
+        };
+        if part == region {
+            return read(part, out).map(Some);
         }
-        Ok(Some(read))
+        let bytes =
+            |part: &[Range<usize>]| part.iter().map(ExactSizeIterator::len).product::<usize>() * self.dtype.bytes();
+        // An array without axes is one chunk.
+        let rows = part.first().cloned().unwrap_or(0..1);
+        let few = (SPAN_BYTES * rows.len() / bytes(part).max(1)).max(1);
+        let (mut scratch, mut all, mut piece) = (Vec::new(), 0, part.to_vec());
+        for start in rows.clone().step_by(few) {
+            piece[0] = start..(start + few).min(rows.end);
+            scratch.resize(bytes(&piece), 0);
+            all += read(&piece, &mut scratch)?;
+            scatter(&scratch, &piece, region, out);
+        }
+        Ok(Some(all))
     }
 
     fn read_as<T: Stored>(&self, region: &[Range<usize>]) -> Result<(NdBlock, u64)> {
@@ -274,13 +276,6 @@ impl ZarrArray {
         let mut bytes = 0;
         let block = Block::<T>::try_build(lens.iter().product(), |out| {
             let mut at: Vec<usize> = chunks.iter().map(|range| range.start).collect();
-            if self.is_plain
-                && chunks.iter().all(|range| range.len() == 1)
-                && let Some(read) = self.read_plain(&at, region, bytemuck::cast_slice_mut(out))?
-            {
-                bytes = read;
-                return Ok::<(), Error>(());
-            }
             loop {
                 bytes += self.copy_chunk(&at, region, out)?;
                 let next = (0..at.len()).rev().find(|axis| at[*axis] + 1 < chunks[*axis].end);
