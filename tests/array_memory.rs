@@ -65,6 +65,17 @@ fn work(what: &str, dir: &Path) -> Result<f64> {
             assert!(sums.len() == len && (sums.sum() / (len as f64).powi(2) - 0.5).abs() < 1e-3);
             Ok(sums[0] + sums[len - 1])
         }
+        // Rows as long as blocks: as much is kept of each as it has elements, and more.
+        "along" => {
+            let (rows, len) = by_size((128, 4_000_000), (96, 120_000));
+            let x = rng.uniform(0.0..1.0, (rows, len), (1, -1));
+            let kept = x.map_blocks(|block| block.to_owned());
+            let all = compute((x.std_axis(Axis(0), 0.0).mean(), x.argmax_axis(Axis(0)).max()))?;
+            let of_kept = compute((kept.sum_axis(Axis(0)).mean(), kept.max_axis(Axis(0)).min()))?;
+            assert!((all.0 - 1.0 / 12_f64.sqrt()).abs() < 0.01 && all.1 == rows as i64 - 1, "{all:?}");
+            assert!((of_kept.0 / rows as f64 - 0.5).abs() < 0.01 && of_kept.1 > 0.5, "{of_kept:?}");
+            Ok(all.0 + of_kept.0 + of_kept.1)
+        }
         // What months differ by from their mean, stored block by block.
         #[cfg(feature = "zarr")]
         "anomaly" => {
@@ -131,6 +142,11 @@ fn random_numbers() {
 #[test]
 fn blocks_that_are_larger_than_the_limit() {
     check("symmetric");
+}
+
+#[test]
+fn what_is_left_along_an_axis() {
+    check("along");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use chunk::{Chunk, Kind};
 pub use codec::Codec;
 pub(crate) use copy::{copy, is_known};
 pub use nd::DType;
-pub(crate) use nd::{Data, NdBlock, Stored, with_data, with_stored};
+pub(crate) use nd::{Data, NdBlock, NdLists, Stored, lists_kind, with_data, with_stored};
 pub use pool::Pool;
 pub use size::{ARRAY_BYTES, BATCH_ROWS};
 pub(crate) use size::{heap_bytes, largest_row, row_bytes, shown_bytes};

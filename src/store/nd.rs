@@ -9,7 +9,7 @@ use num_complex::Complex;
 
 use crate::error::{Error, Result};
 use crate::store::codec::Codec;
-use crate::store::codec::block::NdCodec;
+use crate::store::codec::block::{NdCodec, NdListsCodec};
 use crate::store::{Block, Chunk, Element, Kind};
 
 /// The type of an array's elements.
@@ -227,6 +227,10 @@ impl DType {
     }
 
     /// The name that Rust gives it.
+    pub fn is_signed_integer(self) -> bool {
+        matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             DType::Bool => "bool",
@@ -315,6 +319,11 @@ impl NdBlock {
         &self.data
     }
 
+    /// What it takes in memory.
+    pub fn bytes(&self) -> u64 {
+        (size_of::<NdBlock>() + size_of_val(&*self.shape)) as u64 + self.data.bytes()
+    }
+
     pub fn into_data(self) -> Data {
         self.data
     }
@@ -356,12 +365,41 @@ impl Kind for NdKind {
 
     fn bytes(&self, chunk: &Chunk) -> u64 {
         match chunk.get::<NdBlock>() {
-            Ok(block) => (size_of::<NdBlock>() + size_of_val(&*block.shape)) as u64 + block.data.bytes(),
+            Ok(block) => block.bytes(),
             Err(error) => panic!("{error}"),
         }
     }
 
     fn codec(&self) -> Option<&dyn Codec> {
         Some(&NdCodec)
+    }
+}
+
+/// Lists of blocks: what reductions keep.
+pub type NdLists = Vec<Vec<NdBlock>>;
+
+/// What the engine knows about lists of blocks.
+pub(crate) fn lists_kind() -> &'static dyn Kind {
+    &ListsKind
+}
+
+struct ListsKind;
+
+impl Kind for ListsKind {
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<NdLists>()
+    }
+
+    fn bytes(&self, chunk: &Chunk) -> u64 {
+        let lists = match chunk.get::<NdLists>() {
+            Ok(lists) => lists,
+            Err(error) => panic!("{error}"),
+        };
+        let blocks = lists.iter().flatten().map(NdBlock::bytes).sum::<u64>();
+        (size_of::<NdLists>() + size_of_val(&**lists)) as u64 + blocks
+    }
+
+    fn codec(&self) -> Option<&dyn Codec> {
+        Some(&NdListsCodec)
     }
 }

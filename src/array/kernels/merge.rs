@@ -54,8 +54,16 @@ pub(super) fn merge(of: &Reduction, into: &mut [NdBlock], other: &[NdBlock]) -> 
 
 fn sums<T: Wide>(into: &mut [NdBlock], other: &[NdBlock]) -> Result<()> {
     let ([sums, lost, counts], [more, more_lost, more_counts]) = (parts_mut(into)?, parts(other)?);
-    combine(lost, more_lost, T::plus)?;
     combine(counts, more_counts, |a: u64, b: u64| a + b)?;
+    if !T::CARRIES {
+        return combine(sums, more, T::plus);
+    }
+    if lost.data().len() == 0 {
+        *lost = NdBlock::new(sums.shape(), T::As::wrap(Block::from_vec(vec![T::As::default(); sums.data().len()])))?;
+    }
+    if more_lost.data().len() > 0 {
+        combine(lost, more_lost, T::plus)?;
+    }
     let (sums, lost, more) = (sums.get_mut::<T::As>()?, lost.get_mut::<T::As>()?, more.get::<T::As>()?);
     if sums.len() != more.len() || lost.len() != more.len() {
         return Err(Error::internal("sums of different shapes are put together"));
@@ -94,11 +102,28 @@ fn places<T: Wide>(into: &mut [NdBlock], other: &[NdBlock], largest: bool) -> Re
 
 fn moments(into: &mut [NdBlock], other: &[NdBlock]) -> Result<()> {
     let ([means, squares, counts], [more, more_squares, more_counts]) = (parts_mut(into)?, parts(other)?);
+    let places = means.data().len();
+    if more.data().len() != places || more_squares.data().len() != places {
+        return Err(Error::internal("deviations of different shapes are put together"));
+    }
+    // One count for all places, or a count for each.
+    if counts.data().len() != more_counts.data().len() && counts.data().len() != places {
+        let count = counts.get::<u64>()?.first().copied().unwrap_or(0);
+        *counts = NdBlock::new(means.shape(), u64::wrap(Block::from_vec(vec![count; places])))?;
+    }
     let (means, squares, counts) = (means.get_mut::<f64>()?, squares.get_mut::<f64>()?, counts.get_mut::<u64>()?);
     let (more, more_squares, more_counts) = (more.get::<f64>()?, more_squares.get::<f64>()?, more_counts.get::<u64>()?);
-    for at in 0..means.len().min(more.len()) {
+    let more_count = |at: usize| *more_counts.get(at).or(more_counts.first()).unwrap_or(&0);
+    if let ([count], 2..) = (&mut *counts, places) {
+        let (before, other) = (*count, more_count(0));
+        for (((mean, squares), more), more_squares) in means.iter_mut().zip(squares).zip(&**more).zip(&**more_squares) {
+            (*count, *mean, *squares) = joined((before, *mean, *squares), (other, *more, *more_squares));
+        }
+        return Ok(());
+    }
+    for at in 0..places {
         let known = (counts[at], means[at], squares[at]);
-        (counts[at], means[at], squares[at]) = joined(known, (more_counts[at], more[at], more_squares[at]));
+        (counts[at], means[at], squares[at]) = joined(known, (more_count(at), more[at], more_squares[at]));
     }
     Ok(())
 }
@@ -151,7 +176,7 @@ pub(super) fn finish(of: &Reduction, kept: &[NdBlock], shape: &[usize]) -> Resul
             let (squares, counts) = (squares.get::<f64>()?, counts.get::<u64>()?);
             let (ddof, root) = (f64::from_bits(ddof), matches!(of.kind, Kind::Std { .. }));
             floats(shape, squares.len(), to, |at| {
-                let divisor = counts[at] as f64 - ddof;
+                let divisor = *counts.get(at).or(counts.first()).unwrap_or(&0) as f64 - ddof;
                 let var = if divisor > 0.0 { squares[at] / divisor } else { f64::NAN };
                 if root { var.sqrt() } else { var }
             })
@@ -192,7 +217,7 @@ fn as_output<W: Lane>(to: DType, shape: &[usize], len: usize, of: impl Fn(usize)
 fn finish_sums<T: Wide>(of: &Reduction, to: DType, kept: &[NdBlock], shape: &[usize]) -> Result<NdBlock> {
     let [sums, lost, counts] = parts(kept)?;
     let (sums, lost, counts) = (sums.get::<T::As>()?, lost.get::<T::As>()?, counts.get::<u64>()?);
-    let whole = |at: usize| T::plus(sums[at], lost[at]);
+    let whole = |at: usize| lost.get(at).map_or(sums[at], |lost| T::plus(sums[at], *lost));
     if of.kind == Kind::Sum {
         return as_output::<T::As>(to, shape, sums.len(), whole);
     }

@@ -88,7 +88,8 @@ impl Reduction {
                 other => other,
             },
             Kind::Mean if complex || float => self.of,
-            Kind::Mean => DType::F64,
+            // Whole numbers are made floats first.
+            Kind::Mean => return None,
             Kind::Min | Kind::Max if complex => return None,
             Kind::Min | Kind::Max => self.of,
             Kind::Var { .. } | Kind::Std { .. } if complex => return None,
@@ -251,7 +252,7 @@ impl<T: Wide> NullaryFnOnce for AddEach<'_, T> {
 struct Sums<T: Wide> {
     this: Reduction,
     sums: Vec<T::As>,
-    /// What rounding lost, where that is carried.
+    /// What rounding lost, where that is carried; of no places as long as nothing was put together.
     lost: Vec<T::As>,
     counts: Counts,
 }
@@ -299,7 +300,6 @@ impl<T: Wide> Work for Sums<T> {
 
     fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
         let places = self.sums.len() as u64;
-        let lost = if self.lost.is_empty() { vec![T::As::default(); self.sums.len()] } else { self.lost };
         let counts = match self.counts {
             // Each place has had its share.
             Counts::Same(all) => Counts::Same(all / places.max(1)),
@@ -307,7 +307,7 @@ impl<T: Wide> Work for Sums<T> {
         };
         Ok(vec![
             NdBlock::new(shape, T::As::wrap(Block::from_vec(self.sums)))?,
-            NdBlock::new(shape, T::As::wrap(Block::from_vec(lost)))?,
+            NdBlock::new([self.lost.len()], T::As::wrap(Block::from_vec(self.lost)))?,
             counts.block(shape)?,
         ])
     }
@@ -600,10 +600,14 @@ impl<T: Wide> Work for Moments<T> {
     }
 
     fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
+        let counts = match self.counts.first() {
+            Some(first) if self.counts.iter().all(|count| count == first) => Counts::Same(*first),
+            _ => Counts::Each(self.counts),
+        };
         Ok(vec![
             NdBlock::new(shape, f64::wrap(Block::from_vec(self.means)))?,
             NdBlock::new(shape, f64::wrap(Block::from_vec(self.squares)))?,
-            NdBlock::new(shape, u64::wrap(Block::from_vec(self.counts)))?,
+            counts.block(shape)?,
         ])
     }
 }

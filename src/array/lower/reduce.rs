@@ -14,12 +14,18 @@ use super::{Lowering, meta};
 use crate::error::{Error, Result};
 use crate::graph::{Each, Grid, GridAxis, Inputs, LayerRef, Pattern, TaskContext};
 use crate::plan::RegionLowering;
-use crate::store::NdBlock;
+use crate::store::{NdBlock, NdLists, lists_kind};
 
 /// How many blocks along an axis are put together at once, where one axis is reduced.
 const FAN: u32 = 16;
 /// Where several are.
 const FAN_EACH: u32 = 4;
+/// Fewer where what is kept of as many would take more than this; two are always.
+const TOGETHER_BYTES: u64 = 16 << 20;
+
+/// Where about as much is kept of a block as it has elements, as many blocks are reduced in one task, if so many tasks are left.
+const TOGETHER: usize = 4;
+const LEAST_TASKS: u32 = 64;
 
 /// Bytes of a block that a task reduces; larger ones are taken apart, for nobody sees them.
 const PIECE_BYTES: usize = 16 << 20;
@@ -36,9 +42,6 @@ pub(super) struct Group {
     /// The layer of what they keep, once it is there, and the cuts of its blocks.
     made: Option<(u32, Arc<[Cuts]>)>,
 }
-
-/// What a task keeps of all reductions of a group.
-type Kept = Vec<Vec<NdBlock>>;
 
 /// Reductions that are done in one pass.
 pub(super) struct Groups {
@@ -85,11 +88,12 @@ impl Lowering {
         let (reduction, tasks) = (group.members[member].1.clone(), cuts.iter().map(Cuts::blocks).product());
         let own_cuts = cuts.clone();
         let finish = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
-            let kept = inputs.get::<Kept>(0)?;
+            let kept = inputs.get::<NdLists>(0)?;
             let own = kept.get(member).ok_or_else(|| Error::internal("a reduction that kept nothing"))?;
             reduction.finish(own, &left_shape(&own_cuts, index, own))
         };
-        let op = Each::new(finish).kind(NdBlock::kind());
+        // Sixteen bytes for the widest number, and as many while it is made of a wider one.
+        let op = Each::new(finish).kind(NdBlock::kind()).need(32 * left(cuts, &group.axes));
         let reads = vec![crate::graph::Input { layer: *kept, pattern: Pattern::OneToOne }];
         let layer: LayerRef<NdBlock> = lowering.draft().regular(meta(node), tasks, reads, op)?;
         Ok(layer.layer())
@@ -105,39 +109,39 @@ impl Lowering {
         let all = group.axes.len() == input.cuts.len() && lies_by_rows(&sections);
         let cuts = match if all { strips(&input.cuts, bytes) } else { None } {
             Some(strips) => strips,
-            None if is_direct => input.cuts.clone(),
-            None => refined(&input.cuts, &group.axes, bytes),
+            None => {
+                let cuts = if is_direct { input.cuts.clone() } else { refined(&input.cuts, &group.axes, bytes) };
+                let kept: u64 = group.members.iter().map(|(_, fold)| fold.kept_bytes(left(&cuts, &group.axes))).sum();
+                together(cuts, &group.axes, bytes, kept)
+            }
         };
         let (axes, members) = (group.axes.clone(), group.members.clone());
         let (boxes, reads) = self.block_boxes(sections, &cuts, true, lowering)?;
         let node = &self.plan.nodes[at];
         let reductions: Vec<Arc<dyn Fold>> = members.into_iter().map(|(_, fold)| fold).collect();
         let tasks = boxes.tasks();
-        let left = |cuts: &[Cuts]| -> u64 {
-            let most = cuts.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, cuts)| cuts.most());
-            most.map(|most| most.unwrap_or(1) as u64).product()
-        };
-        let kept_bytes: u64 = reductions.iter().map(|reduction| reduction.kept_bytes(left(&cuts))).sum();
+        let kept_bytes: u64 = reductions.iter().map(|reduction| reduction.kept_bytes(left(&cuts, &axes))).sum();
         let need = kept_bytes + boxes.machine_bytes();
         let (first, own_axes, own_cuts) = (reductions.clone(), axes.clone(), cuts.clone());
         let op = move |_: &TaskContext<'_>, index, inputs: &mut Inputs<'_>| {
             block(&boxes, &own_cuts, (&first, &own_axes), index, inputs)
         };
-        let op = Each::<_, Kept>::new(op).need(need);
+        let op = Each::<_, NdLists>::new(op).kind(lists_kind()).need(need);
         let layer_meta = meta(node);
-        let mut layer: LayerRef<Kept> =
+        let mut layer: LayerRef<NdLists> =
             lowering.gated(node.member, |draft| draft.regular(layer_meta.clone(), tasks, reads, op))?;
-        let fan = if axes.len() > 1 { FAN_EACH } else { FAN };
+        let most = u32::try_from(TOGETHER_BYTES / kept_bytes.max(1)).unwrap_or(u32::MAX).max(2);
         let mut grid: Vec<u32> = cuts.iter().map(Cuts::blocks).collect();
         while axes.iter().any(|axis| grid[*axis] > 1) {
-            let above: Vec<u32> = grid
-                .iter()
-                .enumerate()
-                .map(|(axis, len)| if axes.contains(&axis) { len.div_ceil(fan) } else { *len })
-                .collect();
-            let below = grid.iter().enumerate().map(|(axis, len)| match axes.contains(&axis) {
-                false => GridAxis::same(*len, axis),
-                true => {
+            let (mut fans, mut room) = (vec![1; grid.len()], most);
+            for axis in axes.iter().rev() {
+                fans[*axis] = grid[*axis].min(if axes.len() > 1 { FAN_EACH } else { FAN }).min(room).max(1);
+                room /= fans[*axis];
+            }
+            let above: Vec<u32> = grid.iter().zip(&fans).map(|(len, fan)| len.div_ceil(*fan)).collect();
+            let below = grid.iter().enumerate().map(|(axis, len)| match fans[axis] {
+                1 => GridAxis::same(*len, axis),
+                fan => {
                     let spans = (0..above[axis]).map(|at| (at * fan, (at * fan + fan).min(*len))).collect();
                     GridAxis::spans(*len, axis, 0, spans)
                 }
@@ -145,16 +149,16 @@ impl Lowering {
             let pattern = Pattern::Grid(Arc::new(Grid::new(above.clone(), below.collect())));
             let all = reductions.clone();
             let merge = move |_: &TaskContext<'_>, _, inputs: &mut Inputs<'_>| {
-                let mut kept: Kept = inputs.take(0)?;
+                let mut kept: NdLists = inputs.take(0)?;
                 for at in 1..inputs.len() {
-                    let other = inputs.get::<Kept>(at)?;
+                    let other = inputs.get::<NdLists>(at)?;
                     for ((reduction, kept), other) in all.iter().zip(&mut kept).zip(other) {
                         reduction.merge(kept, other)?;
                     }
                 }
                 Ok(kept)
             };
-            let op = Each::<_, Kept>::new(merge).need(kept_bytes);
+            let op = Each::<_, NdLists>::new(merge).kind(lists_kind()).need(kept_bytes);
             layer =
                 lowering.draft().regular(layer_meta.clone(), above.iter().product(), vec![layer.read(pattern)], op)?;
             grid = above;
@@ -165,6 +169,12 @@ impl Lowering {
             .map(|(axis, cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() });
         Ok((layer.layer(), cuts.collect()))
     }
+}
+
+/// How many places are left of the largest block.
+fn left(cuts: &[Cuts], axes: &[usize]) -> u64 {
+    let most = cuts.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, cuts)| cuts.most());
+    most.map(|most| most.unwrap_or(1) as u64).product()
 }
 
 /// The shape of what is left of a block, with length 1 along what is gone.
@@ -186,7 +196,7 @@ pub(super) fn block(
     (reductions, axes): (&[Arc<dyn Fold>], &[usize]),
     index: u32,
     inputs: &Inputs<'_>,
-) -> Result<Kept> {
+) -> Result<NdLists> {
     let block = boxes.block(index, inputs, 0)?;
     let left: Vec<usize> =
         block.shape.iter().enumerate().map(|(axis, len)| if axes.contains(&axis) { 1 } else { *len }).collect();
@@ -250,4 +260,22 @@ fn refined(cuts: &Arc<[Cuts]>, axes: &[usize], bytes: usize) -> Arc<[Cuts]> {
         }
     }
     finer.into()
+}
+
+/// The cuts with some blocks reduced together along an axis, where what is kept of a block is about as large as it is: to write that for each,
+/// and to read it again, would take longer than to reduce.
+fn together(cuts: Arc<[Cuts]>, axes: &[usize], bytes: usize, kept: u64) -> Arc<[Cuts]> {
+    let most: Option<usize> = cuts.iter().map(Cuts::most).try_fold(bytes, |all, most| all.checked_mul(most?));
+    let tasks = cuts.iter().map(Cuts::blocks).try_fold(1u32, u32::checked_mul);
+    let (Some(most), Some(tasks)) = (most.filter(|most| *most > 0), tasks) else { return cuts };
+    let Some(axis) = axes.iter().rev().copied().find(|axis| cuts[*axis].blocks() > 1) else { return cuts };
+    let count = TOGETHER.min(PIECE_BYTES / most).min((tasks / LEAST_TASKS) as usize);
+    let Some(known) = cuts[axis].known().filter(|_| count > 1 && kept >= most as u64 / 4) else { return cuts.clone() };
+    let mut coarser: Vec<usize> = known.iter().copied().step_by(count).collect();
+    if !(known.len() - 1).is_multiple_of(count) {
+        coarser.extend(known.last());
+    }
+    let mut all = cuts.to_vec();
+    all[axis] = Cuts::Known(coarser.into());
+    all.into()
 }

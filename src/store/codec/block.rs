@@ -7,7 +7,7 @@ use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::store::codec::{Codec, SpillSink, SpillSource};
-use crate::store::{Block, Chunk, DType, Data, Element, NdBlock, with_data};
+use crate::store::{Block, Chunk, DType, Data, Element, NdBlock, NdLists, with_data};
 
 /// The header of every format of this file: a number for the element type, a number of elements, blocks or axes.
 const HEADER: usize = 16;
@@ -172,43 +172,87 @@ pub(crate) struct NdCodec;
 
 impl Codec for NdCodec {
     fn encode(&self, chunk: &Chunk, out: &mut dyn SpillSink) -> Result<()> {
-        let block = chunk.get::<NdBlock>()?;
-        let of = DType::ALL.iter().position(|dtype| *dtype == block.data().dtype()).unwrap_or(0);
-        for number in [of, block.shape().len()].iter().chain(block.shape()) {
-            out.write(&(*number as u64).to_le_bytes())?;
-        }
-        with_data!(block.data(), block => write_block(block, out))
+        write_nd(chunk.get::<NdBlock>()?, out)
     }
 
     fn decode(&self, input: &mut SpillSource<'_>) -> Result<Chunk> {
-        let (of, rank) = (read_number(input)?, read_number(input)?);
-        if rank > input.remaining() / 8 {
-            return Err(wrong(input));
-        }
-        let side = |input: &mut SpillSource<'_>| usize::try_from(read_number(input)?).map_err(|_| wrong(input));
-        let shape: Vec<usize> = (0..rank).map(|_| side(input)).collect::<Result<_>>()?;
-        let data = match usize::try_from(of).ok().and_then(|of| DType::ALL.get(of)) {
-            Some(DType::Bool) => Data::Bool(read_block(input)?),
-            Some(DType::I8) => Data::I8(read_block(input)?),
-            Some(DType::I16) => Data::I16(read_block(input)?),
-            Some(DType::I32) => Data::I32(read_block(input)?),
-            Some(DType::I64) => Data::I64(read_block(input)?),
-            Some(DType::U8) => Data::U8(read_block(input)?),
-            Some(DType::U16) => Data::U16(read_block(input)?),
-            Some(DType::U32) => Data::U32(read_block(input)?),
-            Some(DType::U64) => Data::U64(read_block(input)?),
-            Some(DType::F32) => Data::F32(read_block(input)?),
-            Some(DType::F64) => Data::F64(read_block(input)?),
-            Some(DType::C32) => Data::C32(read_block(input)?),
-            Some(DType::C64) => Data::C64(read_block(input)?),
-            None => return Err(wrong(input)),
-        };
-        NdBlock::new(shape, data).map(Chunk::new).map_err(|_| wrong(input))
+        read_nd(input).map(Chunk::new)
     }
 
     fn encoded_bytes(&self, chunk: &Chunk) -> u64 {
-        chunk.get::<NdBlock>().map_or(0, |block| block.data().bytes() + (16 + 8 * block.shape().len() + HEADER) as u64)
+        chunk.get::<NdBlock>().map_or(0, nd_bytes)
     }
+}
+
+/// The format of lists of blocks: how many lists, and of each how many blocks and these.
+pub(crate) struct NdListsCodec;
+
+impl Codec for NdListsCodec {
+    fn encode(&self, chunk: &Chunk, out: &mut dyn SpillSink) -> Result<()> {
+        let lists = chunk.get::<NdLists>()?;
+        out.write(&(lists.len() as u64).to_le_bytes())?;
+        for list in lists {
+            out.write(&(list.len() as u64).to_le_bytes())?;
+            list.iter().try_for_each(|block| write_nd(block, out))?;
+        }
+        Ok(())
+    }
+
+    fn decode(&self, input: &mut SpillSource<'_>) -> Result<Chunk> {
+        let count = |input: &mut SpillSource<'_>| match read_number(input)? {
+            count if count <= input.remaining() / 8 => Ok(count),
+            _ => Err(wrong(input)),
+        };
+        let lists = (0..count(input)?).map(|_| {
+            let blocks = count(input)?;
+            (0..blocks).map(|_| read_nd(input)).collect::<Result<Vec<_>>>()
+        });
+        let lists: NdLists = lists.collect::<Result<_>>()?;
+        Ok(Chunk::new(lists))
+    }
+
+    fn encoded_bytes(&self, chunk: &Chunk) -> u64 {
+        let lists = chunk.get::<NdLists>().map_or(&[][..], |lists| lists);
+        8 + lists.iter().map(|list| 8 + list.iter().map(nd_bytes).sum::<u64>()).sum::<u64>()
+    }
+}
+
+fn nd_bytes(block: &NdBlock) -> u64 {
+    block.data().bytes() + (16 + 8 * block.shape().len() + HEADER) as u64
+}
+
+fn write_nd(block: &NdBlock, out: &mut dyn SpillSink) -> Result<()> {
+    let of = DType::ALL.iter().position(|dtype| *dtype == block.data().dtype()).unwrap_or(0);
+    for number in [of, block.shape().len()].iter().chain(block.shape()) {
+        out.write(&(*number as u64).to_le_bytes())?;
+    }
+    with_data!(block.data(), block => write_block(block, out))
+}
+
+fn read_nd(input: &mut SpillSource<'_>) -> Result<NdBlock> {
+    let (of, rank) = (read_number(input)?, read_number(input)?);
+    if rank > input.remaining() / 8 {
+        return Err(wrong(input));
+    }
+    let side = |input: &mut SpillSource<'_>| usize::try_from(read_number(input)?).map_err(|_| wrong(input));
+    let shape: Vec<usize> = (0..rank).map(|_| side(input)).collect::<Result<_>>()?;
+    let data = match usize::try_from(of).ok().and_then(|of| DType::ALL.get(of)) {
+        Some(DType::Bool) => Data::Bool(read_block(input)?),
+        Some(DType::I8) => Data::I8(read_block(input)?),
+        Some(DType::I16) => Data::I16(read_block(input)?),
+        Some(DType::I32) => Data::I32(read_block(input)?),
+        Some(DType::I64) => Data::I64(read_block(input)?),
+        Some(DType::U8) => Data::U8(read_block(input)?),
+        Some(DType::U16) => Data::U16(read_block(input)?),
+        Some(DType::U32) => Data::U32(read_block(input)?),
+        Some(DType::U64) => Data::U64(read_block(input)?),
+        Some(DType::F32) => Data::F32(read_block(input)?),
+        Some(DType::F64) => Data::F64(read_block(input)?),
+        Some(DType::C32) => Data::C32(read_block(input)?),
+        Some(DType::C64) => Data::C64(read_block(input)?),
+        None => return Err(wrong(input)),
+    };
+    NdBlock::new(shape, data).map_err(|_| wrong(input))
 }
 
 fn write_header<T: Element>(count: usize, out: &mut dyn SpillSink) -> Result<()> {
