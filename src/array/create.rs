@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Dimension, IntoDimension};
+use ndarray::{ArrayBase, DataOwned, Dimension, IntoDimension};
 
 use super::chunks::Chunks;
 use super::element::Element;
@@ -11,7 +11,7 @@ use super::plan::{Blocks, MadeOp, Op};
 use super::{Array, Ix1, Ix2};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
-use crate::store::{DType, Data, NdBlock, Stored};
+use crate::store::{Block, DType, Data, NdBlock, Stored};
 
 /// An array that an operation without inputs gives, in blocks.
 pub(super) fn source<A: Element, D>(
@@ -30,7 +30,11 @@ pub(super) fn source<A: Element, D>(
 
 /// Numbers as they lie in blocks.
 fn stored<A: Element>(values: Vec<A>) -> Data {
-    let data = A::Stored::wrap(A::block(values));
+    as_data::<A>(A::block(values))
+}
+
+fn as_data<A: Element>(block: Block<A::Stored>) -> Data {
+    let data = A::Stored::wrap(block);
     if A::DTYPE == DType::Bool { data.into_bools() } else { data }
 }
 
@@ -78,11 +82,21 @@ fn in_memory<A: Element, D>(
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
-pub fn from_ndarray<A: Element, D: Dimension>(array: ndarray::Array<A, D>, chunks: impl Into<Chunks>) -> Array<A, D> {
+pub fn from_ndarray<A: Element, S: DataOwned<Elem = A>, D: Dimension>(
+    array: ArrayBase<S, D>,
+    chunks: impl Into<Chunks>,
+) -> Array<A, D> {
     let origin = Origin::caller();
-    let shape = array.shape().to_vec();
-    let data = by_rows(array);
-    in_memory(&shape, data, chunks.into(), "from_ndarray", origin)
+    let (shape, len) = (array.shape().to_vec(), array.len());
+    let flat = match array.is_standard_layout() {
+        true => array.into_shared().into_shape_with_order(len),
+        false => Ok(array.iter().copied().collect()),
+    };
+    let made = flat.map_err(|error| Error::internal(format!("elements by rows that are none: {error}")));
+    match made {
+        Ok(flat) => in_memory(&shape, as_data::<A>(A::shared(flat)), chunks.into(), "from_ndarray", origin),
+        Err(error) => Array::of(Err(error)),
+    }
 }
 
 /// The same number everywhere.

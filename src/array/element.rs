@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use ndarray::ArcArray1;
 use num_complex::Complex;
 
 use super::kernels::Number;
@@ -39,6 +40,9 @@ pub(crate) mod sealed {
 
         /// A vector as a block; without a copy where the element lies there as it is.
         fn block(values: Vec<Self>) -> Block<Self::Stored>;
+
+        /// As [`Sealed::block`], of what others may hold, too.
+        fn shared(values: ArcArray1<Self>) -> Block<Self::Stored>;
     }
 }
 
@@ -73,6 +77,10 @@ macro_rules! elements {
 
             fn block(values: Vec<$type>) -> Block<$type> {
                 Block::from_vec(values)
+            }
+
+            fn shared(values: ArcArray1<$type>) -> Block<$type> {
+                Block::from_shared(values)
             }
         }
     )+};
@@ -121,6 +129,10 @@ impl sealed::Sealed for bool {
     fn block(values: Vec<bool>) -> Block<u8> {
         values.into_iter().map(u8::from).collect::<Vec<u8>>().into()
     }
+
+    fn shared(values: ArcArray1<bool>) -> Block<u8> {
+        values.iter().map(|value| u8::from(*value)).collect::<Vec<u8>>().into()
+    }
 }
 
 macro_rules! complex {
@@ -154,6 +166,10 @@ macro_rules! complex {
 
             fn block(values: Vec<Self>) -> Block<Self> {
                 Block::from_vec(values)
+            }
+
+            fn shared(values: ArcArray1<Self>) -> Block<Self> {
+                Block::from_shared(values)
             }
         }
     )+};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::Arc;
 
-use ndarray::ArrayView1;
+use ndarray::{ArcArray1, ArrayView1};
 use num_complex::Complex;
 
 use crate::error::{Error, Result};
@@ -97,6 +97,8 @@ pub struct Block<T: Element> {
 enum Storage<T> {
     Vec(Vec<T>),
     Slab(Slab),
+    /// An array of ndarray's that others may hold, too; its elements lie one behind another.
+    Shared(ArcArray1<T>),
 }
 
 impl<T: Element> Storage<T> {
@@ -105,6 +107,7 @@ impl<T: Element> Storage<T> {
             Storage::Vec(vec) => vec,
             // Slabs begin at a page and classes are multiples of pages, so the cast cannot fail.
             Storage::Slab(slab) => bytemuck::cast_slice(slab.bytes()),
+            Storage::Shared(array) => array.as_slice().unwrap_or(&[]),
         }
     }
 
@@ -112,6 +115,8 @@ impl<T: Element> Storage<T> {
         match self {
             Storage::Vec(vec) => vec,
             Storage::Slab(slab) => bytemuck::cast_slice_mut(slab.bytes_mut()),
+            // In memory of its own, if others hold it.
+            Storage::Shared(array) => array.as_slice_mut().unwrap_or(&mut []),
         }
     }
 }
@@ -121,6 +126,15 @@ impl<T: Element> Block<T> {
     pub fn from_vec(vec: Vec<T>) -> Block<T> {
         let len = vec.len();
         Block { storage: Arc::new(Storage::Vec(vec)), start: 0, len }
+    }
+
+    /// The elements of an array that may be shared with others; nothing is copied where they lie one behind another.
+    pub fn from_shared(array: ArcArray1<T>) -> Block<T> {
+        if array.as_slice().is_none() {
+            return Block::from_vec(array.to_vec());
+        }
+        let len = array.len();
+        Block { storage: Arc::new(Storage::Shared(array)), start: 0, len }
     }
 
     /// Copies a slice into a new block.
@@ -194,6 +208,7 @@ impl<T: Element> Block<T> {
         match &*self.storage {
             Storage::Vec(vec) => (vec.capacity() * size_of::<T>()) as u64,
             Storage::Slab(slab) => slab.bytes().len() as u64,
+            Storage::Shared(array) => (array.len() * size_of::<T>()) as u64,
         }
     }
 
