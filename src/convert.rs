@@ -1,8 +1,9 @@
 //! From one collection to another: the only file that names two of them.
 //!
 //! A column becomes an [`Array`] or a [`Bag`], partition by partition; everything becomes a [`Delayed`], and is an input
-//! of `delayed_with` as it is. What goes through serde is in `rows.rs`.
+//! of `delayed_with` as it is. What goes through serde is in `rows.rs`, blocks as values of tasks in `arrays.rs`.
 
+mod arrays;
 mod rows;
 
 use std::any::Any;

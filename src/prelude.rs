@@ -1,6 +1,6 @@
 //! What most programs need: `use chunkwise::prelude::*;`.
 
-pub use crate::array::{self, Array, Axis, s};
+pub use crate::array::{self, Array, Axis, Boundary, Chunks, Depth, s};
 pub use crate::bag::{self, Bag};
 pub use crate::convert::Lengths;
 pub use crate::dataframe::{self, Agg, DataFrame, DataType, How, IntoArray, On, Sample, Series, Table};

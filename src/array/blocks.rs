@@ -54,7 +54,7 @@ pub struct BlockPlace {
 }
 
 impl BlockPlace {
-    fn of(place: &TaskPlace) -> BlockPlace {
+    pub(super) fn of(place: &TaskPlace) -> BlockPlace {
         let index = place.coords.iter().map(|at| *at as usize).collect();
         BlockPlace { index, start: place.starts.first().cloned().unwrap_or_default() }
     }
@@ -100,10 +100,43 @@ impl BlockShape {
         self.lens.push((axis, None));
         self
     }
+
+    /// Of each axis of the result the axis that it is of those that are given, and how it is cut.
+    ///
+    /// # Errors
+    /// Of kind `Plan`, where an axis that is named is not there.
+    pub(super) fn of(&self, given: &[Cuts]) -> Result<(Vec<Option<usize>>, Vec<Cuts>)> {
+        let rank = given.len();
+        let dropped = self.dropped.iter().map(|axis| resolve_axis(*axis, rank)).collect::<Result<Vec<_>>>()?;
+        // Those that are left by their numbers, and new ones.
+        let mut axes: Vec<Option<usize>> = (0..rank).filter(|axis| !dropped.contains(axis)).map(Some).collect();
+        let mut cuts: Vec<Cuts> = axes.iter().flatten().map(|axis| given[*axis].clone()).collect();
+        for (axis, len) in &self.new {
+            if *axis > axes.len() {
+                return Err(plan(format!("a new axis {axis} in a result of {} axes", axes.len())));
+            }
+            axes.insert(*axis, None);
+            cuts.insert(*axis, Cuts::whole(*len));
+        }
+        for (axis, len) in &self.lens {
+            let Some(of) = cuts.get_mut(*axis) else {
+                return Err(plan(format!("there is no axis {axis} in a result of {} axes", axes.len())));
+            };
+            let count = of.blocks();
+            *of = match len {
+                Some(len) if len.checked_mul(count as usize).is_none() => {
+                    return Err(plan(format!("{count} blocks of {len} elements are longer than can be counted")));
+                }
+                Some(len) => Cuts::of(std::iter::repeat_n(*len, count as usize)),
+                None => Cuts::Unknown(count),
+            };
+        }
+        Ok((axes, cuts))
+    }
 }
 
 /// A block as ndarray sees it.
-pub(super) fn view<A: Element, D: Dimension>(block: &NdBlock) -> Result<ArrayView<'_, A, D>> {
+pub(crate) fn view<A: Element, D: Dimension>(block: &NdBlock) -> Result<ArrayView<'_, A, D>> {
     let values = A::slice(block.get::<A::Stored>()?)?;
     let view = ArrayView::from_shape(IxDyn(block.shape()), values);
     let view = view.ok().and_then(|view| view.into_dimensionality().ok());
@@ -111,7 +144,7 @@ pub(super) fn view<A: Element, D: Dimension>(block: &NdBlock) -> Result<ArrayVie
 }
 
 /// An array of ndarray's as a block, by rows.
-pub(super) fn block<B: Element, D: Dimension>(array: ndarray::Array<B, D>) -> Result<NdBlock> {
+pub(crate) fn block<B: Element, D: Dimension>(array: ndarray::Array<B, D>) -> Result<NdBlock> {
     let shape = array.shape().to_vec();
     NdBlock::new(shape, by_rows(array))
 }
@@ -196,7 +229,7 @@ impl Mapped<'_> {
 }
 
 /// Looks whether what a function gives has as many axes as its result.
-fn has_axes<E: Dimension>(cuts: &[Cuts]) -> Result<()> {
+pub(super) fn has_axes<E: Dimension>(cuts: &[Cuts]) -> Result<()> {
     match E::NDIM {
         Some(rank) if rank != cuts.len() => {
             Err(plan(format!("the function gives arrays of {rank} axes, and the result has {}", cuts.len())))
@@ -282,27 +315,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
         let made = || {
             let blocks = self.planned()?;
             let rank = blocks.rank();
-            let dropped = shape.dropped.iter().map(|axis| resolve_axis(*axis, rank)).collect::<Result<Vec<_>>>()?;
-            // The axes of the result: those that are left by their numbers, and new ones.
-            let mut axes: Vec<Option<usize>> = (0..rank).filter(|axis| !dropped.contains(axis)).map(Some).collect();
-            let mut cuts: Vec<Cuts> = axes.iter().flatten().map(|axis| blocks.cuts[*axis].clone()).collect();
-            for (axis, len) in &shape.new {
-                if *axis > axes.len() {
-                    return Err(plan(format!("a new axis {axis} in a result of {} axes", axes.len())));
-                }
-                axes.insert(*axis, None);
-                cuts.insert(*axis, Cuts::whole(*len));
-            }
-            for (axis, len) in &shape.lens {
-                let Some(of) = cuts.get_mut(*axis) else {
-                    return Err(plan(format!("there is no axis {axis} in a result of {} axes", axes.len())));
-                };
-                let count = of.blocks();
-                *of = match len {
-                    Some(len) => Cuts::of(std::iter::repeat_n(*len, count as usize)),
-                    None => Cuts::Unknown(count),
-                };
-            }
+            let (axes, cuts) = shape.of(&blocks.cuts)?;
             has_axes::<R::Dim>(&cuts)?;
             let takes = (0..rank).map(|axis| match axes.iter().position(|of| *of == Some(axis)) {
                 Some(to) => Taken::blocks(to, &blocks.cuts[axis]),

@@ -19,8 +19,12 @@ pub enum AxisChunks {
     Whole,
     /// As long as makes blocks of about the wanted bytes.
     Auto,
+    /// As long as makes blocks of about so many bytes.
+    Bytes(u64),
     /// As it is; of a new array as `Auto`.
     Keep,
+    /// What says nothing, such as another negative number than `-1`: an error where an array is cut so.
+    Invalid(String),
 }
 
 /// How an array is to be cut into blocks.
@@ -40,49 +44,68 @@ pub enum AxisChunks {
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chunks(Spec);
+pub struct Chunks {
+    spec: Spec,
+    /// Axes that are cut in another way.
+    but: Vec<(isize, AxisChunks)>,
+    /// Whether a short last block is avoided.
+    balanced: bool,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Spec {
     All(AxisChunks),
     Each(Vec<AxisChunks>),
-    /// Some axes, from behind where negative; the others stay.
-    Some(Vec<(isize, AxisChunks)>),
     Bytes(u64),
     Wrong(String),
 }
 
 impl Chunks {
+    fn of(spec: Spec) -> Chunks {
+        Chunks { spec, but: Vec::new(), balanced: false }
+    }
+
     /// Blocks of about 128 MiB, as square as can be.
     pub fn auto() -> Chunks {
-        Chunks(Spec::All(AxisChunks::Auto))
+        Chunks::of(Spec::All(AxisChunks::Auto))
     }
 
     /// Blocks of about so many bytes.
     pub fn bytes(bytes: u64) -> Chunks {
-        Chunks(Spec::Bytes(bytes))
+        Chunks::of(Spec::Bytes(bytes))
     }
 
     /// One axis, from behind where it is negative; the others stay as they are.
     pub fn axis(axis: isize, chunks: impl Into<AxisChunks>) -> Chunks {
-        Chunks(Spec::Some(vec![(axis, chunks.into())]))
+        Chunks::of(Spec::All(AxisChunks::Keep)).and(axis, chunks)
     }
 
     /// With another axis besides.
     #[must_use]
-    pub fn and(self, axis: isize, chunks: impl Into<AxisChunks>) -> Chunks {
-        match self.0 {
-            Spec::Some(mut some) => {
-                some.push((axis, chunks.into()));
-                Chunks(Spec::Some(some))
-            }
-            other => Chunks(other),
-        }
+    pub fn and(mut self, axis: isize, chunks: impl Into<AxisChunks>) -> Chunks {
+        self.but.push((axis, chunks.into()));
+        self
+    }
+
+    /// In blocks of about one length: where a last one would be half as long as the others or less, there is one block less, or all are a
+    /// little longer or shorter. Lengths that are listed stay.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::zeros_f64(10, Chunks::from(4).balanced());
+    /// assert_eq!(x.chunks()?, [[Some(5), Some(5)]]); // and not 4, 4, 2
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn balanced(mut self) -> Chunks {
+        self.balanced = true;
+        self
     }
 
     /// Each axis by itself.
     pub fn each(axes: impl IntoIterator<Item = AxisChunks>) -> Chunks {
-        Chunks(Spec::Each(axes.into_iter().collect()))
+        Chunks::of(Spec::Each(axes.into_iter().collect()))
     }
 }
 
@@ -90,22 +113,35 @@ macro_rules! whole_numbers {
     ($($int:ty)+) => {$(
         impl From<$int> for AxisChunks {
             fn from(len: $int) -> AxisChunks {
-                match usize::try_from(len) {
-                    Ok(len) => AxisChunks::Len(len),
-                    Err(_) => AxisChunks::Whole,
+                match (usize::try_from(len), i64::try_from(len)) {
+                    (Ok(len), _) => AxisChunks::Len(len),
+                    (_, Ok(-1)) => AxisChunks::Whole,
+                    _ => AxisChunks::Invalid(format!("blocks of {len} elements; -1 is the whole axis")),
                 }
             }
         }
 
         impl From<$int> for Chunks {
             fn from(len: $int) -> Chunks {
-                Chunks(Spec::All(len.into()))
+                Chunks::of(Spec::All(len.into()))
             }
         }
     )+};
 }
 
 whole_numbers! { i32 i64 isize usize u64 u32 }
+
+impl From<&str> for AxisChunks {
+    fn from(text: &str) -> AxisChunks {
+        match text.trim() {
+            "auto" => AxisChunks::Auto,
+            text => match text.into_byte_count() {
+                Ok(bytes) => AxisChunks::Bytes(bytes),
+                Err(error) => AxisChunks::Invalid(error.message().to_string()),
+            },
+        }
+    }
+}
 
 impl From<Vec<usize>> for AxisChunks {
     fn from(lens: Vec<usize>) -> AxisChunks {
@@ -125,7 +161,7 @@ impl From<&str> for Chunks {
             "auto" => Chunks::auto(),
             text => match text.into_byte_count() {
                 Ok(bytes) => Chunks::bytes(bytes),
-                Err(error) => Chunks(Spec::Wrong(error.message().to_string())),
+                Err(error) => Chunks::of(Spec::Wrong(error.message().to_string())),
             },
         }
     }
@@ -175,7 +211,7 @@ impl Chunks {
     ) -> Result<Vec<Cuts>> {
         let rank = shape.len();
         let plan = |text: String| Error::new(ErrorKind::Plan, text);
-        let axes = match &self.0 {
+        let mut axes = match &self.spec {
             Spec::Wrong(text) => return Err(plan(format!("chunks: {text}"))),
             Spec::All(one) => vec![one.clone(); rank],
             Spec::Bytes(_) => vec![AxisChunks::Auto; rank],
@@ -183,18 +219,21 @@ impl Chunks {
             Spec::Each(axes) => {
                 return Err(plan(format!("chunks for {} axes and an array of {rank}", axes.len())));
             }
-            Spec::Some(some) => {
-                let mut axes = vec![AxisChunks::Keep; rank];
-                for (axis, chunks) in some {
-                    axes[resolve_axis(*axis, rank)?] = chunks.clone();
-                }
-                axes
-            }
         };
-        let wanted = if let Spec::Bytes(bytes) = self.0 { bytes } else { AUTO_BYTES };
+        for (axis, chunks) in &self.but {
+            axes[resolve_axis(*axis, rank)?] = chunks.clone();
+        }
+        let of_all = if let Spec::Bytes(bytes) = self.spec { bytes } else { AUTO_BYTES };
+        let of_each =
+            axes.iter().filter_map(|axis| if let AxisChunks::Bytes(bytes) = axis { Some(*bytes) } else { None });
+        let wanted = of_each.min().unwrap_or(of_all);
+        if wanted == 0 {
+            return Err(plan("blocks of no bytes".to_string()));
+        }
         let mut cuts: Vec<Option<Cuts>> = Vec::with_capacity(rank);
         for (axis, (chunks, len)) in axes.iter().zip(shape).enumerate() {
             cuts.push(match chunks {
+                AxisChunks::Invalid(text) => return Err(plan(format!("axis {axis}: {text}"))),
                 AxisChunks::Len(0) => return Err(plan(format!("axis {axis}: blocks of no elements"))),
                 AxisChunks::Len(block) => Some(Cuts::even(*len, *block)),
                 AxisChunks::Whole => Some(Cuts::whole(*len)),
@@ -208,7 +247,7 @@ impl Chunks {
                     Some(Cuts::of(lens.iter().copied()))
                 }
                 AxisChunks::Keep => now.map(|now| now[axis].clone()),
-                AxisChunks::Auto => None,
+                AxisChunks::Auto | AxisChunks::Bytes(_) => None,
             });
         }
         let fixed =
@@ -233,8 +272,28 @@ impl Chunks {
             let piece = pieces[axis].max(1);
             Cuts::even(shape[axis], lens[axis].unwrap_or_else(|| (block / piece).max(1).saturating_mul(piece)))
         };
-        Ok(cuts.into_iter().enumerate().map(|(axis, cuts)| cuts.unwrap_or_else(|| even(axis))).collect())
+        let mut cuts: Vec<Cuts> =
+            cuts.into_iter().enumerate().map(|(axis, cuts)| cuts.unwrap_or_else(|| even(axis))).collect();
+        if self.balanced {
+            for ((cuts, chunks), len) in cuts.iter_mut().zip(&axes).zip(shape) {
+                if !matches!(chunks, AxisChunks::Lens(_) | AxisChunks::Keep) {
+                    *cuts = balanced(cuts, *len);
+                }
+            }
+        }
+        Ok(cuts)
     }
+}
+
+/// Blocks of one length and a shorter last one, as about equal ones.
+fn balanced(cuts: &Cuts, len: usize) -> Cuts {
+    let (Some(known), Some(most)) = (cuts.known(), cuts.most()) else { return cuts.clone() };
+    let last = known[known.len() - 1] - known[known.len() - 2];
+    let mut count = known.len() - 1;
+    if count > 1 && last * 2 <= most {
+        count -= 1;
+    }
+    Cuts::even(len, len.div_ceil(count))
 }
 
 /// The largest side of a cube of so many elements over axes of these lengths, of which short ones are taken whole.
@@ -277,6 +336,13 @@ mod tests {
         assert_eq!(lens(tall, &[100_000, 100_000]).unwrap()[1][..2], [167, 167]);
         assert_eq!(lens(Chunks::auto(), &[]).unwrap(), Vec::<Vec<usize>>::new());
         assert_eq!(lens("1 kB", &[100, 10]).unwrap()[0][..2], [12, 12]);
+        assert_eq!(lens(("1 kB", -1), &[100, 5]).unwrap(), [vec![25; 4], vec![5]]);
+        assert_eq!(lens(("auto", 3), &[10, 4]).unwrap(), [vec![10], vec![3, 1]]);
+        assert_eq!(
+            lens(Chunks::from(4).balanced(), &[10, 12, 11, 0]).unwrap(),
+            [vec![5, 5], vec![4, 4, 4], vec![4, 4, 3], vec![0]]
+        );
+        assert_eq!(lens(Chunks::from(5).and(-1, 3), &[10, 7]).unwrap(), [vec![5, 5], vec![3, 3, 1]]);
     }
 
     #[test]
@@ -301,5 +367,7 @@ mod tests {
         assert_eq!(wrong((vec![1, 1],).into(), &[3]), "axis 0: the chunks [1, 1] do not add up to its length 3");
         assert_eq!(wrong(Chunks::axis(-2, 1), &[3]), "there is no axis -2 in an array of 1 axes");
         assert!(wrong("12 apples".into(), &[3]).starts_with("chunks: "));
+        assert_eq!(wrong("0 B".into(), &[3]), "blocks of no bytes");
+        assert_eq!(wrong((-7).into(), &[3]), "axis 0: blocks of -7 elements; -1 is the whole axis");
     }
 }

@@ -8,6 +8,7 @@ use super::Array;
 use super::blocks::{Mapped, at_line, block, view};
 use super::element::{Element, Real};
 use super::kernels::ReduceKind;
+use super::many::broadcast_all;
 use super::operators::cast;
 use super::plan::{Blocks, Cuts, Taken, TaskPlace, plan, shown_shape};
 use super::reduce::reduced;
@@ -288,17 +289,17 @@ impl<A: Element + PartialOrd> Array<A, Ix1> {
     }
 }
 
-/// Of each place the element of the array whose number an array of numbers tells there. All have one shape.
+/// Of each place the element of the array whose number an array of numbers tells there. All of them broadcast.
 ///
 /// # Errors
-/// At compute, of kind `Plan`, where there are no arrays or they differ in shape; of kind `Data`, where a number is that of no array.
+/// At compute, of kind `Plan`, where there are no arrays or they do not broadcast; of kind `Data`, where a number is that of no array.
 ///
 /// ```
 /// use chunkwise::prelude::*;
 ///
-/// let (x, y) = (array::arange(0, 4, 1, 2), array::arange(10, 14, 1, 4));
+/// let (x, y) = (array::arange(0, 4, 1, 2), array::full(1, 10, 1));
 /// let which = array::from_vec(vec![0, 1, 1, 0], 4);
-/// assert_eq!(array::choose(&which, &[&x, &y]).compute()?.to_vec(), [0, 11, 12, 3]);
+/// assert_eq!(array::choose(&which, &[&x, &y]).compute()?.to_vec(), [0, 10, 10, 3]);
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
@@ -312,32 +313,25 @@ pub fn choose<A: Element, D: Dimension + 'static>(which: &Array<i64, D>, arrays:
         if arrays.is_empty() {
             return Err(plan("there is nothing to choose from"));
         }
+        let inputs = broadcast_all(&inputs, verb, origin)?;
+        let inputs: Vec<&Blocks> = inputs.iter().collect();
         let cuts = alike(&inputs)?;
         let (takes, grid) = (beside(&cuts, inputs.len()), cuts.iter().map(Cuts::blocks).collect());
         let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key: Some("choose".to_string()) };
         mapped.of::<A>(move |given, _| {
             let Some((which, arrays)) = given.split_first() else { return Err(Error::internal("no array")) };
-            let arrays = arrays.iter().map(view::<A, IxDyn>).collect::<Result<Vec<_>>>()?;
-            let which = view::<i64, IxDyn>(which)?;
-            let mut wrong = None;
-            let chosen = ArrayD::from_shape_fn(which.raw_dim(), |at| {
-                let number = which[&at];
-                let array = usize::try_from(number).ok().and_then(|number| arrays.get(number));
-                array.map_or_else(
-                    || {
-                        wrong = Some(number);
-                        A::default()
-                    },
-                    |array| array[&at],
-                )
-            });
-            match wrong {
-                Some(number) => {
+            let arrays = arrays.iter().map(|block| A::slice(block.get::<A::Stored>()?)).collect::<Result<Vec<_>>>()?;
+            let mut chosen = Vec::with_capacity(which.data().len());
+            for (at, number) in which.get::<i64>()?.iter().enumerate() {
+                let array = usize::try_from(*number).ok().and_then(|number| arrays.get(number));
+                let Some(value) = array.and_then(|array| array.get(at)) else {
                     let text = format!("array {number} is chosen of {}, which are numbered from 0 on", arrays.len());
-                    Err(Error::new(ErrorKind::Data, text))
-                }
-                None => block(chosen),
+                    return Err(Error::new(ErrorKind::Data, text));
+                };
+                chosen.push(*value);
             }
+            let chosen = ArrayD::from_shape_vec(IxDyn(which.shape()), chosen);
+            block(chosen.map_err(|error| Error::internal(format!("a choice of another shape: {error}")))?)
         })
     };
     at_line(made(), verb, origin)

@@ -154,9 +154,13 @@ pub fn stack<A: Element, D: Dimension + DimAdd<Ix1>>(
 ) -> Array<A, <D as DimAdd<Ix1>>::Output> {
     let (verb, origin) = ("stack", Origin::caller());
     let made = || {
-        let with_axis: Vec<_> = arrays.iter().map(|array| array.insert_axis(axis)).collect();
-        let all = with_axis.iter().map(|array| array.planned()).collect::<Result<Vec<_>>>()?;
-        joined(&all, axis.0, verb, origin)
+        let with_axis = arrays.iter().map(|array| {
+            let blocks = array.planned()?;
+            let (view, cuts) = super::select::with_axis(blocks, axis.0)?;
+            Blocks::new(Op::View(view), &[blocks], blocks.dtype, cuts, verb, origin)
+        });
+        let all = with_axis.collect::<Result<Vec<_>>>()?;
+        joined(&all.iter().collect::<Vec<_>>(), axis.0, verb, origin)
     };
     at_line(made(), verb, origin)
 }
@@ -247,7 +251,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
             let blocks = self.planned()?;
             let axis = resolve_axis(axis, blocks.rank())?;
             let len = blocks.known_shape()?[axis];
-            let cut = if len == 0 { 0 } else { (-by).rem_euclid(len as isize) as usize };
+            let cut = if len == 0 { 0 } else { (len - by.rem_euclid(len as isize) as usize) % len };
             if cut == 0 {
                 return Ok(blocks.clone());
             }
@@ -280,6 +284,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
             for (axis, times) in times.iter().enumerate() {
                 all = match times {
                     0 => range(&all, axis, 0, 0, verb, origin)?,
+                    times if *times > MOST_TIMES => {
+                        return Err(plan(format!("an array repeated {times} times: each time is a part of the plan")));
+                    }
                     times => joined(&vec![&all; *times], axis, verb, origin)?,
                 };
             }
@@ -410,6 +417,7 @@ pub(super) fn repeated(
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
+    blocks.known_shape()?;
     let known = blocks.cuts_of(axis)?;
     // Along a new axis behind it all are the same; both are one then.
     let (mut cuts, mut view) = (blocks.cuts.to_vec(), View { axes: Vec::new() });
@@ -455,6 +463,7 @@ pub(super) fn padded<A: Element>(
         }
         let (pieces_before, pieces_behind) = match with {
             Pad::Constant(value) => {
+                all.known_shape()?;
                 let part = |len| filled(&all, axis, len, value.number(), verb, origin);
                 (vec![part(before)?], vec![part(behind)?])
             }

@@ -58,6 +58,9 @@ pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, or
     };
     let each = (most(&a, rank - 1) + most(&b, rank - 2)).max(1) * of.bytes();
     let len = (GROUP_BYTES / each).max(1);
+    if shape_a[rank - 1] / len > u32::MAX as usize / 4 {
+        return Err(plan(format!("sums of {} products take too many tasks", shape_a[rank - 1])));
+    }
     let mut groups = vec![0];
     for two in known.windows(2) {
         let start = groups[groups.len() - 1];
@@ -191,18 +194,18 @@ impl<A: Element, D: Dimension> Array<A, D> {
 }
 
 impl<A: Real> Array<A, Ix2> {
-    /// The sum of the diagonal.
+    /// The sum of a diagonal, so far right of the main one.
     ///
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// let trace: i64 = array::from_ndarray(ndarray::arr2(&[[1_i64, 2], [3, 4]]), 1).trace().compute()?;
+    /// let trace: i64 = array::from_ndarray(ndarray::arr2(&[[1_i64, 2], [3, 4]]), 1).trace(0).compute()?;
     /// assert_eq!(trace, 5);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn trace(&self) -> Array<A::Sum, Ix0> {
-        self.diagonal(0).sum()
+    pub fn trace(&self, offset: isize) -> Array<A::Sum, Ix0> {
+        self.diagonal(offset).sum()
     }
 }
 

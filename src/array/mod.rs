@@ -8,6 +8,7 @@
 
 mod blocks;
 mod chunks;
+mod close;
 mod compute;
 mod counts;
 mod create;
@@ -18,6 +19,7 @@ mod join;
 mod kernels;
 mod linalg;
 mod lower;
+mod many;
 mod math;
 mod operators;
 mod optimize;
@@ -43,7 +45,9 @@ use crate::error::{Error, Result};
 use crate::plan::{NodeRef, Poisoned};
 
 pub use blocks::{BlockPlace, BlockShape, BlockValue, blockwise};
+pub(crate) use blocks::{block as block_of, view as view_of};
 pub use chunks::{AxisChunks, Chunks};
+pub use close::Tolerance;
 pub use compute::Rank;
 pub use counts::{choose, histogramdd};
 pub use create::{arange, eye, from_ndarray, from_vec, full, linspace, ones, ones_f64, zeros, zeros_f64};
@@ -51,6 +55,7 @@ pub(crate) use element::sealed::Sealed;
 pub use element::{Element, Real};
 pub use join::{Pad, block, concatenate, stack};
 pub use linalg::Dot;
+pub use many::{AnyArray, apply_gufunc, concatenate_as, map_blocks, stack_as};
 pub use ndarray::{Axis, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s};
 pub use num_complex::Complex;
 pub use operators::{Choice, Operand};
@@ -60,7 +65,7 @@ pub use promote::Promote;
 pub use stats::histogram_edges;
 pub use storage::{ArraySource, ArrayTarget, IfExists, Writer, Written, from_source, read_npy, read_npy_stack};
 #[cfg(feature = "zarr")]
-pub use storage::{ZarrCompression, ZarrFormat, read_zarr, read_zarr_with};
+pub use storage::{ZarrAny, ZarrCompression, ZarrFormat, read_zarr, read_zarr_any, read_zarr_with};
 pub use stream::ArrayBlocks;
 pub use tensor::einsum;
 pub use triangle::{MaskAndValues, diag, select, tri};

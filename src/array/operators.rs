@@ -7,7 +7,7 @@ use num_complex::Complex;
 
 use super::Array;
 use super::element::{Element, Real};
-use super::kernels::{Binary, Unary};
+use super::kernels::{Binary, Number, Unary};
 use super::plan::{Blocks, Op, broadcast_cuts};
 use super::promote::Promote;
 use crate::error::{Error, ErrorKind, Result, Role};
@@ -37,9 +37,29 @@ pub(super) fn binary(
     origin: Origin,
 ) -> Result<Blocks> {
     let to = f.output(of).ok_or_else(|| undefined(verb, of))?;
+    if to == DType::Bool && a.dtype != b.dtype && of == DType::F64 {
+        // No type holds all numbers of both.
+        match (a.dtype, b.dtype) {
+            (signed, DType::U64) if signed.is_signed_integer() => return compared(a, b, f, verb, origin),
+            (DType::U64, signed) if signed.is_signed_integer() => return compared(b, a, f.turned(), verb, origin),
+            _ => {}
+        }
+    }
     let cuts = broadcast_cuts(a, b)?;
     let (a, b) = (cast(a, of, verb, origin)?, cast(b, of, verb, origin)?);
     Blocks::new(Op::Binary(f), &[&a, &b], to, cuts, verb, origin)
+}
+
+/// A signed integer beside one that is not: as such integers, but where it is below all of them.
+fn compared(signed: &Blocks, other: &Blocks, f: Binary, verb: &'static str, origin: Origin) -> Result<Blocks> {
+    let zero = Blocks::new(Op::Full(Number::zero(signed.dtype)), &[], signed.dtype, Vec::new(), verb, origin)?;
+    let as_other = binary(&cast(signed, DType::U64, verb, origin)?, other, f, DType::U64, verb, origin)?;
+    let (below, both) = match f {
+        Binary::Lt | Binary::Le | Binary::Ne => (Binary::Lt, Binary::Or),
+        _ => (Binary::Ge, Binary::And),
+    };
+    let sign = binary(signed, &zero, below, signed.dtype, verb, origin)?;
+    binary(&sign, &as_other, both, DType::Bool, verb, origin)
 }
 
 fn undefined(verb: &str, of: DType) -> Error {

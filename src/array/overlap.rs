@@ -99,7 +99,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
         let made = || {
             let blocks = self.planned()?;
             let shape = blocks.known_shape()?;
-            let depths = depth.of(blocks.rank())?;
+            let mut depths = depth.of(blocks.rank())?;
             let pad = match boundary {
                 Boundary::None => None,
                 Boundary::Reflect => Some(Pad::Symmetric),
@@ -107,6 +107,11 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                 Boundary::Periodic => Some(Pad::Wrap),
                 Boundary::Constant(value) => Some(Pad::Constant(value)),
             };
+            if pad.is_none() {
+                // No further than the array reaches.
+                let within = depths.iter_mut().zip(&shape);
+                within.for_each(|((front, back), len)| (*front, *back) = ((*front).min(*len), (*back).min(*len)));
+            }
             let from = match pad {
                 Some(pad) => padded(blocks, &depths, pad, verb, origin)?,
                 None => blocks.clone(),

@@ -24,7 +24,7 @@ use ndarray::{DimMax, IntoDimension, Ix1, IxDyn};
 use rand_distr::{Beta, Binomial, Cauchy, ChiSquared, Distribution, Gamma, LogNormal, Poisson, StudentT, Weibull};
 
 use super::Array;
-use super::blocks::{Mapped, at_line, block, view};
+use super::blocks::{Mapped, at_line, block};
 use super::chunks::Chunks;
 use super::counts::{alike, beside};
 use super::create::source;
@@ -32,6 +32,7 @@ use super::element::Element;
 pub use super::kernels::random::ElementRng;
 use super::kernels::random::{Key, Permutation};
 use super::kernels::{Binary, Draw, Drawn, Made, MadeSlice, Permuted, Sampled, Shares};
+use super::many::broadcast_all;
 use super::operators::binary;
 use super::plan::{Blocks, Cuts, MadeOp, Op, broadcast_cuts, resolve_axis};
 use crate::error::{Error, ErrorKind, Role};
@@ -117,10 +118,16 @@ impl Rng {
         verb: &'static str,
         origin: Origin,
     ) -> Array<A, Sh::Dim> {
+        if let Some(wrong) = draw.wrong() {
+            return Array::of(Err(Error::new(ErrorKind::Plan, wrong).frame(Role::In, verb, origin)));
+        }
         self.array(draw, |key| Arc::new(Drawn { key, draw }), shape, cost, verb, origin)
     }
 
     /// Uniform numbers, less than the end of the range. Of a range that is empty all are its start.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where an end is not finite, or the two are further apart than can be counted.
     #[track_caller]
     pub fn uniform<Sh: IntoDimension>(
         &self,
@@ -145,6 +152,9 @@ impl Rng {
     }
 
     /// Normal numbers with a mean and a standard deviation.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the deviation is negative, or one of both is not finite.
     #[track_caller]
     pub fn normal<Sh: IntoDimension>(
         &self,
@@ -170,6 +180,9 @@ impl Rng {
     }
 
     /// Exponential numbers with a mean.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the mean is negative or not finite.
     #[track_caller]
     pub fn exponential<Sh: IntoDimension>(
         &self,
@@ -358,7 +371,8 @@ impl Rng {
         }
     }
 
-    /// Normal numbers of which each has a mean and a standard deviation of its own. The arrays broadcast.
+    /// Normal numbers of which each has a mean and a standard deviation of its own. The arrays broadcast. Of a negative deviation they are
+    /// those of a positive one on the other side of the mean.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -389,11 +403,11 @@ impl Rng {
         at_line(made(), verb, origin)
     }
 
-    /// What a function draws for each place, by the parameters that stand there: any distribution whose parameters are arrays. All are of
-    /// one shape. The generator is that of the element, so that numbers do not depend on how arrays are cut.
+    /// What a function draws for each place, by the parameters that stand there: any distribution whose parameters are arrays, which
+    /// broadcast. The generator is that of the element, so that numbers do not depend on how arrays are cut.
     ///
     /// # Errors
-    /// At compute, of kind `Plan`, where there are no arrays, they differ in shape, or a length is not known.
+    /// At compute, of kind `Plan`, where there are no arrays, they do not broadcast, or a length is not known.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -414,23 +428,41 @@ impl Rng {
         let (verb, origin, key) = ("draw_each", Origin::caller(), self.next_key());
         let made = || {
             let inputs = parameters.iter().map(|array| array.planned()).collect::<Result<Vec<_>, _>>()?;
+            let inputs = broadcast_all(&inputs, verb, origin)?;
+            let inputs: Vec<&Blocks> = inputs.iter().collect();
             let cuts = alike(&inputs)?;
             let lens = inputs[0].known_shape()?;
             let (takes, grid) = (beside(&cuts, inputs.len()), cuts.iter().map(Cuts::blocks).collect());
             let mapped = Mapped { verb, origin, inputs, grid, takes, cuts, key: None };
             mapped.of::<B>(move |given, place| {
-                let arrays = given.iter().map(view::<A, IxDyn>).collect::<Result<Vec<_>, _>>()?;
-                let (Some(first), Some(starts)) = (arrays.first(), place.starts.first()) else {
+                let arrays = given.iter().map(|block| A::slice(block.get::<A::Stored>()?));
+                let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+                let (Some(first), Some(starts)) = (given.first(), place.starts.first()) else {
                     return Err(Error::internal("numbers without parameters"));
                 };
+                let (shape, row) = (first.shape(), first.shape().last().copied().unwrap_or(1));
                 let mut own = vec![A::default(); arrays.len()];
-                let drawn = ndarray::ArrayD::from_shape_fn(first.raw_dim(), |at| {
-                    let places = ndarray::Dimension::slice(&at).iter().zip(starts).zip(&lens);
-                    let index = places.fold(0, |index, ((at, start), len)| index * *len as u64 + (at + start) as u64);
-                    own.iter_mut().zip(&arrays).for_each(|(own, array)| *own = array[&at]);
-                    draw(&mut ElementRng::new(key, index), &own)
-                });
-                block(drawn)
+                let mut drawn = Vec::with_capacity(shape.iter().product());
+                // The numbers of a row's elements among all are one behind another.
+                let (mut at, count) = (vec![0; shape.len()], shape.iter().product::<usize>());
+                while drawn.len() < count {
+                    let places = at.iter().zip(starts).zip(&lens);
+                    let first = places.fold(0, |index, ((at, start), len)| index * *len as u64 + (at + start) as u64);
+                    for column in 0..row {
+                        let from = drawn.len();
+                        own.iter_mut().zip(&arrays).for_each(|(own, array)| *own = array[from]);
+                        drawn.push(draw(&mut ElementRng::new(key, first + column as u64), &own));
+                    }
+                    for axis in (0..shape.len().saturating_sub(1)).rev() {
+                        at[axis] += 1;
+                        if at[axis] < shape[axis] {
+                            break;
+                        }
+                        at[axis] = 0;
+                    }
+                }
+                let drawn = ndarray::ArrayD::from_shape_vec(IxDyn(shape), drawn);
+                block(drawn.map_err(|error| Error::internal(format!("numbers of another shape: {error}")))?)
             })
         };
         at_line(made(), verb, origin)
@@ -487,7 +519,7 @@ macro_rules! distributions {
 
 distributions! {
     /// Numbers whose logarithms are normal, with the mean and the deviation of those.
-    lognormal(mean: f64, std: f64) LogNormal::new(mean, std);
+    lognormal(mean: f64, std: f64) LogNormal::new(mean, if std < 0.0 { f64::NAN } else { std });
     /// Gamma numbers by shape and scale.
     gamma(form: f64, scale: f64) Gamma::new(form, scale);
     /// Beta numbers.

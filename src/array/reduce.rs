@@ -6,8 +6,8 @@ use ndarray::{Axis, Dimension, Ix0, IxDyn, RemoveAxis};
 
 use super::Array;
 use super::element::{Element, Real};
-use super::kernels::{ReduceKind, Reduction};
-use super::operators::cast;
+use super::kernels::{Binary, Number, ReduceKind, Reduction, Unary};
+use super::operators::{binary, cast, unary};
 use super::plan::{Blocks, Cuts, DType, Op, resolve_axis};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
@@ -28,6 +28,33 @@ pub(super) fn reduced(
         _ => None,
     };
     let blocks = floats.as_ref().unwrap_or(blocks);
+    if let (ReduceKind::Var { ddof } | ReduceKind::Std { ddof }, DType::C32 | DType::C64) = (kind, blocks.dtype) {
+        // How far complex numbers are from their mean is how far their parts are.
+        let part = |f: Unary| {
+            let mut part = unary(blocks, f, verb, origin)?;
+            if skip_nan {
+                // A number with one part that is NaN counts in neither.
+                let broken = unary(blocks, Unary::IsNan, verb, origin)?;
+                let nan = Blocks::new(
+                    Op::Full(Number::Float(f64::NAN).cast(part.dtype)),
+                    &[],
+                    part.dtype,
+                    Vec::new(),
+                    verb,
+                    origin,
+                )?;
+                let cuts = part.cuts.clone();
+                part = Blocks::new(Op::Select, &[&broken, &nan, &part], nan.dtype, cuts, verb, origin)?;
+            }
+            reduced(&part, (ReduceKind::Var { ddof }, skip_nan), axes, keep, verb, origin)
+        };
+        let (re, im) = (part(Unary::Re)?, part(Unary::Im)?);
+        let var = binary(&re, &im, Binary::Add, re.dtype, verb, origin)?;
+        return match kind {
+            ReduceKind::Std { .. } => unary(&var, Unary::Sqrt, verb, origin),
+            _ => Ok(var),
+        };
+    }
     let reduction = Reduction { kind, skip_nan, of: blocks.dtype };
     let to = reduction
         .output()
@@ -205,7 +232,7 @@ macro_rules! deviations {
 
 deviations! {
     /// The variance: summed squared differences from the mean, divided by the number of elements less `ddof`. NaN where there are not more
-    /// elements than that.
+    /// elements than that. Of complex numbers the squared distances from the mean.
     var var_axis var_axes Var false;
     /// The variance of what is not NaN.
     nanvar nanvar_axis nanvar_axes Var true;

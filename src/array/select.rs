@@ -24,6 +24,8 @@ pub(super) fn along(len: usize, start: isize, end: Option<isize>, step: isize) -
     let count = room.div_ceil(step.unsigned_abs());
     // As in ndarray a negative step goes through the same range from behind.
     let first = if step > 0 { from as i64 } else { to as i64 - 1 };
+    // Of one place the step tells nothing, and may be larger than can be counted with.
+    let step = if count > 1 { step } else { step.signum() };
     Ok((first, step as i64, count))
 }
 
@@ -40,6 +42,17 @@ pub(super) fn sliced_cuts(cuts: &[usize], first: i64, step: i64, count: usize) -
         ends.push(count);
     }
     Cuts::Known(ends.into())
+}
+
+/// With a new axis of length 1.
+pub(super) fn with_axis(blocks: &Blocks, axis: usize) -> Result<(View, Vec<Cuts>)> {
+    if axis > blocks.rank() {
+        return Err(plan(format!("a new axis {axis} in an array of {} axes", blocks.rank())));
+    }
+    let mut cuts = blocks.cuts.to_vec();
+    cuts.insert(axis, Cuts::whole(1));
+    let axes = (0..blocks.rank()).map(|at| AxisMap::same(if at < axis { at } else { at + 1 }));
+    Ok((View { axes: axes.collect() }, cuts))
 }
 
 impl<A, D: Dimension> Array<A, D> {
@@ -215,15 +228,7 @@ impl<A, D: Dimension> Array<A, D> {
         D: DimAdd<Ix1>,
     {
         let origin = Origin::caller();
-        self.view_as("insert_axis", origin, |blocks| {
-            if axis.0 > blocks.rank() {
-                return Err(plan(format!("a new axis {} in an array of {} axes", axis.0, blocks.rank())));
-            }
-            let mut cuts = blocks.cuts.to_vec();
-            cuts.insert(axis.0, Cuts::whole(1));
-            let axes = (0..blocks.rank()).map(|at| AxisMap::same(if at < axis.0 { at } else { at + 1 }));
-            Ok((View { axes: axes.collect() }, cuts))
-        })
+        self.view_as("insert_axis", origin, |blocks| with_axis(blocks, axis.0))
     }
 
     /// Without an axis of length 1.

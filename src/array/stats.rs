@@ -7,9 +7,11 @@ use ndarray::{Axis, Dimension, Ix0, Ix1, RemoveAxis};
 use super::Array;
 use super::blocks::at_line;
 use super::element::{Element, Real};
-use super::kernels::{Bincount, Fold, Histogram, TopK};
-use super::plan::{Blocks, Cuts, Op, plan, resolve_axis};
+use super::kernels::{Binary, Bincount, Fold, Histogram, ReduceKind, TopK};
+use super::operators::binary;
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
 use super::promote::Promote;
+use super::reduce::reduced;
 use crate::error::Result;
 use crate::origin::Origin;
 use crate::store::DType;
@@ -220,6 +222,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
             if matches!(blocks.dtype, DType::F32 | DType::F64 | DType::C32 | DType::C64) {
                 return Err(plan(format!("bincount counts whole numbers, not {}: cast them", blocks.dtype)));
             }
+            if least > isize::MAX as usize / 8 {
+                return Err(plan(format!("{least} numbers are more than can be counted")));
+            }
             let fold = Bincount { of: blocks.dtype, least };
             over_all(blocks, Arc::new(fold), DType::U64, Cuts::Unknown(1), verb, origin)
         };
@@ -242,13 +247,50 @@ impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
         &(self * weights).sum() / &weights.sum()
     }
 
-    /// The mean along an axis, which is dropped, each element with a weight.
+    /// The mean along an axis, which is dropped, each element with a weight: of an array of the same shape, or one for each place along the
+    /// axis.
+    ///
+    /// # Errors
+    /// At compute, of kind `Plan`, where the axis is not there, or the weights are neither.
+    ///
+    /// ```
+    /// use chunkwise::prelude::*;
+    ///
+    /// let x = array::from_ndarray(ndarray::arr2(&[[1.0, 2.0], [3.0, 8.0]]), 1);
+    /// let weights = array::from_vec(vec![3.0, 1.0], 1);
+    /// assert_eq!(x.average_axis(&weights, Axis(1)).compute()?, ndarray::arr1(&[1.25, 4.25]));
+    /// # Ok::<(), chunkwise::Error>(())
+    /// ```
     #[track_caller]
-    pub fn average_axis(&self, weights: &Array<f64, D>, axis: Axis) -> Array<f64, D::Smaller>
+    pub fn average_axis<E: Dimension>(&self, weights: &Array<f64, E>, axis: Axis) -> Array<f64, D::Smaller>
     where
         D: RemoveAxis,
-        D::Smaller: ndarray::DimMax<D::Smaller, Output = D::Smaller>,
     {
-        &(self * weights).sum_axis(axis) / &weights.sum_axis(axis)
+        let (verb, origin) = ("average_axis", Origin::caller());
+        let made = || {
+            let (blocks, weights) = (self.planned()?, weights.planned()?);
+            let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
+            let same = |(a, b): (&Cuts, &Cuts)| a.len() == b.len() && (a.len().is_some() || a.blocks() == b.blocks());
+            let is_line = weights.rank() == 1 && same((&weights.cuts[0], &blocks.cuts[at]));
+            let is_alike = weights.rank() == blocks.rank() && weights.cuts.iter().zip(blocks.cuts.iter()).all(same);
+            let wide = match (is_alike, is_line) {
+                (true, _) => weights.clone(),
+                (_, true) => {
+                    let mut cuts = vec![Cuts::whole(1); blocks.rank()];
+                    cuts[at] = weights.cuts[0].clone();
+                    let view = View { axes: vec![AxisMap::same(at)] };
+                    Blocks::new(Op::View(view), &[weights], weights.dtype, cuts, verb, origin)?
+                }
+                _ => {
+                    let (one, other) = (shown_shape(&weights.cuts), shown_shape(&blocks.cuts));
+                    return Err(plan(format!("weights of the shape {one} for axis {at} of {other}")));
+                }
+            };
+            let sum = |of: &Blocks| reduced(of, (ReduceKind::Sum, false), &[at], false, verb, origin);
+            let of = DType::F64;
+            let weighted = sum(&binary(blocks, &wide, Binary::Mul, of, verb, origin)?)?;
+            binary(&weighted, &sum(&wide)?, Binary::Div, of, verb, origin)
+        };
+        at_line(made(), verb, origin)
     }
 }

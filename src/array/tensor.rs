@@ -162,9 +162,39 @@ impl Lettered {
     }
 }
 
+/// What `...` is before it is known how many axes it stands for.
+const DOTS: char = '\u{e000}';
+
+/// The letter of an axis that `...` stands for, counted from the last one.
+fn dots(number: usize) -> char {
+    char::from_u32(DOTS as u32 + 1 + number as u32).unwrap_or(DOTS)
+}
+
+fn is_dots(letter: char) -> bool {
+    ('\u{e000}'..='\u{f8ff}').contains(&letter)
+}
+
+/// The letters of an array.
+fn terms(letters: &str) -> Vec<char> {
+    letters.replace("...", DOTS.encode_utf8(&mut [0; 4])).chars().filter(|letter| !letter.is_whitespace()).collect()
+}
+
+/// With letters in the place of `...`, of an array of so many axes.
+fn spelled(own: Vec<char>, rank: usize, letters: &str) -> Result<Vec<char>> {
+    let Some(at) = own.iter().position(|letter| *letter == DOTS) else { return Ok(own) };
+    let Some(count) = (rank + 1).checked_sub(own.len()) else {
+        return Err(plan(format!("`{letters}` names more axes than the {rank} of an array")));
+    };
+    if own[at + 1..].contains(&DOTS) {
+        return Err(plan(format!("`{letters}`: `...` stands twice for the axes of one array")));
+    }
+    let before = own[..at].iter().copied();
+    Ok(before.chain((0..count).rev().map(dots)).chain(own[at + 1..].iter().copied()).collect())
+}
+
 /// Sums of products of elements, as Einstein's notation tells them: `"ij,jk->ik"` names by letters the axes of each array, and those of the
 /// result; over letters that the result lacks is summed up. Of a letter that an array has twice its diagonal is taken. Without an arrow the
-/// result has the letters that are there once, in their order in the alphabet.
+/// result has the letters that are there once, in their order in the alphabet. `...` stands for any other axes, which broadcast.
 ///
 /// Arrays are multiplied one after another from the left, each time as a product of matrices.
 ///
@@ -178,6 +208,7 @@ impl Lettered {
 /// let x = array::from_ndarray(ndarray::arr2(&[[1_i64, 2], [3, 4]]), 1).into_dyn();
 /// assert_eq!(array::einsum("ij,kj->ik", &[&x, &x]).compute()?, ndarray::arr2(&[[5, 11], [11, 25]]).into_dyn());
 /// assert_eq!(array::einsum("ii", &[&x]).compute()?, ndarray::arr0(5).into_dyn());
+/// assert_eq!(array::einsum("...j->...", &[&x]).compute()?, ndarray::arr1(&[3, 7]).into_dyn());
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
@@ -188,24 +219,57 @@ pub fn einsum<A: Real + Promote<A, Output = A>>(letters: &str, arrays: &[&Array<
             Some((given, out)) => (given, Some(out)),
             None => (letters, None),
         };
-        let of = |letters: &str| letters.chars().filter(|letter| !letter.is_whitespace()).collect::<Vec<char>>();
-        let given: Vec<Vec<char>> = given.split(',').map(of).collect();
+        let given: Vec<Vec<char>> = given.split(',').map(terms).collect();
         if given.len() != arrays.len() {
             return Err(plan(format!("`{letters}` names the axes of {} arrays, not of {}", given.len(), arrays.len())));
         }
+        // Axes that `...` stands for get letters of their own, the last ones first.
+        let ranks = arrays.iter().zip(&given).map(|(array, own)| match own.contains(&DOTS) {
+            true => Ok(array.planned()?.rank().saturating_sub(own.len() - 1)),
+            false => Ok(0),
+        });
+        let most = ranks.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
+        let mut arrays: Vec<Blocks> = arrays.iter().map(|array| array.planned().cloned()).collect::<Result<_>>()?;
+        let mut own_letters = Vec::with_capacity(given.len());
+        for (array, own) in arrays.iter().zip(given) {
+            own_letters.push(spelled(own, array.rank(), letters)?);
+        }
+        let mut given = own_letters;
+        let out = out.map(terms).map(|out| match out.contains(&DOTS) {
+            true => spelled(out.clone(), most + out.len() - 1, letters),
+            false => Ok(out),
+        });
+        let out = out.transpose()?;
+        // What broadcasts has no axis of its own.
+        for letter in (0..most).map(dots) {
+            let lens = arrays.iter().zip(&given).filter_map(|(array, own)| {
+                let axis = own.iter().position(|of| *of == letter)?;
+                Some(array.cuts[axis].len())
+            });
+            if lens.collect::<Vec<_>>().iter().all(|len| *len == Some(1)) {
+                continue;
+            }
+            for (array, own) in arrays.iter_mut().zip(&mut given) {
+                let axis = own.iter().position(|of| *of == letter);
+                if let Some(axis) = axis.filter(|axis| array.cuts[*axis].len() == Some(1)) {
+                    *array = array.at_places(&[(axis, 0)], at.verb, at.origin)?;
+                    own.remove(axis);
+                }
+            }
+        }
         if let Some(wrong) =
-            given.iter().flatten().chain(&out.map(of).unwrap_or_default()).find(|of| !of.is_alphabetic())
+            given.iter().flatten().chain(out.iter().flatten()).find(|of| !of.is_alphabetic() && !is_dots(**of))
         {
             return Err(plan(format!("`{letters}`: axes are named by letters, not by `{wrong}`")));
         }
         let out = match out {
-            Some(out) => of(out),
+            Some(out) => out,
             None => {
-                let all: Vec<char> = given.iter().flatten().copied().collect();
+                let all: Vec<char> = given.iter().flatten().copied().filter(|letter| !is_dots(*letter)).collect();
                 let mut once: Vec<char> =
                     all.iter().copied().filter(|letter| all.iter().filter(|of| *of == letter).count() == 1).collect();
                 once.sort_unstable();
-                once
+                (0..most).rev().map(dots).chain(once).collect()
             }
         };
         for (number, letter) in out.iter().enumerate() {
@@ -216,7 +280,7 @@ pub fn einsum<A: Real + Promote<A, Output = A>>(letters: &str, arrays: &[&Array<
                 return Err(plan(format!("`{letters}`: the letter `{letter}` of the result is of no array")));
             }
         }
-        let named = arrays.iter().zip(&given).map(|(array, letters)| Lettered::of(array.planned()?, letters, at));
+        let named = arrays.iter().zip(&given).map(|(array, letters)| Lettered::of(array, letters, at));
         let mut named = named.collect::<Result<Vec<_>>>()?.into_iter();
         let mut all = named.next().ok_or_else(|| plan("there are no arrays"))?;
         let mut rest: Vec<Lettered> = named.collect();

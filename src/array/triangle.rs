@@ -140,7 +140,11 @@ impl<A: Element, D: Dimension> Array<A, D> {
     #[track_caller]
     pub fn triu(&self, offset: isize) -> Array<A, D> {
         let (verb, origin) = ("triu", Origin::caller());
-        at_line(self.planned().and_then(|blocks| side(blocks, offset - 1, false, verb, origin)), verb, origin)
+        at_line(
+            self.planned().and_then(|blocks| side(blocks, offset.saturating_sub(1), false, verb, origin)),
+            verb,
+            origin,
+        )
     }
 }
 
@@ -164,7 +168,8 @@ impl<A: Element> Array<A, Ix2> {
             let blocks = self.planned()?;
             let shape = blocks.known_shape()?;
             let (row, column) = if offset < 0 { (offset.unsigned_abs(), 0) } else { (0, offset.unsigned_abs()) };
-            let len = shape[0].saturating_sub(row).min(shape[1].saturating_sub(column));
+            let (row, column) = (row.min(shape[0]), column.min(shape[1]));
+            let len = (shape[0] - row).min(shape[1] - column);
             let along = |start: usize| AxisMap { of: Some(0), start: start as i64, step: 1 };
             // Cut where the rows are.
             let rows = blocks.cuts[0].known().unwrap_or(&[]);
@@ -213,11 +218,12 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
         })
     }
 
-    /// In which of some ranges each element lies: how many of these edges, which ascend, are at most it, or with `right` less than it. NaN
-    /// lies behind all.
+    /// In which of some ranges each element lies: how many of these edges, which ascend, are at most it, or with `right` less than it. Of
+    /// edges that descend how many are above it, or with `right` at least it. NaN lies behind all ascending edges and before all
+    /// descending ones.
     ///
     /// # Errors
-    /// At compute, of kind `Plan`, where the edges do not ascend.
+    /// At compute, of kind `Plan`, where the edges neither ascend nor descend.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -229,15 +235,22 @@ impl<A: Real + PartialOrd, D: Dimension + 'static> Array<A, D> {
     #[track_caller]
     pub fn digitize(&self, edges: &[A], right: bool) -> Array<i64, D> {
         let (verb, origin) = ("digitize", Origin::caller());
-        if !edges.windows(2).all(|two| two[0] <= two[1]) {
-            return at_line(Err(plan("the edges of ranges ascend")), verb, origin);
+        let ascend = edges.windows(2).all(|two| two[0] <= two[1]);
+        if !ascend && !edges.windows(2).all(|two| two[0] >= two[1]) {
+            return at_line(Err(plan("the edges of ranges ascend or descend")), verb, origin);
         }
         let edges = edges.to_vec();
         self.each(verb, origin, move |value| {
-            let before = |edge: &A| if right { *edge < value } else { *edge <= value };
-            match is_number(&value) {
-                true => edges.partition_point(before) as i64,
-                false => edges.len() as i64,
+            let before = |edge: &A| match (ascend, right) {
+                (true, true) => *edge < value,
+                (true, false) => *edge <= value,
+                (false, true) => *edge >= value,
+                (false, false) => *edge > value,
+            };
+            match (is_number(&value), ascend) {
+                (true, _) => edges.partition_point(before) as i64,
+                (false, true) => edges.len() as i64,
+                (false, false) => 0,
             }
         })
     }

@@ -13,7 +13,7 @@ use crate::bag::{Bag, Items};
 use crate::dataframe::{DataFrame, Frame, Reader, Table, columns_for, declared, nullable, schema_of, to_batch};
 use crate::delayed::Delayed;
 use crate::error::{Error, ErrorKind, Result, Role as Place};
-use crate::graph::{Each, Inputs as TaskInputs, Meta, TaskContext, Tasks, one_call};
+use crate::graph::{Call, Each, Inputs as TaskInputs, Meta, TaskContext, Tasks, one_call};
 use crate::origin::Origin;
 use crate::plan::{LayerLowering, Node, NodeRef, Role};
 use crate::store::BATCH_ROWS;
@@ -83,7 +83,15 @@ impl DataFrame {
         let count = u32::try_from(inputs.len());
         let made = count.map_err(|_| Error::new(ErrorKind::Plan, "more than 2^32 partitions")).map(|count| {
             let bytes = vec![0; schema.fields().len()].into();
-            let node = NodeRef::new(Parts { origin, inputs, schema: schema.clone() });
+            let meta = Meta { name: "from_delayed".to_string(), verb: "from_delayed", origin };
+            let own = schema.clone();
+            let call = one_call(&Arc::new(meta.clone()), move |inputs: &mut TaskInputs<'_>| {
+                // With the columns that were declared.
+                let table: Table = inputs.take(0)?;
+                let batches = table.batches().iter().map(|batch| declared(batch.clone(), &own));
+                batches.collect::<Result<Vec<RecordBatch>>>()
+            });
+            let node = NodeRef::new(Parts { meta, inputs, call });
             Frame::outside(node, schema, count, bytes, origin)
         });
         DataFrame::of(made.map_err(|error| error.frame(Place::In, "from_delayed", origin)))
@@ -155,11 +163,11 @@ impl<T: Any + Send + Sync + Clone + Serialize> Bag<T> {
     }
 }
 
-/// Delayed tables as the pieces of one layer.
-struct Parts {
-    origin: Origin,
-    inputs: Vec<NodeRef>,
-    schema: SchemaRef,
+/// Delayed values as the pieces of one layer, each by way of a call.
+pub(super) struct Parts {
+    pub meta: Meta,
+    pub inputs: Vec<NodeRef>,
+    pub call: Arc<dyn Call>,
 }
 
 impl Node for Parts {
@@ -168,7 +176,7 @@ impl Node for Parts {
     }
 
     fn label(&self) -> String {
-        "from_delayed".to_string()
+        self.meta.name.clone()
     }
 
     fn role(&self) -> Role<'_> {
@@ -176,20 +184,12 @@ impl Node for Parts {
     }
 
     fn lower(&self, lowering: &mut LayerLowering<'_>) -> Result<u32> {
-        let meta = Meta { name: "from_delayed".to_string(), verb: "from_delayed", origin: self.origin };
-        let schema = self.schema.clone();
-        let call = one_call(&Arc::new(meta.clone()), move |inputs: &mut TaskInputs<'_>| {
-            // With the columns that were declared.
-            let table: Table = inputs.take(0)?;
-            let batches = table.batches().iter().map(|batch| declared(batch.clone(), &schema));
-            batches.collect::<Result<Vec<RecordBatch>>>()
-        });
         let mut tasks = Tasks::with_capacity(self.inputs.len(), self.inputs.len());
         for at in 0..self.inputs.len() {
             let (layer, piece) = lowering.input(at)?;
             let first = lowering.layer(layer).pieces.start;
-            tasks.push(call.clone(), [first + piece], 1);
+            tasks.push(self.call.clone(), [first + piece], 1);
         }
-        lowering.draft().explicit(meta, tasks)
+        lowering.draft().explicit(self.meta.clone(), tasks)
     }
 }

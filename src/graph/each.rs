@@ -89,7 +89,17 @@ pub fn call_of<T: Any + Send + Sync>(
     need: u64,
     run: impl Fn(&TaskContext<'_>, &mut Inputs<'_>, &mut Outputs<'_>) -> Result<()> + Send + Sync + 'static,
 ) -> Arc<dyn Call> {
-    Arc::new(FunctionCall { meta: meta.clone(), kind: chunk::plain::<T>(), need, run })
+    call_of_kind(meta, need, chunk::plain::<T>(), run)
+}
+
+/// As [`call_of`], of values of which the engine is to know more than their type.
+pub fn call_of_kind(
+    meta: &Arc<Meta>,
+    need: u64,
+    kind: &'static dyn Kind,
+    run: impl Fn(&TaskContext<'_>, &mut Inputs<'_>, &mut Outputs<'_>) -> Result<()> + Send + Sync + 'static,
+) -> Arc<dyn Call> {
+    Arc::new(FunctionCall { meta: meta.clone(), kind, need, run })
 }
 
 struct FunctionCall<F> {

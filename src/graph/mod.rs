@@ -25,7 +25,7 @@ mod topology;
 mod wrapped;
 
 pub use draft::{Draft, LayerRef};
-pub use each::{Each, call_of, one_call};
+pub use each::{Each, call_of, call_of_kind, one_call};
 pub use exchange::{Exchange, exchange};
 pub use explain::{Estimate, ExplainOptions};
 pub use explicit::{Call, Csr, Tasks};

@@ -3,7 +3,9 @@
 mod array_folds;
 mod array_plans;
 mod array_programs;
+mod array_rules;
 mod array_shapes;
+mod array_verbs;
 mod arrays;
 mod arrow_types;
 mod bad_tables;

@@ -2,7 +2,7 @@
 
 use super::program::with_lane;
 use super::steps::Lane;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Block, DType, Data, NdBlock};
 
 /// A block of places along an axis of others, which are as long along all other axes: of each the number of the piece, and the place in it.
@@ -61,7 +61,9 @@ fn copied<T: Lane>(
 pub(crate) fn keep_places(block: &NdBlock, axis: usize, mask: &NdBlock) -> Result<NdBlock> {
     let mask: &[u8] = mask.get::<u8>()?;
     if block.shape().get(axis) != Some(&mask.len()) {
-        return Err(Error::internal("a mask of another length than its axis"));
+        let len = block.shape().get(axis).copied().unwrap_or(0);
+        let text = format!("a block of a mask has {} places, and the one it is for {len}", mask.len());
+        return Err(Error::new(ErrorKind::Data, text));
     }
     let rows: Vec<(usize, usize)> =
         mask.iter().enumerate().filter(|(_, kept)| **kept != 0).map(|(at, _)| (0, at)).collect();

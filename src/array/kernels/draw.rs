@@ -31,6 +31,24 @@ pub(crate) enum Draw {
     },
 }
 
+impl Draw {
+    /// What is wrong with the parameters, if something is.
+    pub fn wrong(self) -> Option<String> {
+        match self {
+            Draw::Uniform { low, high } if !(high - low).is_finite() => {
+                Some(format!("uniform numbers from {low} to {high}: both ends and what lies between are to be finite"))
+            }
+            Draw::Normal { mean, std } if !mean.is_finite() || !std.is_finite() || std < 0.0 => {
+                Some(format!("normal numbers of the mean {mean} and the standard deviation {std}"))
+            }
+            Draw::Exponential { mean } if !mean.is_finite() || mean < 0.0 => {
+                Some(format!("exponential numbers of the mean {mean}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A distribution and the key of an array.
 pub(crate) struct Drawn {
     pub key: Key,

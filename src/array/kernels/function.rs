@@ -83,6 +83,19 @@ pub(crate) enum Binary {
     Ge,
 }
 
+impl Binary {
+    /// The comparison that says the same of two in the other order; another function as it is.
+    pub fn turned(self) -> Binary {
+        match self {
+            Binary::Lt => Binary::Gt,
+            Binary::Le => Binary::Ge,
+            Binary::Gt => Binary::Lt,
+            Binary::Ge => Binary::Le,
+            other => other,
+        }
+    }
+}
+
 impl Unary {
     /// The type that comes out, of an element of a type; nothing where it is not defined.
     pub fn output(self, of: DType) -> Option<DType> {

@@ -226,10 +226,13 @@ impl<T: Wide> Work for Numbers<T> {
         for value in machine.output::<T>(tile.rows * tile.columns)? {
             let float = value.to_f64();
             if !(0.0..self.most as f64).contains(&float) {
-                let text = format!(
-                    "bincount counts the numbers from 0 to {}, and {float} is among them: ask for more",
-                    self.most - 1
-                );
+                let text = match float < 0.0 {
+                    true => format!("bincount counts numbers from 0 on, and {float} is among them"),
+                    false => {
+                        let last = self.most - 1;
+                        format!("bincount counts the numbers from 0 to {last}, and {float} is among them: ask for more")
+                    }
+                };
                 return Err(Error::new(ErrorKind::Data, text));
             }
             let at = float as usize;

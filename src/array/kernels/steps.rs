@@ -304,7 +304,7 @@ macro_rules! float_lanes {
                 match f {
                     Unary::Neg => map(a, out, |a| -a),
                     Unary::Abs => map(a, out, |a| a.abs()),
-                    Unary::Sign => map(a, out, |a| if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { a * 0.0 }),
+                    Unary::Sign => map(a, out, |a| if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else if a == 0.0 { 0.0 } else { a }),
                     Unary::Square => map(a, out, |a| a * a),
                     Unary::Reciprocal => map(a, out, |a| 1.0 / a),
                     Unary::Floor => map(a, out, |a| a.floor()),
@@ -334,10 +334,26 @@ macro_rules! float_lanes {
                     Binary::Sub => zip(a, b, out, |a, b| a - b),
                     Binary::Mul => zip(a, b, out, |a, b| a * b),
                     Binary::Div => zip(a, b, out, |a, b| a / b),
-                    Binary::FloorDiv => zip(a, b, out, |a, b| (a / b).floor()),
+                    // As Python has it: what is left has the sign of the divisor, and is exact; the quotient belongs to it.
+                    Binary::FloorDiv => zip(a, b, out, |a, b| {
+                        let rest = a % b;
+                        if b == 0.0 || rest.is_nan() {
+                            return if b == 0.0 { a / b } else { rest };
+                        }
+                        let below = rest != 0.0 && ((rest < 0.0) != (b < 0.0));
+                        let quotient = (a - rest) / b - if below { 1.0 } else { 0.0 };
+                        let whole = quotient.floor();
+                        match quotient == 0.0 {
+                            true => (0.0 as $float).copysign(a / b),
+                            false => if quotient - whole > 0.5 { whole + 1.0 } else { whole },
+                        }
+                    }),
                     Binary::Rem => zip(a, b, out, |a, b| {
                         let rest = a % b;
-                        if rest != 0.0 && ((rest < 0.0) != (b < 0.0)) { rest + b } else { rest }
+                        match rest == 0.0 {
+                            true => rest.copysign(b),
+                            false => if (rest < 0.0) != (b < 0.0) { rest + b } else { rest },
+                        }
                     }),
                     Binary::Fmod => zip(a, b, out, |a, b| a % b),
                     Binary::Maximum => zip(a, b, out, |a, b| if a >= b || a.is_nan() { a } else { b }),

@@ -14,7 +14,7 @@ pub use npy::{read_npy, read_npy_stack};
 pub use source::{ArraySource, from_source};
 pub use write::{ArrayTarget, Writer};
 #[cfg(feature = "zarr")]
-pub use zarr::{read_zarr, read_zarr_with};
+pub use zarr::{ZarrAny, read_zarr, read_zarr_any, read_zarr_with};
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{Dimension, SliceInfoElem};
+use ndarray::{Dimension, IxDyn, SliceInfoElem};
+use num_complex::Complex;
 
 use super::super::Array;
 use super::super::chunks::Chunks;
@@ -16,6 +17,7 @@ use crate::formats::array::{BlockSource, BlockTarget};
 use crate::formats::write::IfExists;
 use crate::formats::zarr::{ZarrArray, ZarrCompression, ZarrFormat, ZarrRegion, ZarrTarget};
 use crate::origin::Origin;
+use crate::store::DType;
 
 /// How an array is written.
 #[derive(Clone, Default)]
@@ -62,6 +64,83 @@ pub fn read_zarr_with<A: Element, D: Dimension>(
     chunks: impl Into<Chunks>,
 ) -> Result<Array<A, D>> {
     open(path.as_ref(), chunks.into(), "read_zarr_with", Origin::caller())
+}
+
+/// An array in Zarr whose elements and axes are not known when the program is compiled.
+///
+/// # Errors
+/// As [`read_zarr`], but for the elements and axes.
+///
+/// ```
+/// use chunkwise::array::ZarrAny;
+/// use chunkwise::prelude::*;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("x.zarr");
+/// array::eye::<f32>(100, 100, 0, 50).to_zarr(&path).write()?;
+/// let sum = match array::read_zarr_any(&path)? {
+///     ZarrAny::F32(x) => f64::from(x.sum().compute()?),
+///     ZarrAny::F64(x) => x.sum().compute()?,
+///     other => panic!("{} were not expected", other.dtype()),
+/// };
+/// assert_eq!(sum, 100.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn read_zarr_any(path: impl AsRef<Path>) -> Result<ZarrAny> {
+    let (verb, origin) = ("read_zarr_any", Origin::caller());
+    let made = || {
+        let array = Arc::new(ZarrArray::open(path.as_ref())?);
+        let dtype = array.dtype();
+        ZarrAny::stored(array, dtype, verb, origin)
+    };
+    made().map_err(|error| error.frame(Role::In, verb, origin))
+}
+
+macro_rules! any_type {
+    ($($variant:ident $type:ty;)+) => {
+        /// An array of Zarr with the elements that it has: see [`read_zarr_any`].
+        #[derive(Clone)]
+        #[non_exhaustive]
+        pub enum ZarrAny {$(
+            #[doc = concat!("Of `", stringify!($type), "`.")]
+            $variant(Array<$type, IxDyn>),
+        )+}
+
+        impl ZarrAny {
+            fn stored(array: Arc<ZarrArray>, dtype: DType, verb: &'static str, origin: Origin) -> Result<ZarrAny> {
+                Ok(match dtype {$(
+                    DType::$variant => {
+                        let blocks = stored::<$type, IxDyn>(array, Chunks::auto(), verb, origin)?;
+                        ZarrAny::$variant(Array::of(Ok(blocks)))
+                    }
+                )+})
+            }
+
+            /// The name of the type of its elements.
+            pub fn dtype(&self) -> &'static str {
+                match self {$(
+                    ZarrAny::$variant(_) => DType::$variant.name(),
+                )+}
+            }
+        }
+    };
+}
+
+any_type! {
+    Bool bool;
+    I8 i8;
+    I16 i16;
+    I32 i32;
+    I64 i64;
+    U8 u8;
+    U16 u16;
+    U32 u32;
+    U64 u64;
+    F32 f32;
+    F64 f64;
+    C32 Complex<f32>;
+    C64 Complex<f64>;
 }
 
 fn open<A: Element, D: Dimension>(
