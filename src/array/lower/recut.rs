@@ -30,9 +30,9 @@ pub(super) struct Recut {
 }
 
 /// A layer that has the blocks of a node, and how it is cut.
-struct Cut {
-    layer: u32,
-    cuts: Arc<[Cuts]>,
+pub(super) struct Cut {
+    pub layer: u32,
+    pub cuts: Arc<[Cuts]>,
 }
 
 /// What readers take along an axis of what they read.
@@ -170,7 +170,7 @@ impl Lowering {
     }
 
     /// The blocks of a layer of a node's elements, cut anew.
-    fn recut(
+    pub(super) fn recut(
         &mut self,
         node: usize,
         from: &Cut,

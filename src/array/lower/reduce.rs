@@ -10,6 +10,7 @@ use super::super::optimize::Plan;
 use super::super::plan::{Cuts, Op, coords, strides};
 use super::boxes::Boxes;
 use super::fuse::{LeafSource, Section};
+use super::recut::Cut;
 use super::{Lowering, meta};
 use crate::error::{Error, Result};
 use crate::graph::{Each, Grid, GridAxis, Inputs, LayerRef, Pattern, TaskContext};
@@ -30,9 +31,14 @@ const LEAST_TASKS: u32 = 64;
 /// Bytes of a block that a task reduces; larger ones are taken apart, for nobody sees them.
 const PIECE_BYTES: usize = 16 << 20;
 
-/// So many pieces are made of what is reduced along all axes, unless they would be larger than others, or smaller than this.
-const STRIPS: usize = 64;
-const LEAST_STRIP_BYTES: usize = 1 << 20;
+/// So many pieces are made of what lies in memory, unless they would be larger than others, or smaller than this.
+const PIECES: usize = 64;
+const LEAST_PIECE_BYTES: usize = 1 << 20;
+/// So many elements at least become one in each piece, if there are as many; below this nothing is cut anew, for what is left is large.
+const REDUCED: usize = 32;
+const LEAST_REDUCED: usize = 16;
+/// Shorter runs are not read for the sake of fewer places.
+const LEAST_RUN: usize = 64;
 
 /// Reductions of one array over the same axes.
 pub(super) struct Group {
@@ -96,7 +102,17 @@ impl Lowering {
         let op = Each::new(finish).kind(NdBlock::kind()).need(32 * left(cuts, &group.axes));
         let reads = vec![crate::graph::Input { layer: *kept, pattern: Pattern::OneToOne }];
         let layer: LayerRef<NdBlock> = lowering.draft().regular(meta(node), tasks, reads, op)?;
-        Ok(layer.layer())
+        // What is left in the blocks that were reduced, as blocks of the result.
+        let own = |(axis, (made, wanted)): (usize, (&Cuts, &Cuts))| match group.axes.contains(&axis) {
+            true => wanted.clone(),
+            false => made.clone(),
+        };
+        let made: Arc<[Cuts]> = cuts.iter().zip(node.cuts.iter()).enumerate().map(own).collect();
+        if made.len() != node.cuts.len() || made[..] == node.cuts[..] {
+            return Ok(layer.layer());
+        }
+        let wanted = node.cuts.clone();
+        self.recut(at, &Cut { layer: layer.layer(), cuts: made }, wanted, lowering).map(|cut| cut.layer)
     }
 
     /// The layers of what is kept of blocks, down to one along each axis that is reduced.
@@ -106,12 +122,13 @@ impl Lowering {
         let is_direct = self.is_layer[group.input];
         let sections = self.sections_or_read(group.input)?;
         let bytes = input.dtype.bytes();
-        let all = group.axes.len() == input.cuts.len() && lies_by_rows(&sections);
-        let cuts = match if all { strips(&input.cuts, bytes) } else { None } {
-            Some(strips) => strips,
+        let kept_of = |places: u64| group.members.iter().map(|(_, fold)| fold.kept_bytes(places)).sum::<u64>();
+        let runs = if lies_by_rows(&sections) { runs(&input.cuts, &group.axes, bytes, kept_of(1)) } else { None };
+        let cuts = match runs {
+            Some(runs) => runs,
             None => {
                 let cuts = if is_direct { input.cuts.clone() } else { refined(&input.cuts, &group.axes, bytes) };
-                let kept: u64 = group.members.iter().map(|(_, fold)| fold.kept_bytes(left(&cuts, &group.axes))).sum();
+                let kept = kept_of(left(&cuts, &group.axes));
                 together(cuts, &group.axes, bytes, kept)
             }
         };
@@ -229,19 +246,35 @@ fn lies_by_rows(sections: &[Section]) -> bool {
     })
 }
 
-/// Cuts of what is reduced along all axes, into rows one behind another as they lie: memory is read fastest in long runs, and numbers are made
-/// fastest so. Pieces are smaller where there would be few.
-fn strips(cuts: &[Cuts], bytes: usize) -> Option<Arc<[Cuts]>> {
+/// Cuts of what is reduced, into rows one behind another as they lie: memory is read fastest in long runs, and numbers are made fastest so.
+/// Where some axes are left, of so many places that what is kept of a piece, `kept` bytes of each, is small beside it. Pieces are smaller where
+/// there would be few.
+fn runs(cuts: &[Cuts], axes: &[usize], bytes: usize, kept: u64) -> Option<Arc<[Cuts]>> {
     let lens: Vec<usize> = cuts.iter().map(Cuts::len).collect::<Option<_>>()?;
     let all = lens.iter().try_fold(bytes, |all, len| all.checked_mul(*len)).filter(|all| *all > 0)?;
-    let mut room = ((all / STRIPS).clamp(LEAST_STRIP_BYTES, PIECE_BYTES) / bytes).max(1);
-    let mut strips: Vec<Cuts> = Vec::with_capacity(lens.len());
-    for len in lens.iter().rev() {
-        strips.push(Cuts::even(*len, len.div_ceil(len.div_ceil(room))));
-        room = (room / len).max(1);
+    let piece = (all / PIECES).clamp(LEAST_PIECE_BYTES, PIECE_BYTES);
+    let mut room = (piece / bytes).max(1);
+    let reduced: usize = axes.iter().map(|axis| lens[*axis]).product();
+    let is_all = axes.len() == lens.len();
+    if !is_all && reduced < LEAST_REDUCED {
+        return None;
     }
-    strips.reverse();
-    Some(strips.into())
+    let mut places = (room / reduced.min(REDUCED)).min(usize::try_from(piece as u64 / (4 * kept.max(1))).ok()?).max(1);
+    let mut runs: Vec<Cuts> = Vec::with_capacity(lens.len());
+    for (axis, len) in lens.iter().enumerate().rev() {
+        let is_left = !axes.contains(&axis);
+        let most = len.div_ceil(len.div_ceil(if is_left { room.min(places) } else { room }));
+        if is_left && runs.is_empty() && most < LEAST_RUN.min(*len) {
+            return None;
+        }
+        runs.push(Cuts::even(*len, most));
+        room = (room / most).max(1);
+        if is_left {
+            places = (places / most).max(1);
+        }
+    }
+    runs.reverse();
+    Some(runs.into())
 }
 
 /// The cuts with blocks of more than so many bytes taken apart along the axes that are reduced.
