@@ -146,31 +146,39 @@ fn gauss(x: &Array<f64, ndarray::Ix2>) -> Array<f64, ndarray::Ix2> {
     x.map_overlap(Depth::all(RADIUS), Boundary::Reflect, move |block| {
         let (rows, columns) = block.dim();
         let mut made = Array2::<f64>::zeros((rows, columns));
-        let mut line = vec![0.0; columns];
+        let (mut line, arch) = (vec![0.0; columns], pulp::Arch::new());
         for row in RADIUS..rows.saturating_sub(RADIUS) {
             let rows: [_; 2 * RADIUS + 1] = std::array::from_fn(|at| block.row(row + at - RADIUS));
-            weighted(&mut line, &weights, |at| rows[at].to_slice().unwrap_or(&[]));
+            arch.dispatch(Weighted(&mut line, &weights, |at: usize| rows[at].to_slice().unwrap_or(&[])));
             let mut out = made.row_mut(row);
             let out = &mut out.as_slice_mut().unwrap_or(&mut [])[RADIUS..columns - RADIUS];
-            weighted(out, &weights, |at| &line[at..]);
+            arch.dispatch(Weighted(out, &weights, |at: usize| &line[at..]));
         }
         made
     })
 }
 
-/// Weighted sums of runs, a few at a time so that they stay in registers.
-fn weighted<'a>(out: &mut [f64], weights: &[f64], run: impl Fn(usize) -> &'a [f64]) {
-    const FEW: usize = 16;
-    for (part, out) in out.chunks_mut(FEW).enumerate() {
-        let mut sums = [0.0; FEW];
-        for (at, weight) in weights.iter().enumerate() {
-            let from = run(at).get(part * FEW..).unwrap_or(&[]);
-            match from.first_chunk::<FEW>() {
-                Some(from) => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
-                None => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
+/// Weighted sums of runs, a few at a time so that they stay in registers; compiled for what processors have, and chosen as it runs.
+struct Weighted<'a, F>(&'a mut [f64], &'a [f64], F);
+
+impl<'a, F: Fn(usize) -> &'a [f64]> pulp::NullaryFnOnce for Weighted<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        const FEW: usize = 32;
+        let Weighted(out, weights, run) = self;
+        for (part, out) in out.chunks_mut(FEW).enumerate() {
+            let mut sums = [0.0; FEW];
+            for (at, weight) in weights.iter().enumerate() {
+                let from = run(at).get(part * FEW..).unwrap_or(&[]);
+                match from.first_chunk::<FEW>() {
+                    Some(from) => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
+                    None => sums.iter_mut().zip(from).for_each(|(sum, value)| *sum += weight * value),
+                }
             }
+            out.copy_from_slice(&sums[..out.len()]);
         }
-        out.copy_from_slice(&sums[..out.len()]);
     }
 }
 

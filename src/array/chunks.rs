@@ -270,7 +270,11 @@ impl Chunks {
         };
         let even = |axis: usize| {
             let piece = pieces[axis].max(1);
-            Cuts::even(shape[axis], lens[axis].unwrap_or_else(|| (block / piece).max(1).saturating_mul(piece)))
+            let most = (block / piece).max(1);
+            Cuts::even(
+                shape[axis],
+                lens[axis].unwrap_or_else(|| evenly(shape[axis].div_ceil(piece), most).saturating_mul(piece)),
+            )
         };
         let mut cuts: Vec<Cuts> =
             cuts.into_iter().enumerate().map(|(axis, cuts)| cuts.unwrap_or_else(|| even(axis))).collect();
@@ -283,6 +287,16 @@ impl Chunks {
         }
         Ok(cuts)
     }
+}
+
+/// How many of so many pieces make a block, `most` at most: fewer where a last block would have half as many or less, and there is a number
+/// that divides all.
+fn evenly(pieces: usize, most: usize) -> usize {
+    let last = pieces % most;
+    if pieces <= most || last == 0 || last > most / 2 {
+        return most;
+    }
+    (most.div_ceil(2)..most).rev().find(|fewer| pieces.is_multiple_of(*fewer)).unwrap_or(most)
 }
 
 /// Blocks of one length and a shorter last one, as about equal ones.
@@ -352,7 +366,7 @@ mod tests {
             cuts.iter().filter_map(Cuts::most).collect()
         };
         assert_eq!(over(&[100, 100], &[1, 1]), [31, 31]);
-        assert_eq!(over(&[100, 100], &[4, 10]), [28, 30]);
+        assert_eq!(over(&[100, 100], &[4, 10]), [28, 20], "not 3, 3, 3 and 1 of ten pieces");
         assert_eq!(over(&[100, 100], &[1, 100]), [10, 100]);
         assert_eq!(over(&[100, 100], &[3, 400]), [9, 100]);
         assert_eq!(over(&[100, 100], &[50, 100]), [50, 100]);

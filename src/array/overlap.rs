@@ -6,7 +6,7 @@ use super::Array;
 use super::blocks::{BlockValue, Mapped, at_line, block, only, view};
 use super::element::Element;
 use super::join::{Pad, padded};
-use super::plan::{Cuts, Taken, TaskPlace};
+use super::plan::{Cuts, Taken, TaskPlace, strides};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::store::NdBlock;
@@ -64,6 +64,42 @@ pub enum Boundary<A> {
     Periodic,
     /// A number.
     Constant(A),
+}
+
+/// A part of a block, along each axis from where and how long, in the block's own memory: it is as large as a block, and memory that is not
+/// recycled costs more than what most functions do.
+fn trimmed<B: Element>(mut made: ndarray::ArrayD<B>, own: &[(usize, usize)]) -> Result<NdBlock> {
+    let part: Vec<usize> = own.iter().map(|(_, len)| *len).collect();
+    if !made.is_standard_layout() || made.is_empty() || part.contains(&0) {
+        for (axis, (from, len)) in own.iter().enumerate() {
+            made.slice_axis_inplace(Axis(axis), Slice::from(*from..from + len));
+        }
+        return block(made.as_standard_layout().into_owned());
+    }
+    let steps = strides(made.shape());
+    let (mut values, first) = made.into_raw_vec_and_offset();
+    let first = first.unwrap_or(0);
+    let run = part.last().copied().unwrap_or(1);
+    let rows = part.iter().product::<usize>() / run;
+    // Each run moves towards the front, and none over one that has not moved yet.
+    for row in 0..rows {
+        let (mut rest, mut from) = (row, first);
+        for axis in (0..part.len()).rev() {
+            let at = match axis + 1 == part.len() {
+                true => 0,
+                false => {
+                    let at = rest % part[axis];
+                    rest /= part[axis];
+                    at
+                }
+            };
+            from += (own[axis].0 + at) * steps[axis] as usize;
+        }
+        values.copy_within(from..from + run, row * run);
+    }
+    values.truncate(rows * run);
+    let values = ndarray::ArrayD::from_shape_vec(IxDyn(&part), values);
+    block(values.map_err(|error| Error::internal(format!("a part of another shape: {error}")))?)
 }
 
 impl<A: Element, D: Dimension + 'static> Array<A, D> {
@@ -139,12 +175,8 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                         format!("map_overlap made the shape {:?} of a block of {:?}", made.shape(), given.shape());
                     return Err(Error::new(ErrorKind::Data, text));
                 }
-                let mut trimmed: ndarray::ArrayViewD<'_, R::Elem> = made.view();
-                for (axis, (at, before)) in place.coords.iter().zip(&before).enumerate() {
-                    let (from, len) = before[*at as usize];
-                    trimmed.slice_axis_inplace(Axis(axis), Slice::from(from..from + len));
-                }
-                block::<R::Elem, IxDyn>(trimmed.to_owned())
+                let own = place.coords.iter().zip(&before).map(|(at, before)| before[*at as usize]);
+                trimmed(made, &own.collect::<Vec<_>>())
             })
         };
         at_line(made(), verb, origin)

@@ -358,14 +358,15 @@ impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestOf<'_, T, LARGEST> {
 
     #[inline(always)]
     fn call(self) -> T {
-        // Whether there is NaN is found apart: a choice by two conditions keeps a loop from being vectors.
-        let (mut lanes, mut broken) = ([self.first; LANES], [false; LANES]);
+        // Whether there is NaN is found apart: a choice by two conditions keeps a loop from being vectors. As numbers of the same width, for
+        // vectors of truths would have to be packed.
+        let (mut lanes, mut broken) = ([self.first; LANES], [T::default(); LANES]);
         let runs = self.values.chunks_exact(LANES);
         let rest = runs.remainder();
         for run in runs {
             for at in 0..LANES {
                 let value = run[at];
-                broken[at] |= value.is_nan();
+                broken[at] = if value.is_nan() { value } else { broken[at] };
                 lanes[at] = if value.beats(lanes[at], LARGEST) { value } else { lanes[at] };
             }
         }
@@ -373,9 +374,25 @@ impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestOf<'_, T, LARGEST> {
         for value in lanes.into_iter().chain(rest.iter().copied()) {
             best = better(best, value, LARGEST);
         }
-        match broken.contains(&true) {
+        match broken.iter().any(|value| value.is_nan()) {
             true => self.values.iter().copied().find(|value| value.is_nan()).unwrap_or(best),
             false => best,
+        }
+    }
+}
+
+/// The better of each of a run and one of its own; NaN where one is.
+struct BestEach<'a, T, const LARGEST: bool>(&'a mut [T], &'a [T]);
+
+impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestEach<'_, T, LARGEST> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (best, value) in self.0.iter_mut().zip(self.1) {
+            // One NaN stays, another one comes: neither is less or greater.
+            let with = if value.beats(*best, LARGEST) { *value } else { *best };
+            *best = if value.is_nan() && !best.is_nan() { *value } else { with };
         }
     }
 }
@@ -400,6 +417,17 @@ impl<T: Wide> Work for Extremes<T> {
                 let known = std::mem::replace(&mut self.seen[first], 1) != 0;
                 self.best[first] = if known { better(self.best[first], best, largest) } else { best };
                 continue;
+            }
+            if target.along == 1 && !self.this.skip_nan {
+                let places = first..first + row.len();
+                if self.seen[places.clone()].iter().all(|seen| *seen != 0) {
+                    let best = &mut self.best[places];
+                    match largest {
+                        true => Arch::new().dispatch(BestEach::<T, true>(best, row)),
+                        false => Arch::new().dispatch(BestEach::<T, false>(best, row)),
+                    }
+                    continue;
+                }
             }
             for (at, value) in row.iter().enumerate() {
                 let place = first + at * target.along;

@@ -214,6 +214,9 @@ impl Writer {
     }
 }
 
+/// Chunks are not made smaller than this for the sake of the last ones.
+const LEAST_CHUNK_BYTES: u64 = 4 << 20;
+
 /// The length of the parts of an axis, where all have one, and the last one no more.
 fn regular(cuts: &Cuts) -> Option<usize> {
     let (known, most) = (cuts.known()?, cuts.most()?);
@@ -271,7 +274,19 @@ pub(super) fn target(
     if let Some(axis) = chunks.iter().position(|cuts| options.chunks.is_some() && regular(cuts).is_none()) {
         return Err(plan(format!("axis {axis}: chunks of a Zarr array are all of one length")));
     }
-    let chunk: Vec<usize> = chunks.iter().map(|cuts| cuts.most().unwrap_or(1).max(1)).collect();
+    let mut chunk: Vec<usize> = chunks.iter().map(|cuts| cuts.most().unwrap_or(1).max(1)).collect();
+    if options.chunks.is_none() {
+        // A short last block would be stored as long as the others: chunks are shorter, if a part of the others is as long and large enough.
+        for axis in 0..chunk.len() {
+            let known = chunks[axis].known().unwrap_or(&[]);
+            let last = known.windows(2).last().map_or(0, |two| two[1] - two[0]);
+            let bytes = chunk.iter().fold(dtype.bytes() as u64, |all, len| all.saturating_mul(*len as u64));
+            let parts = chunk[axis] / last.max(1);
+            if parts > 1 && chunk[axis].is_multiple_of(last) && bytes / parts as u64 >= LEAST_CHUNK_BYTES {
+                chunk[axis] = last;
+            }
+        }
+    }
     let cuts = blocks.cuts.iter().zip(&chunk).map(|(cuts, chunk)| aligned(cuts, 0, *chunk)).collect();
     let (format, compression) = (options.format.unwrap_or_default(), options.compression.unwrap_or_default());
     let path: PathBuf = path.to_path_buf();
