@@ -268,13 +268,15 @@ impl Chunks {
                 room = (room / pieces[axis].min(shape[axis]).max(1) as u64).max(1);
             }
         };
+        // Where elements are read one by one nothing speaks for fewer.
+        let of_pieces = |axis: usize, most: usize| match pieces[axis] {
+            0 | 1 => most,
+            piece => evenly(shape[axis].div_ceil(piece), most),
+        };
         let even = |axis: usize| {
             let piece = pieces[axis].max(1);
             let most = (block / piece).max(1);
-            Cuts::even(
-                shape[axis],
-                lens[axis].unwrap_or_else(|| evenly(shape[axis].div_ceil(piece), most).saturating_mul(piece)),
-            )
+            Cuts::even(shape[axis], lens[axis].unwrap_or_else(|| of_pieces(axis, most).saturating_mul(piece)))
         };
         let mut cuts: Vec<Cuts> =
             cuts.into_iter().enumerate().map(|(axis, cuts)| cuts.unwrap_or_else(|| even(axis))).collect();

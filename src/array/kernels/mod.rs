@@ -28,7 +28,7 @@ pub(super) use made::{Arange, Below, Diagonal, Every, Linspace};
 pub(super) use number::{FromNumber, Number};
 pub(super) use product::{Matrix, add_product};
 pub(super) use program::{
-    Bound, Machine, Made, MadeSlice, Place, Program, REGISTER_BYTES, Register, Step, Tile, Walk, run_box, with_lane,
+    Bound, Machine, Made, MadeSlice, Place, Program, Register, Step, Tile, Walk, register_bytes, run_box, with_lane,
 };
 pub(super) use reduce::{Kind as ReduceKind, Reduction, Target, Work};
 pub(super) use scan::{Line, Running, scan_tile};

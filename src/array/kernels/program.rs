@@ -20,8 +20,14 @@ pub(crate) const TILE: usize = 1024;
 /// Of one that is read where it lies, and of which nothing is computed: reading is fastest in long runs.
 const READ_TILE: usize = 8 * TILE;
 
-/// Bytes of a register: the largest elements have 16.
-pub(crate) const REGISTER_BYTES: usize = 16 * TILE;
+/// Rows and columns of a tile over a leaf whose neighbours lie along its rows: runs of both kinds are as long as can be while a few such tiles
+/// stay in the cache.
+const SIDE: usize = 64;
+
+/// Bytes of a register, whether tiles are squares or not: the largest elements have 16.
+pub(crate) fn register_bytes(is_square: bool) -> usize {
+    16 * if is_square { SIDE * SIDE } else { TILE }
+}
 
 /// Where a value stands.
 pub(crate) type Register = u16;
@@ -137,6 +143,8 @@ pub(crate) struct Machine<'p, 'a> {
     program: &'p Program,
     leaves: Vec<Bound<'a>>,
     registers: Vec<Vec<u64>>,
+    /// Elements of a tile at most, of those that are no memory of a leaf.
+    most: usize,
     /// Registers that stand for memory of a leaf, at this tile.
     direct: Vec<Option<(u16, usize)>>,
 }
@@ -144,15 +152,17 @@ pub(crate) struct Machine<'p, 'a> {
 pub(crate) use crate::store::with_stored as with_lane;
 
 impl<'p, 'a> Machine<'p, 'a> {
-    pub fn new(program: &'p Program, leaves: Vec<Bound<'a>>) -> Machine<'p, 'a> {
+    /// A machine for tiles of so many elements at most.
+    pub fn new(program: &'p Program, leaves: Vec<Bound<'a>>, most: usize) -> Machine<'p, 'a> {
         let count = usize::from(program.registers);
-        let mut machine = Machine { program, leaves, registers: vec![Vec::new(); count], direct: vec![None; count] };
+        let (registers, direct) = (vec![Vec::new(); count], vec![None; count]);
+        let mut machine = Machine { program, leaves, registers, most: most.max(TILE), direct };
         // Constants stay where they are: nothing else is put into their registers.
         for step in &program.steps {
             if let Step::Constant { value, of, to } = step {
                 let register = machine.take(*to);
                 let mut register = register;
-                with_lane!(*of, T => cast_slice_mut::<u64, T>(&mut register)[..TILE].fill(T::from_number(*value)));
+                with_lane!(*of, T => cast_slice_mut::<u64, T>(&mut register)[..machine.most].fill(T::from_number(*value)));
                 machine.registers[usize::from(*to)] = register;
             }
         }
@@ -164,7 +174,7 @@ impl<'p, 'a> Machine<'p, 'a> {
         self.direct[usize::from(at)] = None;
         let mut memory = std::mem::take(&mut self.registers[usize::from(at)]);
         if memory.is_empty() {
-            memory = vec![0; REGISTER_BYTES / size_of::<u64>()];
+            memory = vec![0; 2 * self.most];
         }
         memory
     }
@@ -247,6 +257,9 @@ impl<'p, 'a> Machine<'p, 'a> {
         let mut done = Ok(());
         with_lane!(dtype, T => {
             let values = cast_slice_mut::<u64, T>(&mut out);
+            if let (Bound::Memory(data), 1, 2..) = (bound, down, rows) {
+                return self.turned::<T>(data, (place, along), tile, out, to);
+            }
             for row in 0..rows {
                 let (first, values) = (place + row as i64 * down, &mut values[row * columns..(row + 1) * columns]);
                 done = match bound {
@@ -260,6 +273,46 @@ impl<'p, 'a> Machine<'p, 'a> {
         });
         self.registers[usize::from(to)] = out;
         done
+    }
+
+    /// Loads a leaf whose neighbours lie along the rows of a tile: a few columns at once, each a run.
+    fn turned<T: Lane>(
+        &mut self,
+        data: &Data,
+        (place, along): (i64, i64),
+        Tile { rows, columns }: Tile,
+        mut out: Vec<u64>,
+        to: Register,
+    ) -> Result<()> {
+        const FEW: usize = 8;
+        let all: &[T] = T::of(data).ok_or_else(|| Error::internal("a leaf of another type"))?;
+        let run = |column: usize| {
+            let first = usize::try_from(place + column as i64 * along).ok();
+            first
+                .and_then(|first| all.get(first..first + rows))
+                .ok_or_else(|| Error::internal("a place outside of its leaf"))
+        };
+        let values = &mut cast_slice_mut::<u64, T>(&mut out)[..rows * columns];
+        let mut column = 0;
+        while column + FEW <= columns {
+            let mut runs = [&all[..0]; FEW];
+            for (at, of) in runs.iter_mut().enumerate() {
+                *of = run(column + at)?;
+            }
+            for (row, values) in values.chunks_exact_mut(columns).enumerate() {
+                for (value, run) in values[column..column + FEW].iter_mut().zip(&runs) {
+                    *value = run[row];
+                }
+            }
+            column += FEW;
+        }
+        for column in column..columns {
+            for (values, value) in values.chunks_exact_mut(columns).zip(run(column)?) {
+                values[column] = *value;
+            }
+        }
+        self.registers[usize::from(to)] = out;
+        Ok(())
     }
 
     fn unary(&self, f: Unary, of: DType, a: Register, len: usize, out: &mut [u64]) -> Result<()> {
@@ -445,9 +498,8 @@ impl Rounds {
         });
         match turned {
             Some(axis) if columns > 1 => {
-                let side = 32;
-                let columns = columns.min(side);
-                (Tile { rows: (TILE / columns).min(self.lens[axis]), columns }, axis)
+                let columns = columns.min(SIDE);
+                (Tile { rows: SIDE.min(self.lens[axis]), columns }, axis)
             }
             _ => {
                 let columns = columns.clamp(1, self.most_columns);
@@ -518,8 +570,10 @@ pub(crate) fn run_box(
     {
         rounds.most_columns = READ_TILE;
     }
-    let mut machine = Machine::new(program, leaves.iter().map(|(bound, _)| *bound).collect());
-    let (_, down) = rounds.tile();
+    let (tile, down) = rounds.tile();
+    // What is read where it lies needs no register.
+    let most = if rounds.most_columns > TILE { TILE } else { tile.rows * tile.columns };
+    let mut machine = Machine::new(program, leaves.iter().map(|(bound, _)| *bound).collect(), most);
     let last = rounds.lens.len() - 1;
     let strides: Vec<(i64, i64)> = rounds.steps.iter().map(|steps| (steps[down], steps[last])).collect();
     let mut places = vec![0i64; walks.len()];

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::kernels::{Bound, Lane, Machine, Place, REGISTER_BYTES, Tile, Walk, run_box, with_lane};
+use super::super::kernels::{Bound, Lane, Machine, Place, Tile, Walk, register_bytes, run_box, with_lane};
 use super::super::plan::{AxisMap, Cuts, Taken, coords, strides};
 use super::fuse::{Fused, Leaf, LeafSource, Section};
 use crate::error::{Error, ErrorKind, Result};
@@ -181,7 +181,11 @@ impl Boxes {
     /// What the registers of the program take, and a little for the walk over the block.
     pub fn machine_bytes(&self) -> u64 {
         let registers = self.parts.iter().map(|part| part.fused.program.registers).max().unwrap_or(0);
-        u64::from(registers) * REGISTER_BYTES as u64 + (64 << 10)
+        let leaves = self.parts.iter().flat_map(|part| &part.fused.leaves);
+        // Where a leaf is turned, tiles are squares.
+        let turned =
+            leaves.map(|leaf| leaf.view.axes.iter().filter_map(|axis| axis.of).is_sorted()).any(|by_rows| !by_rows);
+        u64::from(registers) * register_bytes(turned) as u64 + (64 << 10)
     }
 
     /// Elements of the largest box, if that is known.
