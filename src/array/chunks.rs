@@ -27,6 +27,9 @@ pub enum AxisChunks {
     Invalid(String),
 }
 
+/// So many blocks are as even as can be; of more a short last one is of no matter.
+const FEW_BLOCKS: usize = 8;
+
 /// How an array is to be cut into blocks.
 ///
 /// Anything that says it clearly is one: a number for all axes, a tuple or an array with a number for each (`-1` is the whole axis),
@@ -291,11 +294,11 @@ impl Chunks {
     }
 }
 
-/// How many of so many pieces make a block, `most` at most: fewer where a last block would have half as many or less, and there is a number
-/// that divides all.
+/// How many of so many pieces make a block, `most` at most: fewer where one of a few blocks would have half as many or less, and there is a
+/// number that divides all.
 fn evenly(pieces: usize, most: usize) -> usize {
     let last = pieces % most;
-    if pieces <= most || last == 0 || last > most / 2 {
+    if pieces <= most || pieces / most >= FEW_BLOCKS || last == 0 || last > most / 2 {
         return most;
     }
     (most.div_ceil(2)..most).rev().find(|fewer| pieces.is_multiple_of(*fewer)).unwrap_or(most)
