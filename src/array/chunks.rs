@@ -19,7 +19,7 @@ pub enum AxisChunks {
     Whole,
     /// As long as makes blocks of about the wanted bytes.
     Auto,
-    /// As long as makes blocks of about so many bytes.
+    /// As long as makes blocks of about so many bytes in all; of several axes the same.
     Bytes(u64),
     /// As it is; of a new array as `Auto`.
     Keep,
@@ -229,7 +229,11 @@ impl Chunks {
         let of_all = if let Spec::Bytes(bytes) = self.spec { bytes } else { AUTO_BYTES };
         let of_each =
             axes.iter().filter_map(|axis| if let AxisChunks::Bytes(bytes) = axis { Some(*bytes) } else { None });
-        let wanted = of_each.min().unwrap_or(of_all);
+        let mut of_each = of_each;
+        let wanted = of_each.next().unwrap_or(of_all);
+        if let Some(other) = of_each.find(|other| *other != wanted) {
+            return Err(plan(format!("blocks of {wanted} bytes along one axis and of {other} along another")));
+        }
         if wanted == 0 {
             return Err(plan("blocks of no bytes".to_string()));
         }

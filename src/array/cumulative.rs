@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ndarray::Dimension;
 
 use super::Array;
-use super::blocks::at_line;
+use super::blocks::{Mapped, as_cut, at_line, only};
 use super::element::{Element, Real};
 use super::join::{joined, range};
 use super::kernels::{Binary, Number, ReduceKind, Reduction, Unary};
@@ -113,8 +113,11 @@ impl<A: Element, D: Dimension> Array<A, D> {
             let mut all = self.planned()?.clone();
             let axis = resolve_axis(axis, all.rank())?;
             // Nothing is left of as many elements.
-            for _ in 0..n.min(all.known_shape()?[axis]) {
+            for number in 0..n.min(all.known_shape()?[axis]) {
                 let len = all.known_shape()?[axis];
+                if number > 0 && number % TOGETHER == 0 {
+                    all = in_blocks(&all, verb, origin)?;
+                }
                 let (next, own) = (
                     range(&all, axis, len.min(1), len, verb, origin)?,
                     range(&all, axis, 0, len.saturating_sub(1), verb, origin)?,
@@ -131,6 +134,17 @@ impl<A: Element, D: Dimension> Array<A, D> {
         };
         at_line(made(), verb, origin)
     }
+}
+
+/// So many differences are one step of work: each is made of two elements of the one before.
+const TOGETHER: usize = 32;
+
+/// The same elements in blocks of their own, of which what follows is made.
+fn in_blocks(of: &Blocks, verb: &'static str, origin: Origin) -> Result<Blocks> {
+    let (grid, takes) = as_cut(of);
+    let (inputs, cuts) = (vec![of], of.cuts.to_vec());
+    let mapped = Mapped { verb, origin, inputs, grid, takes: vec![takes], cuts, key: Some("as it is".to_string()) };
+    mapped.of_type(of.dtype, None, |given, _| only(given))
 }
 
 impl<D: Dimension> Array<f64, D> {

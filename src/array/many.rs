@@ -34,7 +34,8 @@ mod sealed {
     }
 }
 
-/// As [`concatenate`](super::concatenate), of arrays of any types, which become `A` as [`Array::cast`] has it.
+/// As [`concatenate`](super::concatenate), of arrays of any types, which become `A` as [`Array::cast`] has it: complex numbers lose their
+/// imaginary part where `A` is real.
 ///
 /// # Errors
 /// As there.
@@ -52,7 +53,7 @@ pub fn concatenate_as<A: Element, D: Dimension>(axis: isize, arrays: &[&dyn AnyA
     let (verb, origin) = ("concatenate_as", Origin::caller());
     let made = || {
         let all = arrays.iter().map(|array| array.cast_to(A::DTYPE, verb, origin).0).collect::<Result<Vec<_>>>()?;
-        let rank = all.first().map_or(0, Blocks::rank);
+        let rank = all.first().ok_or_else(|| plan("no arrays to put together"))?.rank();
         joined(&all.iter().collect::<Vec<_>>(), super::plan::resolve_axis(axis, rank)?, verb, origin)
     };
     at_line(made(), verb, origin)
@@ -213,7 +214,7 @@ fn signature(text: &str) -> Result<(Vec<Vec<String>>, Vec<String>)> {
 /// use chunkwise::prelude::*;
 /// use ndarray::Axis;
 ///
-/// let x = array::arange(0, 6, 1, 3).reshape((3, 2)).into_dyn();
+/// let x = array::arange(0, 6, 1, 3).reshape((3, 2));
 /// let spread = array::apply_gufunc("(i)->()", &[&x], &[], |blocks| {
 ///     blocks[0].map_axis(Axis(blocks[0].ndim() - 1), |line| line[line.len() - 1] - line[0])
 /// });
@@ -221,9 +222,9 @@ fn signature(text: &str) -> Result<(Vec<Vec<String>>, Vec<String>)> {
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
-pub fn apply_gufunc<A: Element, R: BlockValue<Dim = IxDyn>>(
+pub fn apply_gufunc<A: Element, D: Dimension, R: BlockValue<Dim = IxDyn>>(
     text: &str,
-    arrays: &[&Array<A, IxDyn>],
+    arrays: &[&Array<A, D>],
     new: &[(&str, usize)],
     function: impl Fn(&[ArrayViewD<'_, A>]) -> R + Send + Sync + 'static,
 ) -> Array<R::Elem, IxDyn> {
@@ -311,7 +312,10 @@ impl<A: Element, D: Dimension> Array<A, D> {
             let mut all = self.planned()?.clone();
             let parts = info.as_ref();
             let named = parts.iter().filter(|part| !matches!(part, SliceInfoElem::NewAxis)).count();
-            if named != parts.len() || named != all.rank() {
+            if named != parts.len() {
+                return Err(plan("blocks along a new axis"));
+            }
+            if named != all.rank() {
                 return Err(plan(format!("blocks along {named} axes of an array of {}", all.rank())));
             }
             for (axis, part) in parts.iter().enumerate() {

@@ -8,6 +8,7 @@ use super::Array;
 use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{Binary, Bincount, Fold, Histogram, ReduceKind, TopK};
+use super::many::broadcast_all;
 use super::operators::binary;
 use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
 use super::promote::Promote;
@@ -233,7 +234,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
 }
 
 impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
-    /// The mean of all elements, each with a weight; both arrays broadcast.
+    /// The mean of all elements, each with a weight; both arrays broadcast, and a weight counts as often as it is there.
     ///
     /// ```
     /// use chunkwise::prelude::*;
@@ -244,7 +245,15 @@ impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
     /// ```
     #[track_caller]
     pub fn average(&self, weights: &Array<f64, D>) -> Array<f64, Ix0> {
-        &(self * weights).sum() / &weights.sum()
+        let (verb, origin) = ("average", Origin::caller());
+        let made = || {
+            let both = broadcast_all(&[self.planned()?, weights.planned()?], verb, origin)?;
+            let weighted = binary(&both[0], &both[1], Binary::Mul, DType::F64, verb, origin)?;
+            let axes: Vec<usize> = (0..weighted.rank()).collect();
+            let sum = |of: &Blocks| reduced(of, (ReduceKind::Sum, false), &axes, false, verb, origin);
+            binary(&sum(&weighted)?, &sum(&both[1])?, Binary::Div, DType::F64, verb, origin)
+        };
+        at_line(made(), verb, origin)
     }
 
     /// The mean along an axis, which is dropped, each element with a weight: of an array of the same shape, or one for each place along the

@@ -235,6 +235,9 @@ pub fn einsum<A: Real + Promote<A, Output = A>>(letters: &str, arrays: &[&Array<
             own_letters.push(spelled(own, array.rank(), letters)?);
         }
         let mut given = own_letters;
+        if most > 0 && out.is_some_and(|out| !terms(out).contains(&DOTS)) {
+            return Err(plan(format!("`{letters}`: the result lacks the axes of `...`")));
+        }
         let out = out.map(terms).map(|out| match out.contains(&DOTS) {
             true => spelled(out.clone(), most + out.len() - 1, letters),
             false => Ok(out),

@@ -226,11 +226,12 @@ impl DType {
         }
     }
 
-    /// The name that Rust gives it.
+    /// Whether it is an integer that may be negative.
     pub fn is_signed_integer(self) -> bool {
         matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
     }
 
+    /// The name that Rust gives it.
     pub fn name(self) -> &'static str {
         match self {
             DType::Bool => "bool",

@@ -234,6 +234,13 @@ fn ends_of_numbers() -> Result<()> {
     plan(rng.exponential(-1.0, 3, 3).compute().map(drop));
     plan(rng.uniform(0.0..f64::INFINITY, 3, 3).compute().map(drop));
     plan(rng.uniform(f64::MIN..f64::MAX, 3, 3).compute().map(drop));
+    // Weights that broadcast count as often as they are there.
+    assert_eq!(array::ones_f64((2, 3), 2).average(&array::ones_f64((1, 3), 3)).compute()?, 1.0);
+    let far = array::arange(0_i64, 3000, 1, 1000).square().diff(2000, 0);
+    assert!(far.compute()?.iter().all(|value| *value == 0) && far.shape()? == [1000]);
+    plan(array::einsum("...->", &[&square.into_dyn()]).compute().map(drop));
+    plan(array::zeros_f64((10, 7), ("100 B", "24 B")).compute().map(drop));
+    plan(array::concatenate_as::<f64, Ix1>(0, &[]).compute().map(drop));
     // Many differences keep their blocks.
     let many = array::arange(0_i64, 1000, 1, 100).diff(40, 0);
     assert_eq!((many.numblocks()?, many.compute()?.len()), (vec![10], 960));
