@@ -101,11 +101,11 @@ impl BlockShape {
         self
     }
 
-    /// Of each axis of the result the axis that it is of those that are given, and how it is cut.
+    /// What tasks take of blocks that are given, by places on the grid of the result, and how the result is cut.
     ///
     /// # Errors
     /// Of kind `Plan`, where an axis that is named is not there.
-    pub(super) fn of(&self, given: &[Cuts]) -> Result<(Vec<Option<usize>>, Vec<Cuts>)> {
+    pub(super) fn of(&self, given: &[Cuts]) -> Result<(Vec<Taken>, Vec<Cuts>)> {
         let rank = given.len();
         let dropped = self.dropped.iter().map(|axis| resolve_axis(*axis, rank)).collect::<Result<Vec<_>>>()?;
         // Those that are left by their numbers, and new ones.
@@ -131,7 +131,11 @@ impl BlockShape {
                 None => Cuts::Unknown(count),
             };
         }
-        Ok((axes, cuts))
+        let takes = (0..rank).map(|axis| match axes.iter().position(|of| *of == Some(axis)) {
+            Some(to) => Taken::blocks(to, &given[axis]),
+            None => Taken::whole(&given[axis]),
+        });
+        Ok((takes.collect(), cuts))
     }
 }
 
@@ -314,14 +318,9 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
         let (verb, origin) = ("map_blocks_as", Origin::caller());
         let made = || {
             let blocks = self.planned()?;
-            let rank = blocks.rank();
-            let (axes, cuts) = shape.of(&blocks.cuts)?;
+            let (takes, cuts) = shape.of(&blocks.cuts)?;
             has_axes::<R::Dim>(&cuts)?;
-            let takes = (0..rank).map(|axis| match axes.iter().position(|of| *of == Some(axis)) {
-                Some(to) => Taken::blocks(to, &blocks.cuts[axis]),
-                None => Taken::whole(&blocks.cuts[axis]),
-            });
-            let (takes, grid) = (vec![takes.collect()], cuts.iter().map(Cuts::blocks).collect());
+            let (takes, grid) = (vec![takes], cuts.iter().map(Cuts::blocks).collect());
             let mapped = Mapped { verb, origin, inputs: vec![blocks], grid, takes, cuts, key: None };
             mapped.of::<R::Elem>(move |given, place| {
                 let made = function(view::<A, D>(&only(given)?)?, &BlockPlace::of(place));

@@ -59,8 +59,6 @@ pub struct Chunks {
 enum Spec {
     All(AxisChunks),
     Each(Vec<AxisChunks>),
-    Bytes(u64),
-    Wrong(String),
 }
 
 impl Chunks {
@@ -75,7 +73,7 @@ impl Chunks {
 
     /// Blocks of about so many bytes.
     pub fn bytes(bytes: u64) -> Chunks {
-        Chunks::of(Spec::Bytes(bytes))
+        Chunks::of(Spec::All(AxisChunks::Bytes(bytes)))
     }
 
     /// One axis, from behind where it is negative; the others stay as they are.
@@ -160,13 +158,7 @@ impl<const N: usize> From<[usize; N]> for AxisChunks {
 
 impl From<&str> for Chunks {
     fn from(text: &str) -> Chunks {
-        match text.trim() {
-            "auto" => Chunks::auto(),
-            text => match text.into_byte_count() {
-                Ok(bytes) => Chunks::bytes(bytes),
-                Err(error) => Chunks::of(Spec::Wrong(error.message().to_string())),
-            },
-        }
+        Chunks::of(Spec::All(text.into()))
     }
 }
 
@@ -215,9 +207,9 @@ impl Chunks {
         let rank = shape.len();
         let plan = |text: String| Error::new(ErrorKind::Plan, text);
         let mut axes = match &self.spec {
-            Spec::Wrong(text) => return Err(plan(format!("chunks: {text}"))),
+            // Also of an array without axes.
+            Spec::All(AxisChunks::Invalid(text)) => return Err(plan(format!("chunks: {text}"))),
             Spec::All(one) => vec![one.clone(); rank],
-            Spec::Bytes(_) => vec![AxisChunks::Auto; rank],
             Spec::Each(axes) if axes.len() == rank => axes.clone(),
             Spec::Each(axes) => {
                 return Err(plan(format!("chunks for {} axes and an array of {rank}", axes.len())));
@@ -226,11 +218,9 @@ impl Chunks {
         for (axis, chunks) in &self.but {
             axes[resolve_axis(*axis, rank)?] = chunks.clone();
         }
-        let of_all = if let Spec::Bytes(bytes) = self.spec { bytes } else { AUTO_BYTES };
-        let of_each =
+        let mut of_each =
             axes.iter().filter_map(|axis| if let AxisChunks::Bytes(bytes) = axis { Some(*bytes) } else { None });
-        let mut of_each = of_each;
-        let wanted = of_each.next().unwrap_or(of_all);
+        let wanted = of_each.next().unwrap_or(AUTO_BYTES);
         if let Some(other) = of_each.find(|other| *other != wanted) {
             return Err(plan(format!("blocks of {wanted} bytes along one axis and of {other} along another")));
         }
@@ -391,6 +381,8 @@ mod tests {
         assert_eq!(wrong(Chunks::axis(-2, 1), &[3]), "there is no axis -2 in an array of 1 axes");
         assert!(wrong("12 apples".into(), &[3]).starts_with("chunks: "));
         assert_eq!(wrong("0 B".into(), &[3]), "blocks of no bytes");
-        assert_eq!(wrong((-7).into(), &[3]), "axis 0: blocks of -7 elements; -1 is the whole axis");
+        assert_eq!(wrong((-7).into(), &[3]), "chunks: blocks of -7 elements; -1 is the whole axis");
+        assert_eq!(wrong((2, -7).into(), &[3, 3]), "axis 1: blocks of -7 elements; -1 is the whole axis");
+        assert!(wrong(Chunks::bytes(100).and(0, "24 B"), &[3, 3]).starts_with("blocks of 24 bytes"));
     }
 }

@@ -153,16 +153,24 @@ pub fn stack<A: Element, D: Dimension + DimAdd<Ix1>>(
     arrays: &[&Array<A, D>],
 ) -> Array<A, <D as DimAdd<Ix1>>::Output> {
     let (verb, origin) = ("stack", Origin::caller());
-    let made = || {
-        let with_axis = arrays.iter().map(|array| {
-            let blocks = array.planned()?;
-            let (view, cuts) = super::select::with_axis(blocks, axis.0)?;
-            Blocks::new(Op::View(view), &[blocks], blocks.dtype, cuts, verb, origin)
-        });
-        let all = with_axis.collect::<Result<Vec<_>>>()?;
-        joined(&all.iter().collect::<Vec<_>>(), axis.0, verb, origin)
-    };
+    let made = || stacked(arrays.iter().map(|array| array.planned().cloned()), axis.0, verb, origin);
     at_line(made(), verb, origin)
+}
+
+/// Arrays along a new axis.
+pub(super) fn stacked(
+    arrays: impl Iterator<Item = Result<Blocks>>,
+    axis: usize,
+    verb: &'static str,
+    origin: Origin,
+) -> Result<Blocks> {
+    let with_axis = arrays.map(|blocks| {
+        let blocks = blocks?;
+        let (view, cuts) = super::select::with_axis(&blocks, axis)?;
+        Blocks::new(Op::View(view), &[&blocks], blocks.dtype, cuts, verb, origin)
+    });
+    let all = with_axis.collect::<Result<Vec<_>>>()?;
+    joined(&all.iter().collect::<Vec<_>>(), axis, verb, origin)
 }
 
 /// Rows of blocks put together to one matrix: in each row side by side, and the rows one below another.

@@ -5,7 +5,7 @@ use ndarray::{ArrayViewD, Dimension, IxDyn, SliceArg, SliceInfoElem};
 use super::Array;
 use super::blocks::{BlockPlace, BlockShape, BlockValue, Mapped, at_line, block, has_axes, view};
 use super::element::Element;
-use super::join::{joined, range};
+use super::join::{joined, range, stacked};
 use super::operators::{Operated, cast};
 use super::plan::{Blocks, Cuts, Op, Taken, View, broadcast_cuts, plan};
 use crate::error::Result;
@@ -78,15 +78,7 @@ pub fn stack_as<A: Element, D: Dimension + ndarray::DimAdd<ndarray::Ix1>>(
     arrays: &[&dyn AnyArray<D>],
 ) -> Array<A, <D as ndarray::DimAdd<ndarray::Ix1>>::Output> {
     let (verb, origin) = ("stack_as", Origin::caller());
-    let made = || {
-        let with_axis = arrays.iter().map(|array| {
-            let blocks = array.cast_to(A::DTYPE, verb, origin).0?;
-            let (view, cuts) = super::select::with_axis(&blocks, axis.0)?;
-            Blocks::new(Op::View(view), &[&blocks], blocks.dtype, cuts, verb, origin)
-        });
-        let all = with_axis.collect::<Result<Vec<_>>>()?;
-        joined(&all.iter().collect::<Vec<_>>(), axis.0, verb, origin)
-    };
+    let made = || stacked(arrays.iter().map(|array| array.cast_to(A::DTYPE, verb, origin).0), axis.0, verb, origin);
     at_line(made(), verb, origin)
 }
 
@@ -153,14 +145,8 @@ pub fn map_blocks<A: Element, D: Dimension, R: BlockValue>(
         let given = arrays.iter().map(|array| array.planned()).collect::<Result<Vec<_>>>()?;
         let inputs = broadcast_all(&given, verb, origin)?;
         let cuts = super::counts::alike(&inputs.iter().collect::<Vec<_>>())?;
-        let (axes, made) = shape.of(&cuts)?;
+        let (takes, made) = shape.of(&cuts)?;
         has_axes::<R::Dim>(&made)?;
-        let takes: Vec<Taken> = (0..cuts.len())
-            .map(|axis| match axes.iter().position(|of| *of == Some(axis)) {
-                Some(to) => Taken::blocks(to, &cuts[axis]),
-                None => Taken::whole(&cuts[axis]),
-            })
-            .collect();
         let (takes, grid) = (vec![takes; inputs.len()], made.iter().map(Cuts::blocks).collect());
         let mapped = Mapped { verb, origin, inputs: inputs.iter().collect(), grid, takes, cuts: made, key: None };
         mapped.of::<R::Elem>(move |given, place| {

@@ -66,8 +66,8 @@ pub enum Boundary<A> {
     Constant(A),
 }
 
-/// A part of a block, along each axis from where and how long, in the block's own memory: it is as large as a block, and memory that is not
-/// recycled costs more than what most functions do.
+/// A part of a block, along each axis from where and how long, in the block's own memory: memory that is not recycled costs more than what most
+/// functions do.
 fn trimmed<B: Element>(mut made: ndarray::ArrayD<B>, own: &[(usize, usize)]) -> Result<NdBlock> {
     let part: Vec<usize> = own.iter().map(|(_, len)| *len).collect();
     if !made.is_standard_layout() || made.is_empty() || part.contains(&0) {
@@ -98,6 +98,8 @@ fn trimmed<B: Element>(mut made: ndarray::ArrayD<B>, own: &[(usize, usize)]) -> 
         values.copy_within(from..from + run, row * run);
     }
     values.truncate(rows * run);
+    // Only what is counted is held: of a small block with many neighbours that is little.
+    values.shrink_to_fit();
     let values = ndarray::ArrayD::from_shape_vec(IxDyn(&part), values);
     block(values.map_err(|error| Error::internal(format!("a part of another shape: {error}")))?)
 }
@@ -180,5 +182,19 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             })
         };
         at_line(made(), verb, origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_part_holds_no_more_than_itself() {
+        let made = ndarray::ArrayD::from_shape_fn(IxDyn(&[17, 17, 17]), |at| (at[0] * 289 + at[1] * 17 + at[2]) as f64);
+        let part = trimmed(made, &[(8, 2), (8, 1), (7, 3)]).unwrap();
+        let values = part.get::<f64>().unwrap();
+        assert_eq!(values[..], [2455.0, 2456.0, 2457.0, 2744.0, 2745.0, 2746.0]);
+        assert_eq!((part.shape(), values.storage_bytes()), (&[2, 1, 3][..], 48));
     }
 }

@@ -118,7 +118,7 @@ impl Rng {
         verb: &'static str,
         origin: Origin,
     ) -> Array<A, Sh::Dim> {
-        if let Some(wrong) = draw.wrong() {
+        if let Some(wrong) = draw.wrong(A::DTYPE) {
             return Array::of(Err(Error::new(ErrorKind::Plan, wrong).frame(Role::In, verb, origin)));
         }
         self.array(draw, |key| Arc::new(Drawn { key, draw }), shape, cost, verb, origin)

@@ -109,7 +109,8 @@ impl Lettered {
         for letter in &self.letters {
             if other.place(*letter).is_some() && self.len(*letter)? != other.len(*letter)? {
                 let (one, two) = (self.len(*letter)?, other.len(*letter)?);
-                return Err(plan(format!("axes of the letter `{letter}` have the lengths {one} and {two}")));
+                let name = if is_dots(*letter) { "...".to_string() } else { letter.to_string() };
+                return Err(plan(format!("axes of the letter `{name}` have the lengths {one} and {two}")));
             }
         }
         // What only one of them has and nobody wants is summed up before.

@@ -129,6 +129,14 @@ impl<T: Element> Block<T> {
     }
 
     /// The elements of an array that may be shared with others; nothing is copied where they lie one behind another.
+    ///
+    /// ```
+    /// use chunkwise::store::Block;
+    ///
+    /// let held = ndarray::arr1(&[1, 2, 3]).into_shared();
+    /// assert_eq!(*Block::from_shared(held.clone()), [1, 2, 3]);
+    /// assert_eq!(held[0], 1);
+    /// ```
     pub fn from_shared(array: ArcArray1<T>) -> Block<T> {
         if array.as_slice().is_none() {
             return Block::from_vec(array.to_vec());

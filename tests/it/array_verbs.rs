@@ -184,7 +184,7 @@ fn blocks_of_about_one_length() -> Result<()> {
     );
     assert_eq!(x.rechunk(Chunks::auto().and(0, 5)).numblocks()?, [2, 1]);
     let text = |chunks: Chunks| x.rechunk(chunks).compute().unwrap_err().to_string();
-    assert!(text(Chunks::from(-7)).contains("axis 0: blocks of -7 elements; -1 is the whole axis"));
+    assert!(text(Chunks::from(-7)).contains("chunks: blocks of -7 elements; -1 is the whole axis"));
     assert!(text("0 B".into()).contains("blocks of no bytes"));
     assert!(text((5, "12 apples").into()).contains("axis 1: "));
     Ok(())
@@ -234,6 +234,7 @@ fn ends_of_numbers() -> Result<()> {
     plan(rng.exponential(-1.0, 3, 3).compute().map(drop));
     plan(rng.uniform(0.0..f64::INFINITY, 3, 3).compute().map(drop));
     plan(rng.uniform(f64::MIN..f64::MAX, 3, 3).compute().map(drop));
+    plan(rng.uniform_f32(f32::MIN..f32::MAX, 3, 3).compute().map(drop));
     // Weights that broadcast count as often as they are there.
     assert_eq!(array::ones_f64((2, 3), 2).average(&array::ones_f64((1, 3), 3)).compute()?, 1.0);
     let far = array::arange(0_i64, 3000, 1, 1000).square().diff(2000, 0);

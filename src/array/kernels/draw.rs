@@ -5,6 +5,7 @@ use rand_distr::Distribution;
 use super::program::{Made, MadeSlice};
 use super::random::{self, Key, Permutation};
 use crate::error::{Error, Result};
+use crate::store::DType;
 
 /// Numbers of a distribution that has a loop of its own.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +33,11 @@ pub(crate) enum Draw {
 }
 
 impl Draw {
-    /// What is wrong with the parameters, if something is.
-    pub fn wrong(self) -> Option<String> {
+    /// What is wrong with the parameters for numbers of a type, if something is.
+    pub fn wrong(self, of: DType) -> Option<String> {
+        let is_finite = |value: f64| if of == DType::F32 { (value as f32).is_finite() } else { value.is_finite() };
         match self {
-            Draw::Uniform { low, high } if !(high - low).is_finite() => {
+            Draw::Uniform { low, high } if !is_finite(high - low) => {
                 Some(format!("uniform numbers from {low} to {high}: both ends and what lies between are to be finite"))
             }
             Draw::Normal { mean, std } if !mean.is_finite() || !std.is_finite() || std < 0.0 => {

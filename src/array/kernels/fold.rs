@@ -1,8 +1,8 @@
 //! What becomes of the elements along some axes: kept of each block, put together, and finished.
 
-use super::reduce::{Reduction, Work};
+use super::reduce::{Kind, Reduction, Work};
 use crate::error::Result;
-use crate::store::NdBlock;
+use crate::store::{DType, NdBlock};
 
 /// A way in which the elements along some axes become few. What is kept is a list of blocks.
 pub(crate) trait Fold: Send + Sync {
@@ -41,7 +41,20 @@ impl Fold for Reduction {
     }
 
     fn kept_bytes(&self, places: u64) -> u64 {
-        Reduction::KEPT_BYTES * places
+        let own = self.of.bytes() as u64;
+        let complex = matches!(self.of, DType::C32 | DType::C64);
+        let carries = complex || matches!(self.of, DType::F32 | DType::F64);
+        let wide = if complex { 16 } else { 8 };
+        places
+            * match self.kind {
+                Kind::Sum | Kind::Mean => wide + if carries { wide } else { 0 } + if self.skip_nan { 8 } else { 0 },
+                Kind::Prod => wide,
+                Kind::Min | Kind::Max => own + 1,
+                Kind::ArgMin | Kind::ArgMax => own + 8,
+                Kind::Var { .. } | Kind::Std { .. } => 24,
+                Kind::Any | Kind::All => 1,
+                Kind::Count | Kind::CountNonzero => 8,
+            }
     }
 
     fn start(&self, places: usize) -> Box<dyn Work> {

@@ -224,3 +224,41 @@ fn finish_sums<T: Wide>(of: &Reduction, to: DType, kept: &[NdBlock], shape: &[us
     let count = |at: usize| *counts.get(at).or(counts.first()).unwrap_or(&0) as f64;
     as_output(to, shape, sums.len(), |at| T::divided(whole(at), count(at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fold::Fold;
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_is_said() {
+        const PLACES: usize = 100;
+        let kinds = [
+            Kind::Sum,
+            Kind::Prod,
+            Kind::Min,
+            Kind::Max,
+            Kind::Mean,
+            Kind::Var { ddof: 0 },
+            Kind::Any,
+            Kind::CountNonzero,
+            Kind::Count,
+            Kind::ArgMin,
+        ];
+        for (kind, of, skip_nan) in kinds
+            .into_iter()
+            .flat_map(|kind| DType::ALL.into_iter().flat_map(move |of| [false, true].map(|skip| (kind, of, skip))))
+        {
+            let reduction = Reduction { kind, skip_nan, of };
+            if reduction.output().is_none() {
+                continue;
+            }
+            let nothing = || Reduction::start(&reduction, PLACES).finish(&[PLACES]).unwrap();
+            let mut kept = nothing();
+            super::merge(&reduction, &mut kept, &nothing()).unwrap();
+            let bytes: u64 = kept.iter().map(|block| block.data().bytes()).sum();
+            // And a count for all places.
+            assert!(bytes <= reduction.kept_bytes(PLACES as u64) + 8, "{reduction:?}: {bytes}");
+        }
+    }
+}

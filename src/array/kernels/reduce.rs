@@ -134,9 +134,6 @@ impl Reduction {
         }
     }
 
-    /// Bytes that are kept for each element that is left, at most.
-    pub const KEPT_BYTES: u64 = 24;
-
     /// A reduction that has seen nothing, over what a program gives.
     pub fn start(&self, places: usize) -> Box<dyn Work> {
         let this = *self;

@@ -21,8 +21,9 @@ use crate::store::{NdBlock, NdLists, lists_kind};
 const FAN: u32 = 16;
 /// Where several are.
 const FAN_EACH: u32 = 4;
-/// Fewer where what is kept of as many would take more than this; two are always.
-const TOGETHER_BYTES: u64 = 16 << 20;
+/// Fewer where what is kept of as many would take more than this; two are always. They are put together in the memory of the first, so that more at
+/// once only saves tasks, which matters where they are small.
+const TOGETHER_BYTES: u64 = 1 << 20;
 
 /// Where about as much is kept of a block as it has elements, as many blocks are reduced in one task, if so many tasks are left.
 const TOGETHER: usize = 4;

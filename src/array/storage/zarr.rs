@@ -100,7 +100,7 @@ pub fn read_zarr_any(path: impl AsRef<Path>) -> Result<ZarrAny> {
 macro_rules! any_type {
     ($($variant:ident $type:ty;)+) => {
         /// An array of Zarr with the elements that it has: see [`read_zarr_any`].
-        #[derive(Clone)]
+        #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub enum ZarrAny {$(
             #[doc = concat!("Of `", stringify!($type), "`.")]
@@ -154,7 +154,8 @@ fn open<A: Element, D: Dimension>(
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {
-    /// Writes a Zarr array, a directory; each block is a chunk of it, unless [`Writer::chunks`] says otherwise. Chunks have to be of one
+    /// Writes a Zarr array, a directory; each block is a chunk of it, unless [`Writer::chunks`] says otherwise, or several: where the last block
+    /// is shorter and a part of the others, chunks are as long as that, for it would be stored as long as they are. Chunks have to be of one
     /// size: blocks that are not are cut in another way first.
     ///
     /// # Errors
