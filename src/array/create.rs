@@ -109,27 +109,36 @@ pub fn full<A: Element, Sh: IntoDimension>(shape: Sh, value: A, chunks: impl Int
 /// Zeros of the type that the result has.
 #[track_caller]
 pub fn zeros<A: Element, Sh: IntoDimension>(shape: Sh, chunks: impl Into<Chunks>) -> Array<A, Sh::Dim> {
-    let shape = shape.into_dimension();
-    source(Op::Full(Number::Int(0).cast(A::DTYPE)), shape.slice(), chunks, "zeros", Origin::caller())
+    whole_number(0, shape, chunks, "zeros", Origin::caller())
 }
 
 /// Ones of the type that the result has.
 #[track_caller]
 pub fn ones<A: Element, Sh: IntoDimension>(shape: Sh, chunks: impl Into<Chunks>) -> Array<A, Sh::Dim> {
-    let shape = shape.into_dimension();
-    source(Op::Full(Number::Int(1).cast(A::DTYPE)), shape.slice(), chunks, "ones", Origin::caller())
+    whole_number(1, shape, chunks, "ones", Origin::caller())
 }
 
 /// Zeros as `f64`.
 #[track_caller]
 pub fn zeros_f64<Sh: IntoDimension>(shape: Sh, chunks: impl Into<Chunks>) -> Array<f64, Sh::Dim> {
-    zeros(shape, chunks)
+    whole_number(0, shape, chunks, "zeros_f64", Origin::caller())
 }
 
 /// Ones as `f64`.
 #[track_caller]
 pub fn ones_f64<Sh: IntoDimension>(shape: Sh, chunks: impl Into<Chunks>) -> Array<f64, Sh::Dim> {
-    ones(shape, chunks)
+    whole_number(1, shape, chunks, "ones_f64", Origin::caller())
+}
+
+fn whole_number<A: Element, Sh: IntoDimension>(
+    number: i64,
+    shape: Sh,
+    chunks: impl Into<Chunks>,
+    verb: &'static str,
+    origin: Origin,
+) -> Array<A, Sh::Dim> {
+    let shape = shape.into_dimension();
+    source(Op::Full(Number::Int(number).cast(A::DTYPE)), shape.slice(), chunks, verb, origin)
 }
 
 fn made<A: Element, D>(

@@ -7,14 +7,16 @@ use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction};
 use super::operators::cast;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, broadcast_cuts, plan, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, Op, ReduceOp, View, broadcast_cuts, plan, shown_shape};
 use super::promote::Promote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::store::DType;
 
-/// Bytes of what a task takes of both operands at most: longer sums are taken in groups.
-const GROUP_BYTES: usize = 64 << 20;
+/// Bytes of what a task takes of both operands at most: longer sums are taken in groups. Many times what is made, which is gone through once
+/// more by each group.
+const GROUP_BYTES: std::ops::RangeInclusive<usize> = 4 << 20..=64 << 20;
+const GROUP_TIMES: usize = 16;
 
 /// Blocks of the result from which on the groups of each are summed up one after another, not beside each other.
 const MANY_BLOCKS: u64 = 8;
@@ -57,7 +59,9 @@ pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, or
         (0..rank).filter(|axis| *axis != skip).filter_map(|axis| of.cuts[axis].most()).product()
     };
     let each = (most(&a, rank - 1) + most(&b, rank - 2)).max(1) * of.bytes();
-    let len = (GROUP_BYTES / each).max(1);
+    let made: usize = cuts.iter().filter_map(Cuts::most).product();
+    let group = made.saturating_mul(of.bytes() * GROUP_TIMES).clamp(*GROUP_BYTES.start(), *GROUP_BYTES.end());
+    let len = (group / each).max(1);
     if shape_a[rank - 1] / len > u32::MAX as usize / 4 {
         return Err(plan(format!("sums of {} products take too many tasks", shape_a[rank - 1])));
     }
@@ -89,7 +93,7 @@ pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, or
         _ => {
             let sum = Reduction { kind: ReduceKind::Sum, skip_nan: false, of };
             cuts[0] = Cuts::whole(1);
-            Blocks::new(Op::Reduce(std::sync::Arc::new(sum), [0].into()), &[&parts], of, cuts.clone(), verb, origin)?
+            Blocks::new(ReduceOp::of(sum, [0]), &[&parts], of, cuts.clone(), verb, origin)?
         }
     };
     cast(&all.at_places(&[(0, 0)], verb, origin)?, to, verb, origin)

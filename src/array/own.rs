@@ -59,6 +59,12 @@ fn state_at<'a, P>(mut states: ArrayViewD<'a, P>, places: &Places, at: &[usize])
     states
 }
 
+/// Fewer where their states would take more than this; two are always.
+const TOGETHER_BYTES: u64 = 4 << 20;
+
+/// Windows of less are one block, where the array is not cut.
+const WINDOWS_BYTES: usize = 1 << 20;
+
 /// Puts the states of two blocks together.
 type Combine<P, R> = Arc<dyn Fn(ArrayViewD<'_, P>, ArrayViewD<'_, P>) -> R + Send + Sync>;
 
@@ -73,12 +79,14 @@ fn put_together<P: Element, R: BlockValue<Elem = P, Dim = IxDyn> + 'static>(
     let mut states = states;
     while places.gone().any(|axis| states.cuts[axis].blocks() > 1) {
         let (mut cuts, mut takes) = (states.cuts.to_vec(), Vec::with_capacity(states.rank()));
+        let mut room = (TOGETHER_BYTES / states.most_bytes().unwrap_or(1).max(1)).max(2) as usize;
         for (axis, cut) in cuts.iter_mut().enumerate() {
             if axis < places.gone.len() && places.gone[axis] {
                 let len = states.len_of(axis)?;
-                let ranges = (0..len).step_by(TOGETHER).map(|start| (start, (start + TOGETHER).min(len)));
-                takes.push(Taken::ranges(axis, ranges));
-                *cut = Cuts::even(len.div_ceil(TOGETHER), 1);
+                let fan = TOGETHER.min(len).min(room).max(1);
+                room /= fan;
+                takes.push(Taken::ranges(axis, (0..len).step_by(fan).map(|start| (start, (start + fan).min(len)))));
+                *cut = Cuts::even(len.div_ceil(fan), 1);
             } else {
                 takes.push(Taken::blocks(axis, &states.cuts[axis]));
             }
@@ -204,8 +212,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
     /// Windows of a length along an axis, each one element after the one before: a new last axis runs through each, and along the axis there
     /// are as many as fit.
     ///
-    /// Blocks are cut along the axis so that they are about as large as those of the array; where a window is as long as a block, to one
-    /// window each: such an array is better cut into longer blocks first.
+    /// Blocks are cut along the axis so that they are about as large as those of the array, or a MiB where that is more.
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the axis is not there or shorter than a window, its length is not known, or windows have
@@ -234,8 +241,11 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             if len == 0 || len > of {
                 return Err(plan(format!("windows of {len} elements along an axis of {of}")));
             }
-            // Where the array is cut, and often enough that a block is not larger than there.
-            let most = (blocks.cuts[axis].most().unwrap_or(1) / len).max(1);
+            // Where the array is cut, and often enough that a block is not much larger than there.
+            let others = (0..blocks.rank()).filter(|other| *other != axis);
+            let others: usize = others.filter_map(|other| blocks.cuts[other].most()).product();
+            let least = WINDOWS_BYTES / blocks.dtype.bytes() / others.max(1) / len;
+            let most = (blocks.cuts[axis].most().unwrap_or(1) / len).max(least).max(1);
             let count = of - len + 1;
             let mut starts = vec![0];
             for end in own.iter().map(|end| (*end).min(count)).filter(|end| *end > 0) {

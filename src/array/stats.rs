@@ -1,7 +1,5 @@
 //! Counts in ranges, the largest elements, weighted means.
 
-use std::sync::Arc;
-
 use ndarray::{Axis, Dimension, Ix0, Ix1, RemoveAxis};
 
 use super::Array;
@@ -9,8 +7,8 @@ use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{Binary, Bincount, Fold, Histogram, ReduceKind, TopK};
 use super::many::broadcast_all;
-use super::operators::binary;
-use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
+use super::operators::{binary, cast};
+use super::plan::{AxisMap, Blocks, Cuts, Op, ReduceOp, View, plan, resolve_axis, shown_shape};
 use super::promote::Promote;
 use super::reduce::reduced;
 use crate::error::Result;
@@ -53,14 +51,14 @@ fn ordered(blocks: &Blocks, verb: &str) -> Result<()> {
 /// What a fold over all axes makes: some numbers along one axis.
 fn over_all(
     blocks: &Blocks,
-    fold: Arc<dyn Fold>,
+    fold: impl Fold + 'static,
     dtype: DType,
     cuts: Cuts,
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let axes: Arc<[usize]> = (0..blocks.rank()).collect();
-    Blocks::new(Op::Reduce(fold, axes), &[blocks], dtype, vec![cuts], verb, origin)
+    let axes: Vec<usize> = (0..blocks.rank()).collect();
+    Blocks::new(ReduceOp::of(fold, axes), &[blocks], dtype, vec![cuts], verb, origin)
 }
 
 impl<A: Real, D: Dimension> Array<A, D> {
@@ -84,7 +82,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
             let (blocks, edges) = (self.planned()?, histogram_edges(bins, range)?);
             ordered(blocks, verb)?;
             let fold = Histogram { of: blocks.dtype, edges: edges.into(), even: true };
-            over_all(blocks, Arc::new(fold), DType::U64, Cuts::whole(bins), verb, origin)
+            over_all(blocks, fold, DType::U64, Cuts::whole(bins), verb, origin)
         };
         at_line(made(), verb, origin)
     }
@@ -111,7 +109,7 @@ impl<A: Real, D: Dimension> Array<A, D> {
                 return Err(plan("the edges of a histogram are two at least, and ascend"));
             }
             let fold = Histogram { of: blocks.dtype, edges: edges.into(), even: false };
-            over_all(blocks, Arc::new(fold), DType::U64, Cuts::whole(edges.len() - 1), verb, origin)
+            over_all(blocks, fold, DType::U64, Cuts::whole(edges.len() - 1), verb, origin)
         };
         at_line(made(), verb, origin)
     }
@@ -198,7 +196,7 @@ fn top(blocks: &Blocks, k: isize, axis: isize, places: bool, verb: &'static str,
     if count == 0 {
         return Blocks::new(Op::Full(super::kernels::Number::zero(dtype)), &[], dtype, cuts, verb, origin);
     }
-    Blocks::new(Op::Reduce(Arc::new(fold), [axis].into()), &[blocks], dtype, cuts, verb, origin)
+    Blocks::new(ReduceOp::of(fold, [axis]), &[blocks], dtype, cuts, verb, origin)
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {
@@ -227,37 +225,45 @@ impl<A: Element, D: Dimension> Array<A, D> {
                 return Err(plan(format!("{least} numbers are more than can be counted")));
             }
             let fold = Bincount { of: blocks.dtype, least };
-            over_all(blocks, Arc::new(fold), DType::U64, Cuts::Unknown(1), verb, origin)
+            over_all(blocks, fold, DType::U64, Cuts::Unknown(1), verb, origin)
         };
         at_line(made(), verb, origin)
     }
 }
 
-impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
-    /// The mean of all elements, each with a weight; both arrays broadcast, and a weight counts as often as it is there.
+/// The type of means of elements with weights: of whole numbers an `f64`, of floats what holds both.
+type Weighted<A, W> = <<A as Real>::Float as Promote<W>>::Output;
+
+impl<A: Real, D: Dimension> Array<A, D> {
+    /// The mean of all elements, each with a weight; both arrays broadcast, and a weight counts as often as it is there. Of whole numbers
+    /// an `f64`, of floats the type that holds both.
     ///
     /// ```
     /// use chunkwise::prelude::*;
     ///
     /// let x = array::from_vec(vec![1.0, 2.0, 6.0], 2);
-    /// assert_eq!(x.average(&array::from_vec(vec![1.0, 1.0, 2.0], 2)).compute()?, 3.75);
+    /// assert_eq!(x.average(&array::from_vec(vec![1, 1, 2], 2)).compute()?, 3.75);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn average(&self, weights: &Array<f64, D>) -> Array<f64, Ix0> {
+    pub fn average<W: Element, E: Dimension>(&self, weights: &Array<W, E>) -> Array<Weighted<A, W>, Ix0>
+    where
+        A::Float: Promote<W>,
+    {
         let (verb, origin) = ("average", Origin::caller());
         let made = || {
-            let both = broadcast_all(&[self.planned()?, weights.planned()?], verb, origin)?;
-            let weighted = binary(&both[0], &both[1], Binary::Mul, DType::F64, verb, origin)?;
-            let axes: Vec<usize> = (0..weighted.rank()).collect();
-            let sum = |of: &Blocks| reduced(of, (ReduceKind::Sum, false), &axes, false, verb, origin);
-            binary(&sum(&weighted)?, &sum(&both[1])?, Binary::Div, DType::F64, verb, origin)
+            let of = <Weighted<A, W>>::DTYPE;
+            let (own, weights) =
+                (cast(self.planned()?, of, verb, origin)?, cast(weights.planned()?, of, verb, origin)?);
+            let both = broadcast_all(&[&own, &weights], verb, origin)?;
+            let axes: Vec<usize> = (0..both[0].rank()).collect();
+            weighted(&both[0], &both[1], &axes, verb, origin)
         };
         at_line(made(), verb, origin)
     }
 
     /// The mean along an axis, which is dropped, each element with a weight: of an array of the same shape, or one for each place along the
-    /// axis.
+    /// axis. Types are those of [`Array::average`].
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the axis is not there, or the weights are neither.
@@ -271,35 +277,46 @@ impl<D: Dimension + ndarray::DimMax<D, Output = D>> Array<f64, D> {
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
-    pub fn average_axis<E: Dimension>(&self, weights: &Array<f64, E>, axis: Axis) -> Array<f64, D::Smaller>
+    pub fn average_axis<W: Element, E: Dimension>(
+        &self,
+        weights: &Array<W, E>,
+        axis: Axis,
+    ) -> Array<Weighted<A, W>, D::Smaller>
     where
+        A::Float: Promote<W>,
         D: RemoveAxis,
     {
         let (verb, origin) = ("average_axis", Origin::caller());
         let made = || {
-            let (blocks, weights) = (self.planned()?, weights.planned()?);
-            let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), blocks.rank())?;
+            let of = <Weighted<A, W>>::DTYPE;
+            let (own, weights) =
+                (cast(self.planned()?, of, verb, origin)?, cast(weights.planned()?, of, verb, origin)?);
+            let at = resolve_axis(isize::try_from(axis.0).unwrap_or(isize::MAX), own.rank())?;
             let same = |(a, b): (&Cuts, &Cuts)| a.len() == b.len() && (a.len().is_some() || a.blocks() == b.blocks());
-            let is_line = weights.rank() == 1 && same((&weights.cuts[0], &blocks.cuts[at]));
-            let is_alike = weights.rank() == blocks.rank() && weights.cuts.iter().zip(blocks.cuts.iter()).all(same);
+            let is_line = weights.rank() == 1 && same((&weights.cuts[0], &own.cuts[at]));
+            let is_alike = weights.rank() == own.rank() && weights.cuts.iter().zip(own.cuts.iter()).all(same);
             let wide = match (is_alike, is_line) {
-                (true, _) => weights.clone(),
+                (true, _) => weights,
                 (_, true) => {
-                    let mut cuts = vec![Cuts::whole(1); blocks.rank()];
+                    let mut cuts = vec![Cuts::whole(1); own.rank()];
                     cuts[at] = weights.cuts[0].clone();
                     let view = View { axes: vec![AxisMap::same(at)] };
-                    Blocks::new(Op::View(view), &[weights], weights.dtype, cuts, verb, origin)?
+                    Blocks::new(Op::View(view), &[&weights], weights.dtype, cuts, verb, origin)?
                 }
                 _ => {
-                    let (one, other) = (shown_shape(&weights.cuts), shown_shape(&blocks.cuts));
+                    let (one, other) = (shown_shape(&weights.cuts), shown_shape(&own.cuts));
                     return Err(plan(format!("weights of the shape {one} for axis {at} of {other}")));
                 }
             };
-            let sum = |of: &Blocks| reduced(of, (ReduceKind::Sum, false), &[at], false, verb, origin);
-            let of = DType::F64;
-            let weighted = sum(&binary(blocks, &wide, Binary::Mul, of, verb, origin)?)?;
-            binary(&weighted, &sum(&wide)?, Binary::Div, of, verb, origin)
+            weighted(&own, &wide, &[at], verb, origin)
         };
         at_line(made(), verb, origin)
     }
+}
+
+/// Sums of elements times weights over sums of weights, of one type.
+fn weighted(own: &Blocks, weights: &Blocks, axes: &[usize], verb: &'static str, origin: Origin) -> Result<Blocks> {
+    let sum = |of: &Blocks| reduced(of, (ReduceKind::Sum, false), axes, false, verb, origin);
+    let products = binary(own, weights, Binary::Mul, own.dtype, verb, origin)?;
+    binary(&sum(&products)?, &sum(weights)?, Binary::Div, own.dtype, verb, origin)
 }

@@ -110,12 +110,28 @@ impl Shared {
     /// Calls for workers: first those threads of the pool that wait in `compute`, then jobs on the pool.
     pub(super) fn wake(self: &Arc<Shared>, workers: u32) {
         let Crew::Pool { pool, .. } = &self.crew else { return };
-        for _ in 0..workers {
-            let caller = lock(&self.core).callers.pop();
-            if let Some(caller) = caller {
-                self.unpark(caller);
-                continue;
-            }
+        let mut jobs = workers;
+        while jobs > 0 {
+            let Some(caller) = lock(&self.core).callers.pop() else { break };
+            self.unpark(caller);
+            jobs -= 1;
+        }
+        // Who begins a run goes to sleep as soon as it has. A worker that it woke while it is still at work itself is put behind another one
+        // where processors are few, and found there by the system's scheduler only after some milliseconds: so the first worker calls the others.
+        let shared = self.clone();
+        match jobs {
+            0 => {}
+            jobs if pool.current_thread_index().is_some() => (0..jobs).for_each(|_| shared.spawn_worker()),
+            jobs => pool.spawn(move || {
+                (1..jobs).for_each(|_| shared.spawn_worker());
+                shared.work_as_job();
+            }),
+        }
+    }
+
+    /// Puts a job on the pool that is a worker.
+    fn spawn_worker(self: &Arc<Shared>) {
+        if let Crew::Pool { pool, .. } = &self.crew {
             let shared = self.clone();
             pool.spawn(move || shared.work_as_job());
         }
@@ -324,8 +340,7 @@ impl Shared {
         }
     }
 
-    /// With the first run, starts the service threads and removes what dead processes left on disk; wakes the thread that
-    /// keeps time.
+    /// With the first run, starts the service threads and removes what dead processes left on disk.
     pub(super) fn service_starts(self: &Arc<Shared>) {
         let is_first = !self.service.started.swap(true, Ordering::AcqRel);
         if self.is_synchronous() {
@@ -346,6 +361,10 @@ impl Shared {
                 self.break_down(Error::new(ErrorKind::Config, "the disk thread cannot be started"));
             }
         }
+    }
+
+    /// Wakes the thread that keeps time: after the workers, which it would take a processor from.
+    pub(super) fn time_goes_on(&self) {
         self.service.awake();
     }
 }

@@ -306,6 +306,7 @@ impl Shared {
         }
         self.service_starts();
         self.give_back(&mut effects);
+        self.time_goes_on();
     }
 
     /// Tells the brain what is held beside its own account.

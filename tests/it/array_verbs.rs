@@ -3,6 +3,7 @@
 use chunkwise::array::{Axis, BlockShape, Ix1, Ix2, IxDyn, Pad, random};
 use chunkwise::prelude::*;
 use ndarray::{ArrayD, IxDyn as Dyn, arr1, arr2};
+use num_complex::Complex;
 
 use super::support::{AMPLE, On, assert_nothing_held};
 
@@ -95,6 +96,58 @@ fn functions_of_many_arrays() -> Result<()> {
         array::map_blocks::<i64, IxDyn, ArrayD<i64>>(&[], BlockShape::same(), |_, _| unreachable!()),
         "there are no arrays",
     );
+    Ok(())
+}
+
+#[test]
+fn means_with_weights_of_any_type() -> Result<()> {
+    let (bytes, halves) = (array::from_vec(vec![1_u8, 2, 6], 2), array::from_vec(vec![0.5_f32, 0.5, 1.0], 3));
+    let whole: Array<f64, _> = bytes.average(&bytes);
+    assert_eq!(everywhere("whole", || whole.compute()), 41.0 / 9.0);
+    let mixed: Array<f64, _> = bytes.average(&halves);
+    assert_eq!(mixed.compute()?, 3.75);
+    let short: Array<f32, _> = halves.average_axis(&bytes.cast::<i16>(), Axis(0));
+    assert_eq!(short.compute()?, 7.5 / 9.0);
+    // Of numbers that none of their own type would hold together.
+    let large = array::full(1000, 250_u8, 7);
+    assert_eq!(large.average(&large).compute()?, 250.0);
+    let complex = array::from_vec(vec![Complex::new(1.0, 2.0), Complex::new(3.0, -2.0)], 1);
+    let mean: Complex<f64> = complex.average(&array::from_vec(vec![true, true], 1)).compute()?;
+    assert_eq!(mean, Complex::new(2.0, 0.0));
+    let error = bytes.average(&array::ones_f64(2, 2)).compute().unwrap_err();
+    assert!(error.kind() == ErrorKind::Plan && error.to_string().contains("array_verbs.rs:"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn trees_of_a_form_that_is_asked_for() -> Result<()> {
+    let x = array::arange(0_i64, 5000, 1, 1).reshape((50, 100)).map_blocks(|block| block.to_owned());
+    let tasks = |what: &Array<i64, _>| -> Result<u64> {
+        let (runtime, _) = On::Threads(2).runtime(AMPLE);
+        runtime.run(|| what.compute())?;
+        Ok(runtime.last_report().tasks)
+    };
+    let mut before = u64::MAX;
+    for every in [2, 3, 7, 100, u32::MAX] {
+        let sum = x.sum().split_every(every);
+        assert_eq!(everywhere("sum", || sum.compute()), 4999 * 2500);
+        let now = tasks(&sum)?;
+        assert!(now <= before, "{every}: {now} of {before}");
+        before = now;
+        assert_eq!(x.argmax_axis(Axis(1)).split_every(every).compute()?, ndarray::Array1::from_elem(50, 99));
+        let std = x.std_axes(&[0, 1], 0.0, true).split_every(every).compute()?;
+        assert!((std[[0, 0]] - (5000.0_f64 * 5000.0 / 12.0).sqrt()).abs() < 1e-3, "{std}");
+    }
+    // Of operations on elements of reductions too, and not of others.
+    assert_eq!(
+        tasks(&(x.sum() + x.max() * 2).split_every(2))?,
+        tasks(&(x.sum().split_every(2) + x.max().split_every(2) * 2))?
+    );
+    let deep = (0..20_000).fold(x.sum(), |sum, _| sum + 0);
+    assert_eq!(deep.split_every(2).compute()?, 4999 * 2500);
+    for error in [x.sum().split_every(1).compute().unwrap_err(), (&x + 1).split_every(2).sum().compute().unwrap_err()] {
+        assert!(error.kind() == ErrorKind::Plan && error.to_string().contains("array_verbs.rs:"), "{error}");
+    }
     Ok(())
 }
 

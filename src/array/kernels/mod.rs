@@ -1,5 +1,6 @@
 //! Pure functions on blocks.
 
+mod ahead;
 mod copy;
 mod draw;
 mod fold;

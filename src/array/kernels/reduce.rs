@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, NullaryFnOnce};
 
+use super::ahead::ask_ahead;
 use super::merge;
 use super::program::{Machine, Tile, with_lane};
 use super::wide::Wide;
@@ -208,6 +209,7 @@ impl<T: Wide> NullaryFnOnce for SumOf<'_, T> {
         let runs = self.0.chunks_exact(LANES);
         let rest = runs.remainder();
         for run in runs {
+            ask_ahead(run);
             for (lane, value) in lanes.iter_mut().zip(run) {
                 *lane = T::plus(*lane, value.widen());
             }
@@ -240,8 +242,11 @@ impl<T: Wide> NullaryFnOnce for AddEach<'_, T> {
 
     #[inline(always)]
     fn call(self) {
-        for (sum, value) in self.0.iter_mut().zip(self.1) {
-            *sum = T::plus(*sum, value.widen());
+        for (sums, run) in self.0.chunks_mut(LANES).zip(self.1.chunks(LANES)) {
+            ask_ahead(run);
+            for (sum, value) in sums.iter_mut().zip(run) {
+                *sum = T::plus(*sum, value.widen());
+            }
         }
     }
 }
@@ -361,6 +366,7 @@ impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestOf<'_, T, LARGEST> {
         let runs = self.values.chunks_exact(LANES);
         let rest = runs.remainder();
         for run in runs {
+            ask_ahead(run);
             for at in 0..LANES {
                 let value = run[at];
                 broken[at] = if value.is_nan() { value } else { broken[at] };
@@ -386,10 +392,13 @@ impl<T: Wide, const LARGEST: bool> NullaryFnOnce for BestEach<'_, T, LARGEST> {
 
     #[inline(always)]
     fn call(self) {
-        for (best, value) in self.0.iter_mut().zip(self.1) {
-            // One NaN stays, another one comes: neither is less or greater.
-            let with = if value.beats(*best, LARGEST) { *value } else { *best };
-            *best = if value.is_nan() && !best.is_nan() { *value } else { with };
+        for (best, run) in self.0.chunks_mut(LANES).zip(self.1.chunks(LANES)) {
+            ask_ahead(run);
+            for (best, value) in best.iter_mut().zip(run) {
+                // One NaN stays, another one comes: neither is less or greater.
+                let with = if value.beats(*best, LARGEST) { *value } else { *best };
+                *best = if value.is_nan() && !best.is_nan() { *value } else { with };
+            }
         }
     }
 }
@@ -550,6 +559,7 @@ impl<T: Wide> NullaryFnOnce for MomentsOf<'_, T> {
         let rest = runs.remainder();
         let mut lanes = [0.0f64; LANES];
         for run in runs.clone() {
+            ask_ahead(run);
             for (lane, value) in lanes.iter_mut().zip(run) {
                 *lane += value.to_f64();
             }
@@ -586,11 +596,15 @@ impl<T: Wide> NullaryFnOnce for MomentsEach<'_, T> {
 
     #[inline(always)]
     fn call(self) {
-        for ((mean, squares), value) in self.means.iter_mut().zip(self.squares).zip(self.values) {
-            let value = value.to_f64();
-            let apart = value - *mean;
-            *mean += apart * self.share;
-            *squares += apart * (value - *mean);
+        let own = self.means.chunks_mut(LANES).zip(self.squares.chunks_mut(LANES));
+        for ((means, squares), run) in own.zip(self.values.chunks(LANES)) {
+            ask_ahead(run);
+            for ((mean, squares), value) in means.iter_mut().zip(squares).zip(run) {
+                let value = value.to_f64();
+                let apart = value - *mean;
+                *mean += apart * self.share;
+                *squares += apart * (value - *mean);
+            }
         }
     }
 }

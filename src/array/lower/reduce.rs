@@ -45,6 +45,7 @@ const LEAST_RUN: usize = 64;
 pub(super) struct Group {
     input: usize,
     axes: Arc<[usize]>,
+    split_every: Option<u32>,
     members: Vec<(usize, Arc<dyn Fold>)>,
     /// The layer of what they keep, once it is there, and the cuts of its blocks.
     made: Option<(u32, Arc<[Cuts]>)>,
@@ -69,13 +70,15 @@ pub(super) fn groups(plan: &Plan) -> Groups {
     let (mut all, mut places, mut known) = (Vec::<Group>::new(), HashMap::new(), HashMap::new());
     let needed = plan.needed();
     for (at, node) in plan.nodes.iter().enumerate().filter(|(at, _)| needed[*at]) {
-        let Op::Reduce(reduction, axes) = &node.op else { continue };
-        let group = *known.entry((node.inputs[0], axes.clone(), node.gate)).or_insert_with(|| {
-            all.push(Group { input: node.inputs[0], axes: axes.clone(), members: Vec::new(), made: None });
+        let Op::Reduce(reduce) = &node.op else { continue };
+        let key = (node.inputs[0], reduce.axes.clone(), reduce.split_every, node.gate);
+        let group = *known.entry(key).or_insert_with(|| {
+            let (input, axes, split_every) = (node.inputs[0], reduce.axes.clone(), reduce.split_every);
+            all.push(Group { input, axes, split_every, members: Vec::new(), made: None });
             all.len() - 1
         });
         places.insert(at, (group, all[group].members.len()));
-        all[group].members.push((at, reduction.clone()));
+        all[group].members.push((at, reduce.fold.clone()));
     }
     Groups { all, places }
 }
@@ -133,7 +136,7 @@ impl Lowering {
                 together(cuts, &group.axes, bytes, kept)
             }
         };
-        let (axes, members) = (group.axes.clone(), group.members.clone());
+        let (axes, members, split_every) = (group.axes.clone(), group.members.clone(), group.split_every);
         let (boxes, reads) = self.block_boxes(sections, &cuts, true, lowering)?;
         let node = &self.plan.nodes[at];
         let reductions: Vec<Arc<dyn Fold>> = members.into_iter().map(|(_, fold)| fold).collect();
@@ -148,12 +151,22 @@ impl Lowering {
         let layer_meta = meta(node);
         let mut layer: LayerRef<NdLists> =
             lowering.gated(node.member, |draft| draft.regular(layer_meta.clone(), tasks, reads, op))?;
-        let most = u32::try_from(TOGETHER_BYTES / kept_bytes.max(1)).unwrap_or(u32::MAX).max(2);
+        let most = match split_every {
+            Some(most) => most,
+            None => u32::try_from(TOGETHER_BYTES / kept_bytes.max(1)).unwrap_or(u32::MAX).max(2),
+        };
+        let fan = if split_every.is_some() {
+            most
+        } else if axes.len() > 1 {
+            FAN_EACH
+        } else {
+            FAN
+        };
         let mut grid: Vec<u32> = cuts.iter().map(Cuts::blocks).collect();
         while axes.iter().any(|axis| grid[*axis] > 1) {
             let (mut fans, mut room) = (vec![1; grid.len()], most);
             for axis in axes.iter().rev() {
-                fans[*axis] = grid[*axis].min(if axes.len() > 1 { FAN_EACH } else { FAN }).min(room).max(1);
+                fans[*axis] = grid[*axis].min(fan).min(room).max(1);
                 room /= fans[*axis];
             }
             let above: Vec<u32> = grid.iter().zip(&fans).map(|(len, fan)| len.div_ceil(*fan)).collect();

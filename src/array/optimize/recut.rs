@@ -45,7 +45,7 @@ fn free(plan: &Plan) -> Vec<Option<Vec<bool>>> {
         for input in &node.inputs {
             let (of, rank) = (&plan.nodes[*input].cuts, node.cuts.len());
             let below: Vec<bool> = match &node.op {
-                Op::Reduce(_, axes) => (0..of.len()).map(|axis| axes.contains(&axis)).collect(),
+                Op::Reduce(reduce) => (0..of.len()).map(|axis| reduce.axes.contains(&axis)).collect(),
                 Op::Unary(_) | Op::Cast | Op::Binary(_) | Op::Select | Op::Rechunk => (0..of.len())
                     .map(|axis| {
                         let above = axis + rank - of.len();

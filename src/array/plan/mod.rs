@@ -46,7 +46,7 @@ pub(crate) enum Op {
     /// The same elements, cut in another way.
     Rechunk,
     /// Along some axes all elements become one or a few; the axes stay, as far as the result has them.
-    Reduce(Arc<dyn Fold>, Arc<[usize]>),
+    Reduce(ReduceOp),
     /// Of each block what a fold makes of it along some axes.
     Totals(Arc<dyn Fold>, Arc<[usize]>),
     /// The sums or products of all elements up to each one along an axis, beginning with what a second input tells of each block.
@@ -81,6 +81,21 @@ pub(crate) struct MadeOp {
     pub kernel: Arc<dyn Made>,
     /// About how many additions it takes to make one.
     pub cost: u32,
+}
+
+/// A fold of all blocks along some axes.
+#[derive(Clone)]
+pub(crate) struct ReduceOp {
+    pub fold: Arc<dyn Fold>,
+    pub axes: Arc<[usize]>,
+    /// How many blocks are put together at once, where the user says so.
+    pub split_every: Option<u32>,
+}
+
+impl ReduceOp {
+    pub fn of(fold: impl Fold + 'static, axes: impl Into<Arc<[usize]>>) -> Op {
+        Op::Reduce(ReduceOp { fold: Arc::new(fold), axes: axes.into(), split_every: None })
+    }
 }
 
 /// A function of boxes. Its tasks stand on a grid; in their order they give the blocks of the result in theirs.
@@ -303,9 +318,10 @@ impl Op {
                 format!("view [{}]", axes.collect::<Vec<_>>().join("; "))
             }
             Op::Rechunk => "rechunk".to_string(),
-            Op::Reduce(reduction, axes) => {
-                let axes: Vec<String> = axes.iter().map(usize::to_string).collect();
-                format!("{} over axes {}", reduction.name(), axes.join(", "))
+            Op::Reduce(reduce) => {
+                let axes: Vec<String> = reduce.axes.iter().map(usize::to_string).collect();
+                let every = reduce.split_every.map_or(String::new(), |count| format!(", {count} together"));
+                format!("{} over axes {}{every}", reduce.fold.name(), axes.join(", "))
             }
             Op::Totals(fold, _) => format!("{} of each block", fold.name()),
             Op::Scan { axis, product } => {
