@@ -1,7 +1,8 @@
 //! What is kept by reductions: two become one, and one becomes the result.
 
+use super::moments::joined;
 use super::program::with_lane;
-use super::reduce::{Kind, Reduction, better, comes_first, joined};
+use super::reduce::{Kind, Reduction, better, comes_first};
 use super::steps::Lane;
 use super::wide::Wide;
 use crate::error::{Error, ErrorKind, Result};

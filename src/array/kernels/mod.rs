@@ -9,6 +9,7 @@ mod histogram;
 mod made;
 mod math;
 mod merge;
+mod moments;
 mod number;
 mod product;
 mod program;

@@ -2,7 +2,7 @@
 //!
 //! What is kept is a list of blocks of numbers, one place for each element that is left. Elements of a tile go into fixed lanes that are put
 //! together in a fixed way, so that the bits do not depend on how wide the processor's vectors are. Sums of floats carry what
-//! rounding lost from tile to tile (A. Neumaier, 1974); variances are put together by T. Chan, G. Golub and R. LeVeque (1979).
+//! rounding lost from tile to tile (A. Neumaier, 1974).
 
 use std::marker::PhantomData;
 
@@ -10,6 +10,7 @@ use pulp::{Arch, NullaryFnOnce};
 
 use super::ahead::ask_ahead;
 use super::merge;
+use super::moments::Moments;
 use super::program::{Machine, Tile, with_lane};
 use super::wide::Wide;
 use crate::error::Result;
@@ -144,7 +145,7 @@ impl Reduction {
                 Kind::Prod => Box::new(Products::<T> { this, products: vec![<T as Wide>::ONE; places] }),
                 Kind::Min | Kind::Max => Box::new(Extremes::<T> { this, best: vec![T::default(); places], seen: vec![0; places] }),
                 Kind::ArgMin | Kind::ArgMax => Box::new(Places::<T> { this, best: vec![T::default(); places], at: vec![-1; places] }),
-                Kind::Var { .. } | Kind::Std { .. } => Box::new(Moments::<T> { this, means: vec![0.0; places], squares: vec![0.0; places], counts: vec![0; places], of: PhantomData }),
+                Kind::Var { .. } | Kind::Std { .. } => Box::new(Moments::<T>::new(this.skip_nan, places)),
                 Kind::Any | Kind::All => Box::new(Truths::<T> { this, truths: vec![u8::from(self.kind == Kind::All); places], of: PhantomData }),
                 Kind::Count | Kind::CountNonzero => Box::new(Numbers::<T> { this, counts: vec![0; places], of: PhantomData }),
             }
@@ -169,7 +170,7 @@ impl Reduction {
 }
 
 /// How many elements went into each place: the same number into all where none is passed over.
-enum Counts {
+pub(super) enum Counts {
     Same(u64),
     Each(Vec<u64>),
 }
@@ -179,7 +180,7 @@ impl Counts {
         if each { Counts::Each(vec![0; places]) } else { Counts::Same(0) }
     }
 
-    fn block(self, shape: &[usize]) -> Result<NdBlock> {
+    pub fn block(self, shape: &[usize]) -> Result<NdBlock> {
         match self {
             Counts::Same(count) => NdBlock::new([], u64::wrap(Block::from_vec(vec![count]))),
             Counts::Each(counts) => NdBlock::new(shape, u64::wrap(Block::from_vec(counts))),
@@ -188,13 +189,13 @@ impl Counts {
 }
 
 /// The rows of a tile, or all of it at once where all of it goes to one place.
-fn rows_of<T>(values: &[T], tile: Tile, target: Target) -> impl Iterator<Item = (usize, &[T])> {
+pub(super) fn rows_of<T>(values: &[T], tile: Tile, target: Target) -> impl Iterator<Item = (usize, &[T])> {
     let whole = target.down == 0 && target.along == 0;
     let columns = if whole { tile.rows * tile.columns } else { tile.columns };
     values.chunks_exact(columns.max(1)).enumerate().map(move |(row, values)| (target.first + row * target.down, values))
 }
 
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 
 /// The sum of a run, in fixed lanes. (These loops are types and no closures: a closure is compiled for the instruction set only where it
 /// is small.)
@@ -510,144 +511,6 @@ impl<T: Wide> Work for Places<T> {
     fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
         let best = NdBlock::new(shape, T::wrap(Block::from_vec(self.best)))?;
         Ok(vec![best, NdBlock::new(shape, i64::wrap(Block::from_vec(self.at)))?])
-    }
-}
-
-struct Moments<T> {
-    this: Reduction,
-    means: Vec<f64>,
-    /// Summed squared differences from the mean.
-    squares: Vec<f64>,
-    counts: Vec<u64>,
-    of: PhantomData<T>,
-}
-
-/// Number, mean and summed squared differences of two runs together.
-#[inline(always)]
-pub(super) fn joined((n, mean, squares): (u64, f64, f64), (m, other, more): (u64, f64, f64)) -> (u64, f64, f64) {
-    if n == 0 || m == 0 {
-        return if n == 0 { (m, other, more) } else { (n, mean, squares) };
-    }
-    let all = n + m;
-    let (share, apart) = (m as f64 / all as f64, other - mean);
-    (all, mean + apart * share, squares + more + apart * apart * share * n as f64)
-}
-
-/// Halves of the lanes put together, until one is left.
-#[inline(always)]
-fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for at in 0..width {
-            lanes[at] += lanes[at + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
-}
-
-/// Number, mean and summed squared differences of a run, in fixed lanes.
-struct MomentsOf<'a, T>(&'a [T]);
-
-impl<T: Wide> NullaryFnOnce for MomentsOf<'_, T> {
-    type Output = (u64, f64, f64);
-
-    #[inline(always)]
-    fn call(self) -> (u64, f64, f64) {
-        let values = self.0;
-        let runs = values.chunks_exact(LANES);
-        let rest = runs.remainder();
-        let mut lanes = [0.0f64; LANES];
-        for run in runs.clone() {
-            ask_ahead(run);
-            for (lane, value) in lanes.iter_mut().zip(run) {
-                *lane += value.to_f64();
-            }
-        }
-        for (lane, value) in lanes.iter_mut().zip(rest) {
-            *lane += value.to_f64();
-        }
-        let mean = fold_lanes(lanes) / values.len().max(1) as f64;
-        let mut lanes = [0.0f64; LANES];
-        for run in runs {
-            for (lane, value) in lanes.iter_mut().zip(run) {
-                let apart = value.to_f64() - mean;
-                *lane += apart * apart;
-            }
-        }
-        for (lane, value) in lanes.iter_mut().zip(rest) {
-            let apart = value.to_f64() - mean;
-            *lane += apart * apart;
-        }
-        (values.len() as u64, mean, fold_lanes(lanes))
-    }
-}
-
-/// One more of each of a run for means and squares of their own.
-struct MomentsEach<'a, T> {
-    means: &'a mut [f64],
-    squares: &'a mut [f64],
-    values: &'a [T],
-    share: f64,
-}
-
-impl<T: Wide> NullaryFnOnce for MomentsEach<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let own = self.means.chunks_mut(LANES).zip(self.squares.chunks_mut(LANES));
-        for ((means, squares), run) in own.zip(self.values.chunks(LANES)) {
-            ask_ahead(run);
-            for ((mean, squares), value) in means.iter_mut().zip(squares).zip(run) {
-                let value = value.to_f64();
-                let apart = value - *mean;
-                *mean += apart * self.share;
-                *squares += apart * (value - *mean);
-            }
-        }
-    }
-}
-
-impl<T: Wide> Moments<T> {
-    fn join(&mut self, at: usize, more: (u64, f64, f64)) {
-        let known = (self.counts[at], self.means[at], self.squares[at]);
-        (self.counts[at], self.means[at], self.squares[at]) = joined(known, more);
-    }
-}
-
-impl<T: Wide> Work for Moments<T> {
-    fn add(&mut self, machine: &Machine<'_, '_>, tile: Tile, target: Target) -> Result<()> {
-        let values = machine.output::<T>(tile.rows * tile.columns)?;
-        for (first, row) in rows_of(values, tile, target) {
-            if self.this.skip_nan {
-                for (at, value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-                    self.join(first + at * target.along, (1, value.to_f64(), 0.0));
-                }
-            } else if target.along == 0 {
-                self.join(first, Arch::new().dispatch(MomentsOf(row)));
-            } else {
-                // Places beside each other have seen the same number of elements (B. Welford, 1962).
-                let places = first..first + row.len();
-                let share = 1.0 / (self.counts[first] + 1) as f64;
-                let (means, squares) = (&mut self.means[places.clone()], &mut self.squares[places.clone()]);
-                Arch::new().dispatch(MomentsEach { means, squares, values: row, share });
-                self.counts[places].iter_mut().for_each(|count| *count += 1);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, shape: &[usize]) -> Result<Vec<NdBlock>> {
-        let counts = match self.counts.first() {
-            Some(first) if self.counts.iter().all(|count| count == first) => Counts::Same(*first),
-            _ => Counts::Each(self.counts),
-        };
-        Ok(vec![
-            NdBlock::new(shape, f64::wrap(Block::from_vec(self.means)))?,
-            NdBlock::new(shape, f64::wrap(Block::from_vec(self.squares)))?,
-            counts.block(shape)?,
-        ])
     }
 }
 
