@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 use super::Array;
 use super::blocks::{BlockValue, Mapped, as_cut, at_line, block, only, view};
 use super::element::Element;
-use super::plan::{Blocks, Cuts, Taken, TaskPlace, plan, resolve_axis};
+use super::plan::{Blocks, Cuts, MOST_BLOCKS, Taken, TaskPlace, plan, resolve_axis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::store::NdBlock;
@@ -247,6 +247,10 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             let least = WINDOWS_BYTES / blocks.dtype.bytes() / others.max(1) / len;
             let most = (blocks.cuts[axis].most().unwrap_or(1) / len).max(least).max(1);
             let count = of - len + 1;
+            let blocks_of = |two: &[usize]| (two[1].min(count) - two[0].min(count)).div_ceil(most);
+            if own.windows(2).map(blocks_of).sum::<usize>() > MOST_BLOCKS {
+                return Err(plan("too many blocks: make them larger"));
+            }
             let mut starts = vec![0];
             for end in own.iter().map(|end| (*end).min(count)).filter(|end| *end > 0) {
                 while starts[starts.len() - 1] < end {

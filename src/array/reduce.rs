@@ -121,7 +121,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// fewer where what is kept of blocks is large.
     ///
     /// More in one step makes fewer tasks, which hold more at once; sums of floats in another order may differ in their last bits. It is for
-    /// what reductions give, also after operations on elements: `mean` over some axes, or `(x.sum() / 2.0)`.
+    /// what these verbs give, also after operations on elements: `mean` over some axes, or `(x.sum() / 2.0)`. Reductions by functions
+    /// ([`Array::reduction`]) and products of matrices are put together as they are planned.
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the number is less than 2, or the array is not made of reductions.
@@ -142,7 +143,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
             }
             match with_split_every(self.planned()?, blocks)? {
                 Some(made) => Ok(made),
-                None => Err(plan("the array is not made of reductions, whose blocks are put together")),
+                None => Err(plan("the array is not made of sums, means, extremes or other reductions, whose blocks are put together in a tree")),
             }
         };
         Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))

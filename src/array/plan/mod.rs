@@ -144,6 +144,9 @@ pub(crate) struct Step {
     pub cuts: Arc<[Cuts]>,
 }
 
+/// An array has no more blocks: they are numbered in 32 bits, and some operations have a few tasks for each.
+pub(crate) const MOST_BLOCKS: usize = (u32::MAX / 4) as usize;
+
 impl Blocks {
     /// The array that an operation gives.
     ///
@@ -159,7 +162,7 @@ impl Blocks {
     ) -> Result<Blocks> {
         let (cuts, inputs) = (cuts.into(), inputs.iter().map(|input| (*input).clone()).collect());
         let blocks = cuts.iter().try_fold(1u32, |blocks, cuts| blocks.checked_mul(cuts.blocks()));
-        if blocks.is_none_or(|blocks| blocks > u32::MAX / 4) {
+        if blocks.is_none_or(|blocks| blocks as usize > MOST_BLOCKS) {
             return Err(plan("too many blocks: make them larger"));
         }
         let elements =
