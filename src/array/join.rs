@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Axis, DimAdd, Dimension, Ix1};
+use ndarray::{DimAdd, Dimension, Ix1};
 
 use super::Array;
 use super::blocks::at_line;
 use super::element::Element;
 use super::kernels::{Arange, Binary, Number, ReduceKind, Unary};
 use super::operators::{binary, cast, unary};
-use super::plan::{AxisMap, Blocks, Cuts, MadeOp, Op, View, plan, resolve_axis, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, MOST_BLOCKS, MadeOp, Op, View, plan, resolve_axis, shown_shape};
 use super::reduce::reduced;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
@@ -19,6 +19,17 @@ use crate::store::DType;
 pub(super) fn joined(arrays: &[&Blocks], axis: usize, verb: &'static str, origin: Origin) -> Result<Blocks> {
     let first = *arrays.first().ok_or_else(|| plan("no arrays to put together"))?;
     let mut cuts = first.cuts.to_vec();
+    // Before all cuts are listed: an array may be put together with itself thousands of times.
+    let along =
+        arrays.iter().filter_map(|array| array.cuts.get(axis)).map(|cuts| cuts.blocks() as usize).sum::<usize>();
+    let beside = cuts.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, cuts)| cuts.blocks() as usize);
+    if beside.fold(along, usize::saturating_mul) > MOST_BLOCKS {
+        return Err(plan("too many blocks: make them larger"));
+    }
+    let lens = arrays.iter().filter_map(|array| array.cuts.get(axis)?.len());
+    if lens.fold(0, usize::saturating_add) > isize::MAX as usize {
+        return Err(plan("arrays one behind another have more elements than can be counted"));
+    }
     for (number, array) in arrays.iter().enumerate() {
         let same = |(at, (a, b)): (usize, (&Cuts, &Cuts))| {
             at == axis || (a.len() == b.len() && (a.len().is_some() || a.blocks() == b.blocks()))
@@ -135,7 +146,7 @@ fn concatenated<A: Element, D>(
     joined(&all, resolve_axis(axis, rank)?, verb, origin)
 }
 
-/// Arrays of one shape along a new axis, each a block of it.
+/// Arrays of one shape along a new axis, each a block of it; from behind where it is negative: -1 is the last axis of what comes out.
 ///
 /// # Errors
 /// As [`concatenate`]; of kind `Plan` where the new axis lies beyond those that are there.
@@ -144,30 +155,32 @@ fn concatenated<A: Element, D>(
 /// use chunkwise::prelude::*;
 ///
 /// let x = array::arange(0, 3, 1, 3);
-/// assert_eq!(array::stack(Axis(1), &[&x, &(&x * 10)]).compute()?, ndarray::arr2(&[[0, 0], [1, 10], [2, 20]]));
+/// assert_eq!(array::stack(1, &[&x, &(&x * 10)]).compute()?, ndarray::arr2(&[[0, 0], [1, 10], [2, 20]]));
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
 pub fn stack<A: Element, D: Dimension + DimAdd<Ix1>>(
-    axis: Axis,
+    axis: isize,
     arrays: &[&Array<A, D>],
 ) -> Array<A, <D as DimAdd<Ix1>>::Output> {
     let (verb, origin) = ("stack", Origin::caller());
-    let made = || stacked(arrays.iter().map(|array| array.planned().cloned()), axis.0, verb, origin);
+    let made = || stacked(arrays.iter().map(|array| array.planned().cloned()), axis, verb, origin);
     at_line(made(), verb, origin)
 }
 
 /// Arrays along a new axis.
 pub(super) fn stacked(
     arrays: impl Iterator<Item = Result<Blocks>>,
-    axis: usize,
+    axis: isize,
     verb: &'static str,
     origin: Origin,
 ) -> Result<Blocks> {
-    let with_axis = arrays.map(|blocks| {
-        let blocks = blocks?;
-        let (view, cuts) = super::select::with_axis(&blocks, axis)?;
-        Blocks::new(Op::View(view), &[&blocks], blocks.dtype, cuts, verb, origin)
+    let all = arrays.collect::<Result<Vec<_>>>()?;
+    let first = all.first().ok_or_else(|| plan("no arrays to put together"))?;
+    let axis = resolve_axis(axis, first.rank() + 1)?;
+    let with_axis = all.iter().map(|blocks| {
+        let (view, cuts) = super::select::with_axis(blocks, axis)?;
+        Blocks::new(Op::View(view), &[blocks], blocks.dtype, cuts, verb, origin)
     });
     let all = with_axis.collect::<Result<Vec<_>>>()?;
     joined(&all.iter().collect::<Vec<_>>(), axis, verb, origin)

@@ -68,17 +68,17 @@ pub fn concatenate_as<A: Element, D: Dimension>(axis: isize, arrays: &[&dyn AnyA
 /// use chunkwise::prelude::*;
 ///
 /// let (whole, half) = (array::arange(0, 2, 1, 2), array::from_vec(vec![0.5, 1.5], 1));
-/// let both = array::stack_as::<f64, _>(Axis(0), &[&whole, &half]);
+/// let both = array::stack_as::<f64, _>(0, &[&whole, &half]);
 /// assert_eq!(both.compute()?, ndarray::arr2(&[[0.0, 1.0], [0.5, 1.5]]));
 /// # Ok::<(), chunkwise::Error>(())
 /// ```
 #[track_caller]
 pub fn stack_as<A: Element, D: Dimension + ndarray::DimAdd<ndarray::Ix1>>(
-    axis: ndarray::Axis,
+    axis: isize,
     arrays: &[&dyn AnyArray<D>],
 ) -> Array<A, <D as ndarray::DimAdd<ndarray::Ix1>>::Output> {
     let (verb, origin) = ("stack_as", Origin::caller());
-    let made = || stacked(arrays.iter().map(|array| array.cast_to(A::DTYPE, verb, origin).0), axis.0, verb, origin);
+    let made = || stacked(arrays.iter().map(|array| array.cast_to(A::DTYPE, verb, origin).0), axis, verb, origin);
     at_line(made(), verb, origin)
 }
 

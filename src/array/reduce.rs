@@ -143,7 +143,9 @@ impl<A: Element, D: Dimension> Array<A, D> {
             }
             match with_split_every(self.planned()?, blocks)? {
                 Some(made) => Ok(made),
-                None => Err(plan("the array is not made of sums, means, extremes or other reductions, whose blocks are put together in a tree")),
+                None => Err(plan(
+                    "the array is not made of sums, means, extremes or other reductions, whose blocks are put together in a tree",
+                )),
             }
         };
         Array::of(made().map_err(|error| error.frame(Role::In, verb, origin)))
@@ -228,8 +230,8 @@ macro_rules! reductions {
 }
 
 reductions! {
-    /// The sum. Integers of any size are summed in 64 bits and wrap; `f32` stays `f32`, and is summed as `f64`. What rounding loses is
-    /// carried along.
+    /// The sum. Integers of any size are summed in 64 bits and wrap; `f32` stays `f32`, and is summed as `f64`. Runs of up to some thousand
+    /// floats are summed in 32 lanes; what rounding loses where these sums are put together is carried along.
     [Real] sum sum_axis sum_axes Sum false => A::Sum;
     /// The sum of what is not NaN.
     [Real] nansum nansum_axis nansum_axes Sum true => A::Sum;

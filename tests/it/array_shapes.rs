@@ -85,7 +85,7 @@ pub(super) fn step(choices: &mut Choices, all: &[Pair]) -> Pair {
         }
         1 if rank < 4 => {
             let doubled = &a * 2.0;
-            let made = array::stack(Axis(axis), &[&a, &doubled]);
+            let made = array::stack(axis as isize - if choices.yes() { rank as isize + 1 } else { 0 }, &[&a, &doubled]);
             (
                 made.clip(-1000.0, 1000.0),
                 ndarray::stack(Axis(axis), &[x.view(), (&x * 2.0).view()]).unwrap().mapv(|x| x.clamp(-1000.0, 1000.0)),

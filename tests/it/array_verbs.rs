@@ -26,11 +26,11 @@ fn arrays_of_several_types() -> Result<()> {
         (array::arange(0_i32, 6, 1, 4).reshape((2, 3)), array::from_ndarray(arr2(&[[0.5_f32, 1.5, 2.5]]), 2));
     let all = array::concatenate_as::<f64, _>(0, &[&whole, &half]);
     assert_eq!(all.compute()?, arr2(&[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [0.5, 1.5, 2.5]]));
-    let both = array::stack_as::<i64, _>(Axis(0), &[&whole, &whole.lt(3)]);
+    let both = array::stack_as::<i64, _>(0, &[&whole, &whole.lt(3)]);
     assert_eq!(both.compute()?.into_raw_vec_and_offset().0, [0, 1, 2, 3, 4, 5, 1, 1, 1, 0, 0, 0]);
     let error = array::concatenate_as::<f64, _>(0, &[&whole, &half.t()]).compute().unwrap_err();
     assert!(error.kind() == ErrorKind::Plan && error.to_string().contains("array_verbs.rs:"), "{error}");
-    let error = array::stack(Axis(5), &[&whole, &whole]).compute().unwrap_err();
+    let error = array::stack(5, &[&whole, &whole]).compute().unwrap_err();
     assert!(error.to_string().contains("array_verbs.rs:") && !error.to_string().contains("join.rs"), "{error}");
     Ok(())
 }
@@ -295,6 +295,16 @@ fn ends_of_numbers() -> Result<()> {
     plan(array::einsum("...->", &[&square.into_dyn()]).compute().map(drop));
     plan(array::zeros_f64((10, 7), ("100 B", "24 B")).compute().map(drop));
     plan(array::concatenate_as::<f64, Ix1>(0, &[]).compute().map(drop));
+    let endless = array::zeros_f64(1 << 59, 1 << 40);
+    plan(array::concatenate(0, &[&endless; 40]).compute().map(drop));
+    plan(array::zeros_f64(1 << 40, 1 << 20).sliding_windows(1 << 39, 0).compute().map(drop));
+    plan(array::ones_f64((2, 2), 1).tile(&[1 << 20, 1 << 20]).compute().map(drop));
+    plan(array::stack(-3, &[&x, &x]).compute().map(drop));
+    // What turns out to be nothing has no greatest element, and what is nothing but NaN has none that is a number.
+    let (half, none) = (array::from_vec(vec![f64::NAN, 1.0], 1), array::from_vec(vec![false, false], 1));
+    let error = half.extract(&none).max().compute().unwrap_err();
+    assert!(error.kind() == ErrorKind::Data && error.to_string().contains("max of no elements"), "{error}");
+    assert!(half.slice(s![..1]).nanmax().compute()?.is_nan());
     // Many differences keep their blocks.
     let many = array::arange(0_i64, 1000, 1, 100).diff(40, 0);
     assert_eq!((many.numblocks()?, many.compute()?.len()), (vec![10], 960));

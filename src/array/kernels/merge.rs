@@ -160,7 +160,7 @@ pub(super) fn finish(of: &Reduction, kept: &[NdBlock], shape: &[usize]) -> Resul
             let (best, seen) = (best.get::<T>()?, seen.get::<u8>()?);
             let block = made(shape, best.len(), |at| match seen[at] != 0 {
                 true => Ok(best[at]),
-                false => T::nan().ok_or_else(|| of_nothing(of)),
+                false => T::nan().filter(|_| of.skip_nan).ok_or_else(|| of_nothing(of)),
             })?;
             truths_or_numbers(block, to, shape)
         }),
