@@ -142,7 +142,7 @@ fn concatenated<A: Element, D>(
     origin: Origin,
 ) -> Result<Blocks> {
     let all = arrays.iter().map(|array| array.planned()).collect::<Result<Vec<_>>>()?;
-    let rank = all.first().map_or(0, |first| first.rank());
+    let rank = all.first().ok_or_else(|| plan("no arrays to put together"))?.rank();
     joined(&all, resolve_axis(axis, rank)?, verb, origin)
 }
 

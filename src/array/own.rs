@@ -278,9 +278,20 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                 shape.push(len);
                 let mut windows = ArrayD::<A>::default(shape);
                 let last = Axis(windows.ndim() - 1);
-                for at in 0..len {
-                    let from = all.slice_axis(Axis(axis), Slice::from(at..at + count));
-                    windows.index_axis_mut(last, at).assign(&from);
+                if len < count {
+                    for at in 0..len {
+                        let from = all.slice_axis(Axis(axis), Slice::from(at..at + count));
+                        windows.index_axis_mut(last, at).assign(&from);
+                    }
+                } else {
+                    // Few windows that are long: each as a whole, its places behind all other axes.
+                    let mut turned: Vec<usize> = (0..all.ndim()).filter(|other| *other != axis).collect();
+                    turned.push(axis);
+                    let all = all.permuted_axes(turned);
+                    for at in 0..count {
+                        let from = all.slice_axis(Axis(all.ndim() - 1), Slice::from(at..at + len));
+                        windows.index_axis_mut(Axis(axis), at).assign(&from);
+                    }
                 }
                 block(windows)
             })

@@ -120,7 +120,7 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// The same reduction with so many blocks put together at once: each step of its tree reads as many. Without it the plan takes up to 16,
     /// fewer where what is kept of blocks is large.
     ///
-    /// More in one step makes fewer tasks, which hold more at once; sums of floats in another order may differ in their last bits. It is for
+    /// More in one step makes fewer tasks, which hold more at once; reductions of one array are one pass where they have the same number; sums of floats in another order may differ in their last bits. It is for
     /// what these verbs give, also after operations on elements: `mean` over some axes, or `(x.sum() / 2.0)`. Reductions by functions
     /// ([`Array::reduction`]) and products of matrices are put together as they are planned.
     ///

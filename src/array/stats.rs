@@ -303,6 +303,11 @@ impl<A: Real, D: Dimension> Array<A, D> {
                     let view = View { axes: vec![AxisMap::same(at)] };
                     Blocks::new(Op::View(view), &[&weights], weights.dtype, cuts, verb, origin)?
                 }
+                _ if weights.cuts.iter().chain(own.cuts.iter()).any(|cuts| cuts.len().is_none()) => {
+                    return Err(plan(
+                        "weights of an unknown length, cut in another way: compute_chunk_sizes() finds the lengths",
+                    ));
+                }
                 _ => {
                     let (one, other) = (shown_shape(&weights.cuts), shown_shape(&own.cuts));
                     return Err(plan(format!("weights of the shape {one} for axis {at} of {other}")));

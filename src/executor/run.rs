@@ -185,8 +185,8 @@ pub fn result_too_large(bytes: u64, so_far: bool, limit: u64) -> Error {
     let (bytes, limit) = (tell(bytes), tell(limit));
     let bytes = if so_far { format!("{bytes} so far") } else { bytes };
     let text = format!(
-        "the results to be held in memory are {bytes} and the memory limit is {limit}: take them one by one with `iter`, \
-         keep them with `persist`, write them to files in the tasks, reduce them, or raise memory_limit"
+        "the results to be held in memory are {bytes} and the memory limit is {limit}: take them one by one with `iter`, `batches` or `blocks`, \
+         keep them with `persist`, write them to files, reduce them, or raise memory_limit"
     );
     Error::new(ErrorKind::ResultTooLarge, text)
 }

@@ -23,8 +23,8 @@ fn results_of_known_size_are_refused_before_anything_runs() {
         let error = (&count, &big).compute_on(&runtime).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ResultTooLarge, "{on:?}: {error}");
         let expected = format!(
-            "the results to be held in memory are 3 MiB and the memory limit is 2 MiB: take them one by one with `iter`, \
-             keep them with `persist`, write them to files in the tasks, reduce them, or raise memory_limit\n  under \
+            "the results to be held in memory are 3 MiB and the memory limit is 2 MiB: take them one by one with `iter`, `batches` or `blocks`, \
+             keep them with `persist`, write them to files, reduce them, or raise memory_limit\n  under \
              compute_on at {}:{line}",
             file!()
         );

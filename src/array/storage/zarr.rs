@@ -19,6 +19,9 @@ use crate::formats::zarr::{ZarrArray, ZarrCompression, ZarrFormat, ZarrRegion, Z
 use crate::origin::Origin;
 use crate::store::DType;
 
+/// Bytes of blocks that nobody asked for: they go through small limits, and tasks of as many take far longer than to call them.
+const BLOCK_BYTES: u64 = 16 << 20;
+
 /// How an array is written.
 #[derive(Clone, Default)]
 pub(super) struct ZarrOptions {
@@ -31,7 +34,8 @@ pub(super) struct ZarrOptions {
 /// An array in Zarr, of version 2 or 3: a directory, which may lie in a group. What describes it is read now, and chunks when they are
 /// computed. Chunks that are not there are the fill value.
 ///
-/// Blocks are whole chunks, so many that they have about 128 MiB; of shards whole inner chunks. [`read_zarr_with`] cuts them in another way.
+/// Blocks are whole chunks, so many that they have about 16 MiB; of shards whole inner chunks. [`read_zarr_with`] cuts them in another way:
+/// what is computed of a block has to fit into the memory limit.
 ///
 /// # Errors
 /// Of kind `Io`, where it cannot be read; of kind `Data`, where it is no array, cannot be understood, or holds other elements or another number
@@ -51,7 +55,7 @@ pub(super) struct ZarrOptions {
 /// ```
 #[track_caller]
 pub fn read_zarr<A: Element, D: Dimension>(path: impl AsRef<Path>) -> Result<Array<A, D>> {
-    open(path.as_ref(), Chunks::auto(), "read_zarr", Origin::caller())
+    open(path.as_ref(), Chunks::bytes(BLOCK_BYTES), "read_zarr", Origin::caller())
 }
 
 /// As [`read_zarr`], cut into given blocks. Where these are no whole chunks, a chunk is read by several tasks.
@@ -111,7 +115,7 @@ macro_rules! any_type {
             fn stored(array: Arc<ZarrArray>, dtype: DType, verb: &'static str, origin: Origin) -> Result<ZarrAny> {
                 Ok(match dtype {$(
                     DType::$variant => {
-                        let blocks = stored::<$type, IxDyn>(array, Chunks::auto(), verb, origin)?;
+                        let blocks = stored::<$type, IxDyn>(array, Chunks::bytes(BLOCK_BYTES), verb, origin)?;
                         ZarrAny::$variant(Array::of(Ok(blocks)))
                     }
                 )+})
