@@ -130,8 +130,8 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// let x = array::arange(0, 100, 1, 1);
-    /// assert_eq!(x.sum().split_every(4).compute()?, 4950);
+    /// let sum: i64 = array::arange(0_i64, 100, 1, 1).sum().split_every(4).compute()?;
+    /// assert_eq!(sum, 4950);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]

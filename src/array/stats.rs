@@ -241,8 +241,9 @@ impl<A: Real, D: Dimension> Array<A, D> {
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// let x = array::from_vec(vec![1.0, 2.0, 6.0], 2);
-    /// assert_eq!(x.average(&array::from_vec(vec![1, 1, 2], 2)).compute()?, 3.75);
+    /// let x = array::from_vec(vec![1.0_f64, 2.0, 6.0], 2);
+    /// let mean: f64 = x.average(&array::from_vec(vec![1_i32, 1, 2], 2)).compute()?;
+    /// assert_eq!(mean, 3.75);
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
@@ -271,9 +272,10 @@ impl<A: Real, D: Dimension> Array<A, D> {
     /// ```
     /// use chunkwise::prelude::*;
     ///
-    /// let x = array::from_ndarray(ndarray::arr2(&[[1.0, 2.0], [3.0, 8.0]]), 1);
-    /// let weights = array::from_vec(vec![3.0, 1.0], 1);
-    /// assert_eq!(x.average_axis(&weights, Axis(1)).compute()?, ndarray::arr1(&[1.25, 4.25]));
+    /// let x = array::from_ndarray(ndarray::arr2(&[[1.0_f64, 2.0], [3.0, 8.0]]), 1);
+    /// let weights = array::from_vec(vec![3.0_f64, 1.0], 1);
+    /// let means: Array<f64, _> = x.average_axis(&weights, Axis(1));
+    /// assert_eq!(means.compute()?, ndarray::arr1(&[1.25, 4.25]));
     /// # Ok::<(), chunkwise::Error>(())
     /// ```
     #[track_caller]
