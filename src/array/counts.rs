@@ -75,7 +75,7 @@ fn summed(
     let cuts = alike(&inputs)?;
     let (takes, grid): (_, Vec<u32>) = (beside(&cuts, inputs.len()), cuts.iter().map(Cuts::blocks).collect());
     let count = grid.iter().try_fold(1_u32, |all, blocks| all.checked_mul(*blocks));
-    let count = count.ok_or_else(|| plan("too many blocks: make them larger"))?;
+    let count = count.ok_or_else(super::plan::too_many_blocks)?;
     let mut cuts = vec![Cuts::even(count as usize, 1)];
     cuts.extend(shape.iter().map(|len| Cuts::whole(*len)));
     let of_block: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();

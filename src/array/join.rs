@@ -9,7 +9,9 @@ use super::blocks::at_line;
 use super::element::Element;
 use super::kernels::{Arange, Binary, Number, ReduceKind, Unary};
 use super::operators::{binary, cast, unary};
-use super::plan::{AxisMap, Blocks, Cuts, MOST_BLOCKS, MadeOp, Op, View, plan, resolve_axis, shown_shape};
+use super::plan::{
+    AxisMap, Blocks, Cuts, MOST_BLOCKS, MadeOp, Op, View, plan, resolve_axis, shown_shape, too_many_blocks,
+};
 use super::reduce::reduced;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
@@ -24,7 +26,7 @@ pub(super) fn joined(arrays: &[&Blocks], axis: usize, verb: &'static str, origin
         arrays.iter().filter_map(|array| array.cuts.get(axis)).map(|cuts| cuts.blocks() as usize).sum::<usize>();
     let beside = cuts.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, cuts)| cuts.blocks() as usize);
     if beside.fold(along, usize::saturating_mul) > MOST_BLOCKS {
-        return Err(plan("too many blocks: make them larger"));
+        return Err(too_many_blocks());
     }
     let lens = arrays.iter().filter_map(|array| array.cuts.get(axis)?.len());
     if lens.fold(0, usize::saturating_add) > isize::MAX as usize {

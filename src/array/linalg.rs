@@ -7,7 +7,7 @@ use super::blocks::at_line;
 use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction};
 use super::operators::cast;
-use super::plan::{AxisMap, Blocks, Cuts, Op, ReduceOp, View, broadcast_cuts, plan, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, broadcast_cuts, plan, shown_shape};
 use super::promote::Promote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
@@ -58,9 +58,10 @@ pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, or
     let most = |of: &Blocks, skip: usize| -> usize {
         (0..rank).filter(|axis| *axis != skip).filter_map(|axis| of.cuts[axis].most()).product()
     };
-    let each = (most(&a, rank - 1) + most(&b, rank - 2)).max(1) * of.bytes();
-    let made: usize = cuts.iter().filter_map(Cuts::most).product();
-    let group = made.saturating_mul(of.bytes() * GROUP_TIMES).clamp(*GROUP_BYTES.start(), *GROUP_BYTES.end());
+    // What is made may be more than can be counted, and is refused below then.
+    let each = (most(&a, rank - 1) + most(&b, rank - 2)).max(1).saturating_mul(of.bytes());
+    let made = cuts.iter().filter_map(Cuts::most).fold(of.bytes() * GROUP_TIMES, usize::saturating_mul);
+    let group = made.clamp(*GROUP_BYTES.start(), *GROUP_BYTES.end());
     let len = (group / each).max(1);
     if shape_a[rank - 1] / len > u32::MAX as usize / 4 {
         return Err(plan(format!("sums of {} products take too many tasks", shape_a[rank - 1])));
@@ -93,7 +94,7 @@ pub(super) fn products(a: &Blocks, b: &Blocks, to: DType, verb: &'static str, or
         _ => {
             let sum = Reduction { kind: ReduceKind::Sum, skip_nan: false, of };
             cuts[0] = Cuts::whole(1);
-            Blocks::new(ReduceOp::of(sum, [0]), &[&parts], of, cuts.clone(), verb, origin)?
+            Blocks::new(Op::reduce(sum, [0]), &[&parts], of, cuts.clone(), verb, origin)?
         }
     };
     cast(&all.at_places(&[(0, 0)], verb, origin)?, to, verb, origin)

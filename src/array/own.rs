@@ -7,13 +7,18 @@ use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, Slice};
 use super::Array;
 use super::blocks::{BlockValue, Mapped, as_cut, at_line, block, only, view};
 use super::element::Element;
-use super::plan::{Blocks, Cuts, MOST_BLOCKS, Taken, TaskPlace, plan, resolve_axis};
+use super::plan::{Blocks, Cuts, MOST_BLOCKS, Taken, TaskPlace, plan, resolve_axis, too_many_blocks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin::Origin;
 use crate::store::NdBlock;
 
 /// How many blocks' states along an axis one task puts together.
 const TOGETHER: usize = 8;
+/// Fewer where their states would take more than this; two are always.
+const TOGETHER_BYTES: u64 = 4 << 20;
+
+/// Windows of less are one block, where the array is not cut.
+const WINDOWS_BYTES: usize = 1 << 20;
 
 /// The axes of an array that a reduction takes away, and what is kept of each place that is left.
 #[derive(Clone)]
@@ -58,12 +63,6 @@ fn state_at<'a, P>(mut states: ArrayViewD<'a, P>, places: &Places, at: &[usize])
     }
     states
 }
-
-/// Fewer where their states would take more than this; two are always.
-const TOGETHER_BYTES: u64 = 4 << 20;
-
-/// Windows of less are one block, where the array is not cut.
-const WINDOWS_BYTES: usize = 1 << 20;
 
 /// Puts the states of two blocks together.
 type Combine<P, R> = Arc<dyn Fn(ArrayViewD<'_, P>, ArrayViewD<'_, P>) -> R + Send + Sync>;
@@ -249,7 +248,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
             let count = of - len + 1;
             let blocks_of = |two: &[usize]| (two[1].min(count) - two[0].min(count)).div_ceil(most);
             if own.windows(2).map(blocks_of).sum::<usize>() > MOST_BLOCKS {
-                return Err(plan("too many blocks: make them larger"));
+                return Err(too_many_blocks());
             }
             let mut starts = vec![0];
             for end in own.iter().map(|end| (*end).min(count)).filter(|end| *end > 0) {

@@ -73,7 +73,7 @@ pub(super) fn reduced(
     }
     let cut = |(axis, cuts): (usize, &Cuts)| if axes.contains(&axis) { Cuts::whole(1) } else { cuts.clone() };
     let cuts: Vec<Cuts> = blocks.cuts.iter().enumerate().map(cut).collect();
-    let kept = Blocks::new(ReduceOp::of(reduction, &axes[..]), &[blocks], to, cuts, verb, origin)?;
+    let kept = Blocks::new(Op::reduce(reduction, &axes[..]), &[blocks], to, cuts, verb, origin)?;
     if keep || axes.is_empty() {
         return Ok(kept);
     }
@@ -120,9 +120,11 @@ impl<A: Element, D: Dimension> Array<A, D> {
     /// The same reduction with so many blocks put together at once: each step of its tree reads as many. Without it the plan takes up to 16,
     /// fewer where what is kept of blocks is large.
     ///
-    /// More in one step makes fewer tasks, which hold more at once; reductions of one array are one pass where they have the same number; sums of floats in another order may differ in their last bits. It is for
-    /// what these verbs give, also after operations on elements: `mean` over some axes, or `(x.sum() / 2.0)`. Reductions by functions
-    /// ([`Array::reduction`]) and products of matrices are put together as they are planned.
+    /// More in one step makes fewer tasks, which hold more at once; sums of floats in another order may differ in their last bits.
+    /// Reductions of one array are one pass only where they have the same number.
+    ///
+    /// It is for what these verbs give, also after operations on elements: `mean` over some axes, or `(x.sum() / 2.0)`. Reductions by
+    /// functions ([`Array::reduction`]) and products of matrices are put together as they are planned.
     ///
     /// # Errors
     /// At compute, of kind `Plan`, where the number is less than 2, or the array is not made of reductions.
@@ -154,9 +156,6 @@ impl<A: Element, D: Dimension> Array<A, D> {
 
 /// The array made anew with so many blocks together in the reductions that it is made of element by element; nothing where there are none.
 fn with_split_every(of: &Blocks, count: u32) -> Result<Option<Blocks>> {
-    fn step(of: &Blocks) -> Option<&Step> {
-        of.node.node().region().and_then(|(_, step)| step.downcast_ref::<Step>())
-    }
     fn again(step: &Step, op: Op, inputs: &[&Blocks]) -> Result<Blocks> {
         Blocks::new(op, inputs, step.dtype, step.cuts.clone(), step.verb, step.origin)
     }
@@ -167,23 +166,24 @@ fn with_split_every(of: &Blocks, count: u32) -> Result<Option<Blocks>> {
         if made.contains_key(&address) {
             continue;
         }
-        let new = match step(at).map(|step| (step, &step.op)) {
+        let new = match at.step().map(|step| (step, &step.op)) {
             Some((step, Op::Reduce(reduce))) => {
                 let reduce = ReduceOp { split_every: Some(count), ..reduce.clone() };
                 Some(again(step, Op::Reduce(reduce), &step.inputs.iter().collect::<Vec<_>>())?)
             }
-            Some((step, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast | Op::View(_))) if !inputs_are_made => {
-                open.push((at, true));
-                open.extend(step.inputs.iter().map(|input| (input, false)));
-                continue;
-            }
             Some((step, op @ (Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast | Op::View(_)))) => {
-                let new = |input: &Blocks| made.get(&input.node.address()).cloned().flatten();
-                let inputs: Vec<Option<Blocks>> = step.inputs.iter().map(new).collect();
-                match inputs.iter().any(Option::is_some) {
+                if !inputs_are_made {
+                    open.push((at, true));
+                    open.extend(step.inputs.iter().map(|input| (input, false)));
+                    continue;
+                }
+                let new: Vec<Option<&Blocks>> =
+                    step.inputs.iter().map(|input| made.get(&input.node.address())?.as_ref()).collect();
+                match new.iter().any(Option::is_some) {
                     true => {
-                        let inputs = inputs.iter().zip(&step.inputs).map(|(new, own)| new.as_ref().unwrap_or(own));
-                        Some(again(step, op.clone(), &inputs.collect::<Vec<_>>())?)
+                        let inputs: Vec<&Blocks> =
+                            new.iter().zip(&step.inputs).map(|(new, own)| new.unwrap_or(own)).collect();
+                        Some(again(step, op.clone(), &inputs)?)
                     }
                     false => None,
                 }

@@ -5,7 +5,7 @@ use ndarray::{Dimension, Ix2};
 use super::Array;
 use super::blocks::{Mapped, as_cut, at_line, only};
 use super::element::Element;
-use super::plan::{Blocks, Cuts, Step, coords};
+use super::plan::{Blocks, Cuts, coords};
 use crate::error::{Error, ErrorKind, Result, Role};
 use crate::origin::Origin;
 use crate::runtime::{Compute, Persist};
@@ -59,7 +59,7 @@ impl<A: Element, D: Dimension + 'static> Array<A, D> {
                 }
             }
             let cuts = axes.into_iter().map(|lens| Cuts::of(lens.into_iter().flatten())).collect();
-            let step = blocks.node.node().region().and_then(|(_, step)| step.downcast_ref::<Step>());
+            let step = blocks.step();
             let step = step.ok_or_else(|| Error::internal("an array that was kept is none"))?;
             let kept = step.inputs.first().ok_or_else(|| Error::internal("blocks that were not kept"))?;
             Blocks::outside(kept.node.clone(), blocks.dtype, cuts, verb, origin)

@@ -8,7 +8,7 @@ use super::element::{Element, Real};
 use super::kernels::{Binary, Bincount, Fold, Histogram, ReduceKind, TopK};
 use super::many::broadcast_all;
 use super::operators::{binary, cast};
-use super::plan::{AxisMap, Blocks, Cuts, Op, ReduceOp, View, plan, resolve_axis, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
 use super::promote::Promote;
 use super::reduce::reduced;
 use crate::error::Result;
@@ -58,7 +58,7 @@ fn over_all(
     origin: Origin,
 ) -> Result<Blocks> {
     let axes: Vec<usize> = (0..blocks.rank()).collect();
-    Blocks::new(ReduceOp::of(fold, axes), &[blocks], dtype, vec![cuts], verb, origin)
+    Blocks::new(Op::reduce(fold, axes), &[blocks], dtype, vec![cuts], verb, origin)
 }
 
 impl<A: Real, D: Dimension> Array<A, D> {
@@ -196,7 +196,7 @@ fn top(blocks: &Blocks, k: isize, axis: isize, places: bool, verb: &'static str,
     if count == 0 {
         return Blocks::new(Op::Full(super::kernels::Number::zero(dtype)), &[], dtype, cuts, verb, origin);
     }
-    Blocks::new(ReduceOp::of(fold, [axis]), &[blocks], dtype, cuts, verb, origin)
+    Blocks::new(Op::reduce(fold, [axis]), &[blocks], dtype, cuts, verb, origin)
 }
 
 impl<A: Element, D: Dimension> Array<A, D> {

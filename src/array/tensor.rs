@@ -8,7 +8,7 @@ use super::element::{Element, Real};
 use super::kernels::{ReduceKind, Reduction, Unary};
 use super::linalg::products;
 use super::operators::{binary, cast, unary};
-use super::plan::{AxisMap, Blocks, Cuts, Op, ReduceOp, View, plan, resolve_axis, shown_shape};
+use super::plan::{AxisMap, Blocks, Cuts, Op, View, plan, resolve_axis, shown_shape};
 use super::promote::Promote;
 use super::reshape::reshaped;
 use crate::error::Result;
@@ -81,7 +81,7 @@ impl Lettered {
         let to = sum.output().ok_or_else(|| plan(format!("`{}` is not defined for {own}", at.verb)))?;
         let mut cuts = self.blocks.cuts.to_vec();
         gone.iter().for_each(|axis| cuts[*axis] = Cuts::whole(1));
-        let op = ReduceOp::of(sum, &gone[..]);
+        let op = Op::reduce(sum, &gone[..]);
         let sums = Blocks::new(op, &[&self.blocks], to, cuts, at.verb, at.origin)?;
         let places: Vec<(usize, i64)> = gone.iter().map(|axis| (*axis, 0)).collect();
         let blocks = cast(&sums.at_places(&places, at.verb, at.origin)?, own, at.verb, at.origin)?;

@@ -118,15 +118,15 @@ impl Shared {
         }
         // Who begins a run goes to sleep as soon as it has. A worker that it woke while it is still at work itself is put behind another one
         // where processors are few, and found there by the system's scheduler only after some milliseconds: so the first worker calls the others.
-        let shared = self.clone();
-        match jobs {
-            0 => {}
-            jobs if pool.current_thread_index().is_some() => (0..jobs).for_each(|_| shared.spawn_worker()),
-            jobs => pool.spawn(move || {
-                (1..jobs).for_each(|_| shared.spawn_worker());
-                shared.work_as_job();
-            }),
+        if jobs < 2 || pool.current_thread_index().is_some() {
+            (0..jobs).for_each(|_| self.spawn_worker());
+            return;
         }
+        let shared = self.clone();
+        pool.spawn(move || {
+            (1..jobs).for_each(|_| shared.spawn_worker());
+            shared.work_as_job();
+        });
     }
 
     /// Puts a job on the pool that is a worker.

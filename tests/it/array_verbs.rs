@@ -152,6 +152,37 @@ fn trees_of_a_form_that_is_asked_for() -> Result<()> {
 }
 
 #[test]
+fn little_of_much_in_little_memory() -> Result<()> {
+    let in_little = |limit: u64, run: &dyn Fn() -> Result<i64>| -> Result<i64> {
+        let (runtime, _) = On::Threads(2).runtime(limit);
+        let given = runtime.run(run)?;
+        assert_nothing_held(&runtime, "in little memory");
+        Ok(given)
+    };
+    // Long sums of which little is left are taken in small groups.
+    let line = array::arange(0_i64, 4_000_000, 1, 500_000) % 3;
+    assert_eq!(in_little(24 << 20, &|| line.dot(&line).compute())?, 4_000_000 / 3 * 5);
+    // Large states are put together two by two.
+    let x = array::arange(0_i64, 4_000_000, 1, 250_000).reshape((16, 250_000));
+    let greatest = x.reduction(
+        &[0],
+        1,
+        |block| block.fold_axis(Axis(0), i64::MIN, |a, b| *a.max(b)).insert_axis(Axis(1)),
+        |a, b| ndarray::Zip::from(&a).and(&b).map_collect(|a, b| *a.max(b)),
+        |state| state.index_axis(Axis(1), 0).to_owned(),
+    );
+    let wanted = (3_750_000..4_000_000_i64).sum::<i64>();
+    assert_eq!(in_little(16 << 20, &|| greatest.sum().compute())?, wanted);
+    // Windows as long as blocks, and longer: whole blocks of them.
+    let windows = array::arange(0_i64, 30_000, 1, 100).sliding_windows(20_000, 0);
+    assert!(windows.numblocks()?[0] < 2000, "{:?}", windows.numblocks()?);
+    let means = windows.slice(s![..;1000, ..]).sum_axis(Axis(1));
+    let sums = |from: i64| (from..from + 20_000).sum::<i64>();
+    assert_eq!(in_little(16 << 20, &|| means.sum().compute())?, (0..=10).map(|at| sums(at * 1000)).sum::<i64>());
+    Ok(())
+}
+
+#[test]
 fn some_blocks() -> Result<()> {
     let x = array::arange(0_i64, 70, 1, 70).reshape((7, 10)).rechunk((3, 4));
     let known = x.compute()?;
@@ -300,6 +331,8 @@ fn ends_of_numbers() -> Result<()> {
     plan(array::zeros_f64(1 << 40, 1_usize << 30).sliding_windows(1 << 39, 0).compute().map(drop));
     plan(array::ones_f64((2, 2), 1).tile(&[1 << 20, 1 << 20]).compute().map(drop));
     plan(array::stack(-3, &[&x, &x]).compute().map(drop));
+    let (column, row) = (array::zeros::<i64, _>((1 << 40, 1), -1), array::zeros::<i64, _>((1, 1 << 40), -1));
+    plan(column.dot(&row).compute().map(drop));
     // What turns out to be nothing has no greatest element, and what is nothing but NaN has none that is a number.
     let (half, none) = (array::from_vec(vec![f64::NAN, 1.0], 1), array::from_vec(vec![false, false], 1));
     let error = half.extract(&none).max().compute().unwrap_err();

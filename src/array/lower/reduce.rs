@@ -151,17 +151,14 @@ impl Lowering {
         let layer_meta = meta(node);
         let mut layer: LayerRef<NdLists> =
             lowering.gated(node.member, |draft| draft.regular(layer_meta.clone(), tasks, reads, op))?;
-        let most = match split_every {
-            Some(most) => most,
-            None => u32::try_from(TOGETHER_BYTES / kept_bytes.max(1)).unwrap_or(u32::MAX).max(2),
-        };
-        let fan = if split_every.is_some() {
-            most
-        } else if axes.len() > 1 {
-            FAN_EACH
-        } else {
-            FAN
-        };
+        // So many along an axis, and in all.
+        let (fan, most) = split_every.map_or_else(
+            || {
+                let most = u32::try_from(TOGETHER_BYTES / kept_bytes.max(1)).unwrap_or(u32::MAX).max(2);
+                (if axes.len() > 1 { FAN_EACH } else { FAN }, most)
+            },
+            |count| (count, count),
+        );
         let mut grid: Vec<u32> = cuts.iter().map(Cuts::blocks).collect();
         while axes.iter().any(|axis| grid[*axis] > 1) {
             let (mut fans, mut room) = (vec![1; grid.len()], most);

@@ -92,12 +92,6 @@ pub(crate) struct ReduceOp {
     pub split_every: Option<u32>,
 }
 
-impl ReduceOp {
-    pub fn of(fold: impl Fold + 'static, axes: impl Into<Arc<[usize]>>) -> Op {
-        Op::Reduce(ReduceOp { fold: Arc::new(fold), axes: axes.into(), split_every: None })
-    }
-}
-
 /// A function of boxes. Its tasks stand on a grid; in their order they give the blocks of the result in theirs.
 #[derive(Clone)]
 pub(crate) struct MapOp {
@@ -163,7 +157,7 @@ impl Blocks {
         let (cuts, inputs) = (cuts.into(), inputs.iter().map(|input| (*input).clone()).collect());
         let blocks = cuts.iter().try_fold(1u32, |blocks, cuts| blocks.checked_mul(cuts.blocks()));
         if blocks.is_none_or(|blocks| blocks as usize > MOST_BLOCKS) {
-            return Err(plan("too many blocks: make them larger"));
+            return Err(too_many_blocks());
         }
         let elements =
             cuts.iter().filter_map(Cuts::len).try_fold(dtype.bytes(), |all, len| all.checked_mul(len.max(1)));
@@ -182,6 +176,11 @@ impl Blocks {
         let cuts: Arc<[Cuts]> = cuts.into();
         let input = Blocks { node, dtype, cuts: cuts.clone() };
         Blocks::new(Op::Outside, &[&input], dtype, cuts, verb, origin)
+    }
+
+    /// The operation that it is the result of; nothing where another collection's node gives it.
+    pub fn step(&self) -> Option<&Step> {
+        self.node.node().region().and_then(|(_, step)| step.downcast_ref())
     }
 
     pub fn rank(&self) -> usize {
@@ -243,6 +242,11 @@ impl Blocks {
     }
 }
 
+/// The error of more than [`MOST_BLOCKS`].
+pub(crate) fn too_many_blocks() -> Error {
+    plan("too many blocks: make them larger")
+}
+
 /// The error of a plan that cannot be.
 pub(crate) fn plan(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Plan, text)
@@ -300,6 +304,11 @@ impl MapOp {
 }
 
 impl Op {
+    /// A fold of all blocks along some axes, which are put together as the plan has it.
+    pub fn reduce(fold: impl Fold + 'static, axes: impl Into<Arc<[usize]>>) -> Op {
+        Op::Reduce(ReduceOp { fold: Arc::new(fold), axes: axes.into(), split_every: None })
+    }
+
     /// What it is, in a line.
     pub fn label(&self) -> String {
         match self {
